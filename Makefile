@@ -1,0 +1,66 @@
+# recab: every command a person types. Each target sets up what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+RUN := $(PY) -m recab_helpers.pipeline
+ARGS = $(if $(PARAMS),--params "$(PARAMS)") $(if $(SET),--set $(SET))
+.PHONY: help setup install lock report train simulate analyze lab server test test-all lint bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'Parameters: make report PARAMS=my.yaml SET="n_users=20000 seed=7"'
+
+report: setup ## train, simulate, analyze; write reports/ab_report.html and .json
+	@$(RUN) report $(ARGS)
+
+train: setup ## fit, log and register the models
+	@$(RUN) train $(ARGS)
+
+simulate: setup ## serve the newest trained models to simulated users
+	@$(RUN) simulate $(ARGS)
+
+analyze: setup ## analyze the newest simulation, or a real log: LOG=impressions.parquet
+	@$(RUN) analyze $(ARGS) $(if $(LOG),--log "$(LOG)")
+
+lab: setup ## open the notebooks in JupyterLab
+	@JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks
+
+server: setup ## browse runs and models at http://127.0.0.1:8080 (Ctrl-C stops it)
+	@$(PY) -m recab_helpers.server
+
+test: setup ## the tests (minutes)
+	@$(PY) -m pytest -q
+
+test-all: setup ## the tests and the slow suites
+	@$(PY) -m pytest -q -m "slow or not slow"
+
+lint: setup ## code style, and notebooks without outputs
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info.version" notebooks/*.ipynb
+
+bench: setup ## time and memory of the main job and its hot paths
+	@$(PY) tests/bench.py
+
+clean: ## remove the environment and caches; never reports or the MLflow store
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis recab.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up runs once, and again only when the lock or the place of the folder changes.
+setup:
+	@{ pwd; cat requirements.lock; } | cmp -s - .venv/ready || $(MAKE) --no-print-directory install
+
+install:
+	@for p in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14; do \
+	  if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then python=$$p; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "No Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+	echo "Setting up .venv with $$("$$python" --version) (about a minute, once)"; \
+	"$$python" -m venv --clear .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
+	@$(PY) -m uv pip install --quiet --python $(PY) -r requirements.lock
+	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
+	@{ pwd; cat requirements.lock; } > .venv/ready
+
+# For maintainers: resolve pyproject.toml anew into the one lock.
+lock: setup
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock

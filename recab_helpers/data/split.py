@@ -1,0 +1,40 @@
+"""Split interactions into a training and a held-out part."""
+
+import numpy as np
+import pandas as pd
+
+from recab_helpers.data.tables import DataError, Dataset
+from recab_helpers.randomness import id_keys, uniform
+
+HOLDOUT = 0.2  # share of interactions kept for grading
+
+
+def split_interactions(
+    dataset: Dataset, *, split: str, seed: int, holdout: float = HOLDOUT
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold out a share of the interactions: `per_user` at random, or the latest ones over all users (`time`).
+
+    Per user at least one interaction stays in training. A held-out row depends on its user, its item and the
+    seed only, so the split does not depend on the order of the rows.
+
+    Raises:
+        DataError: `time` without a timestamp column, or a part that would be empty.
+    """
+    table = dataset.interactions
+    if split == "time":
+        if "timestamp" not in table:
+            raise DataError(
+                f"{dataset.name} has no timestamp, so it cannot be split by time. Set split=per_user or add the column."
+            )
+        held_out = table["timestamp"] > table["timestamp"].quantile(1 - holdout)
+    else:
+        draw = uniform(id_keys(table["user_id"], f"{seed} split"), id_keys(table["item_id"], "item"))
+        rank = pd.Series(draw).groupby(table["user_id"].to_numpy()).rank(method="first")
+        size = table.groupby("user_id")["item_id"].transform("size")
+        held_out = rank <= np.minimum(np.round(holdout * size), size - 1)
+    if held_out.all() or not held_out.any():
+        raise DataError(
+            f"{dataset.name}: holdout={holdout} leaves {(~held_out).sum():,} rows to train and {held_out.sum():,} to test "
+            f"with split={split}. Give more interactions per user or another share."
+        )
+    return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)

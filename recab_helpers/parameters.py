@@ -1,0 +1,176 @@
+"""The run parameters of the three notebooks, and every range check on them.
+
+Each field stands in the parameters cell of its notebook with the same default; the pipeline checks all
+values here before any kernel starts, the notebooks check them again for those who run them by hand.
+"""
+
+import difflib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+DATASETS = ("synthetic", "ml-latest-small", "ml-100k")
+SPLITS = ("per_user", "time")
+RECOMMENDERS = ("collaborative", "collaborative_ratings", "content", "popularity")
+TRUTHS = ("held_out", "completed")
+MAX_VARIANTS = 10
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "collaborative_wins": {"text_share": 0.3},
+    "content_wins": {"text_share": 0.8},
+    "parity": {"effect_dial": 0.02},
+    "aa": {"variants": ["content", "content"]},
+}
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, of the wrong type or out of range; nothing has started yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Params:
+    def __post_init__(self):
+        for field in fields(self):
+            object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name), field.type))
+        self._check()
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, values: dict[str, Any]):
+        """The parameters among `values`, such as the globals() of a notebook."""
+        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Parameter values by name, ready to log."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainParams(_Params):
+    """Parameters of 01_train."""
+
+    experiment: str = "recab"
+    seed: int = 1
+    dataset: str = "synthetic"
+    n_users: int = 8000
+    n_items: int = 3000
+    text_share: float = 0.7
+    mean_history: float = 40.0
+    split: str = "per_user"
+    relevant_rating: float = 4.0
+    content_popularity: float = 0.0
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        if not Path(self.dataset).expanduser().is_dir():
+            if "/" in self.dataset:
+                raise ParameterError(f"dataset is {self.dataset!r}, but there is no such folder. Correct the path.")
+            _one_of("dataset", self.dataset, DATASETS)
+        _within("n_users", self.n_users, 10, 5_000_000)
+        _within("n_items", self.n_items, 20, 200_000)
+        _within("text_share", self.text_share, 0, 1)
+        _within("mean_history", self.mean_history, 1, 10_000)
+        _one_of("split", self.split, SPLITS)
+        _within("content_popularity", self.content_popularity, 0, 10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateParams(_Params):
+    """Parameters of 02_simulate."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    seed: int = 1
+    variants: list[str] = ("content", "collaborative")
+    allocation: float = 0.5
+    slate_size: int = 10
+    horizon_days: int = 14
+    effect_dial: float = 1.0
+    fatigue: float = 1.0
+    truth: str = "held_out"
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        if not 2 <= len(self.variants) <= MAX_VARIANTS:
+            raise ParameterError(
+                f"variants is {self.variants}; name 2 to {MAX_VARIANTS} models, the first is control, "
+                "such as [content, collaborative]."
+            )
+        for model in self.variants:
+            if not model.startswith(("models:/", "runs:/")):
+                _one_of("variants", model, RECOMMENDERS)
+        _inside("allocation", self.allocation, 0, 1)
+        _within("slate_size", self.slate_size, 1, 1000)
+        _within("horizon_days", self.horizon_days, 1, 366)
+        _within("effect_dial", self.effect_dial, 0, 1)
+        _within("fatigue", self.fatigue, 0.01, 1)
+        _one_of("truth", self.truth, TRUTHS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeParams(_Params):
+    """Parameters of 03_analyze."""
+
+    experiment: str = "recab"
+    simulate_run_id: str = ""
+    log_file: str = ""
+    allocation: float = 0.5
+    alpha: float = 0.05
+    power: float = 0.8
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _exists("log_file", self.log_file)
+        _inside("allocation", self.allocation, 0, 1)
+        _inside("alpha", self.alpha, 0, 0.5)
+        _inside("power", self.power, 0.5, 1)
+
+
+def nearest(name: str, names) -> str:
+    """The end of an error message: the nearest right name, or all of them."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """The value in the declared type; a wrong type is refused, never guessed."""
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    if kind == list[str]:
+        if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+            return list(value)
+    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    expected = {int: "a whole number", float: "a number", str: "text"}.get(kind, "a list of names, [a, b]")
+    raise ParameterError(f"{name} is {value!r}; give {expected}.")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ParameterError(f"{name} is {value:g}; give a value from {low:g} to {high:g}.")
+
+
+def _inside(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise ParameterError(f"{name} is {value:g}; give a value between {low:g} and {high:g}, both excluded.")
+
+
+def _one_of(name: str, value: str, choices) -> None:
+    if value not in choices:
+        raise ParameterError(f"{name} has {value!r}. {nearest(value, choices)}")
+
+
+def _named(name: str, value: str) -> None:
+    if not value or set(value) & set("/:\"'"):
+        raise ParameterError(f"{name} is {value!r}; give a name without slash, colon or quote, such as recab.")
+
+
+def _exists(name: str, value: str) -> None:
+    if value and not Path(value).expanduser().exists():
+        raise ParameterError(f"{name} is {value!r}, but there is no such file or folder. Correct the path.")

@@ -1,0 +1,117 @@
+"""Collaborative Filtering by Surprise's SVD, on implicit targets (ranking) or on ratings (RMSE)."""
+
+import numpy as np
+from surprise import SVD, Trainset
+
+from recab_helpers.data.tables import Interactions
+from recab_helpers.recommenders.fitted import FittedRecommender
+from recab_helpers.recommenders.popularity import assemble
+
+NEGATIVES = 8  # uniformly sampled unseen items per relevant one (Pan et al. 2008, one-class CF)
+IMPLICIT = {
+    "n_factors": 32,
+    "n_epochs": 30,
+    "lr_all": 0.02,
+    "reg_all": 0.02,
+    "biased": False,
+    "init_mean": 0.1,
+}
+
+
+class _ArrayTrainset(Trainset):
+    """Surprise's training set over arrays; its own holds one Python list a user and loops over them."""
+
+    def __init__(self, user, item, rating, n_users: int, n_items: int, scale):
+        super().__init__(
+            ur=dict.fromkeys(np.unique(user).tolist()),
+            ir=dict.fromkeys(np.unique(item).tolist()),
+            n_users=n_users,
+            n_items=n_items,
+            n_ratings=len(rating),
+            rating_scale=scale,
+            raw2inner_id_users={},
+            raw2inner_id_items={},
+        )
+        self._columns = user.tolist(), item.tolist(), rating.tolist()
+        self._global_mean = float(rating.mean())
+
+    def all_ratings(self):
+        return zip(*self._columns, strict=True)
+
+
+def fit_svd(train: Interactions, *, seed: int, **options) -> SVD:
+    """Surprise's SVD, with its own defaults or the given options; inner ids are the codes."""
+    scale = (float(train.rating.min()), float(train.rating.max()))
+    trainset = _ArrayTrainset(train.user, train.item, train.rating, train.n_users, train.n_items, scale)
+    return SVD(random_state=seed, **options).fit(trainset)
+
+
+def svd_factors(algo: SVD) -> tuple[np.ndarray, np.ndarray]:
+    """User and item factors, float64, whose product equals `algo.estimate` for all pairs."""
+    if not algo.biased:
+        return algo.pu, algo.qi
+    ones_users, ones_items = np.ones((len(algo.bu), 1)), np.ones((len(algo.bi), 1))
+    mean = algo.trainset.global_mean
+    users = np.hstack([algo.pu, mean + algo.bu[:, None], ones_users])
+    return users, np.hstack([algo.qi, ones_items, algo.bi[:, None]])
+
+
+def fit_collaborative(train: Interactions, *, relevant_rating: float, seed: int) -> FittedRecommender:
+    """SVD on implicit targets: 1 for a rating of at least `relevant_rating`, 0 for sampled unseen items.
+
+    Users without a relevant rating are cold.
+    """
+    targets = implicit_targets(train, relevant_rating=relevant_rating, seed=seed)
+    algo = fit_svd(targets, seed=seed, **IMPLICIT)
+    users, items = svd_factors(algo)
+    known = np.bincount(targets.user, minlength=train.n_users) > 0
+    return assemble("collaborative", train, users, items, cold=~known)
+
+
+def fit_collaborative_ratings(train: Interactions, *, seed: int) -> FittedRecommender:
+    """SVD on the ratings themselves (Koren 2009, as in Surprise): a rating predictor, weak at ranking."""
+    algo = fit_svd(train, seed=seed)
+    users, items = svd_factors(algo)
+    known = np.bincount(train.user, minlength=train.n_users) > 0
+    return assemble("collaborative_ratings", train, users, items, cold=~known)
+
+
+def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) -> Interactions:
+    """Relevant interactions as 1 and `NEGATIVES` unseen items per relevant one as 0, in sorted order.
+
+    Raises:
+        ValueError: no interaction is relevant.
+    """
+    relevant = train.rating >= relevant_rating
+    if not relevant.any():
+        raise ValueError(
+            f"No rating reaches relevant_rating={relevant_rating:g}; the highest is {train.rating.max():g}. Lower it."
+        )
+    seen = np.unique(train.user.astype(np.int64) * train.n_items + train.item)
+    unseen = train.n_items - np.bincount(train.user, minlength=train.n_users)
+    user = np.repeat(train.user[relevant], NEGATIVES)
+    user = user[unseen[user] > 0]
+    item = _draw_unseen(user, seen, train.n_items, np.random.default_rng(seed))
+    users = np.concatenate([train.user[relevant], user])
+    items = np.concatenate([train.item[relevant], item])
+    rating = np.concatenate([np.ones(relevant.sum()), np.zeros(len(user))])
+    order = np.lexsort((rating, items, users))
+    return Interactions(
+        user_ids=train.user_ids,
+        item_ids=train.item_ids,
+        user=users[order],
+        item=items[order],
+        rating=rating[order],
+    )
+
+
+def _draw_unseen(user, seen, n_items: int, rng: np.random.Generator) -> np.ndarray:
+    """One uniform item per row that its user has not seen, by redrawing the seen ones."""
+    item = rng.integers(n_items, size=len(user))
+    again = np.arange(len(user))
+    while len(again):
+        pair = user[again].astype(np.int64) * n_items + item[again]
+        at = np.minimum(np.searchsorted(seen, pair), len(seen) - 1)
+        again = again[seen[at] == pair]
+        item[again] = rng.integers(n_items, size=len(again))
+    return item

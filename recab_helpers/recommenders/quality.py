@@ -1,0 +1,47 @@
+"""Offline quality on held-out interactions: ranking metrics, coverage, novelty, and RMSE where it exists."""
+
+import time
+
+import numpy as np
+
+from recab_helpers.data.tables import Interactions
+from recab_helpers.recommenders.fitted import FittedRecommender
+
+
+def offline_quality(
+    fitted: FittedRecommender, test: Interactions, *, relevant_rating: float, k: int = 10
+) -> dict[str, float]:
+    """Metrics over users with at least one relevant held-out item.
+
+    NDCG@k with binary gains (Jarvelin and Kekalainen 2002), recall@k, precision@k; catalog coverage is the
+    share of items recommended to anyone; novelty is the mean -log2 share of training interactions (Vargas
+    and Castells 2011). RMSE is nan for models that do not predict ratings. `recommend_s` is in seconds.
+    """
+    relevant = test.rating >= relevant_rating
+    pairs = np.unique(test.user[relevant].astype(np.int64) * test.n_items + test.item[relevant])
+    users, n_relevant = np.unique(test.user[relevant], return_counts=True)
+    if not len(users):
+        raise ValueError(f"No held-out rating reaches relevant_rating={relevant_rating:g}; lower it or raise holdout.")
+    start = time.perf_counter()
+    items, _ = fitted.top_k(users, min(k, test.n_items))
+    recommend_s = time.perf_counter() - start
+    hits = np.isin(users[:, None].astype(np.int64) * test.n_items + items, pairs)
+    discount = 1 / np.log2(np.arange(items.shape[1]) + 2)
+    ideal = np.cumsum(discount)[np.minimum(n_relevant, items.shape[1]) - 1]
+    share = np.maximum(fitted.popularity, 1) / fitted.popularity.sum()
+    return {
+        f"ndcg_at_{k}": float(np.mean(hits @ discount / ideal)),
+        f"recall_at_{k}": float(np.mean(hits.sum(1) / n_relevant)),
+        f"precision_at_{k}": float(hits.mean()),
+        "coverage": len(np.unique(items)) / test.n_items,
+        "novelty_bits": float(-np.log2(share[items]).mean()),
+        "rmse": rmse(fitted, test) if fitted.name == "collaborative_ratings" else np.nan,
+        "recommend_s": recommend_s,
+    }
+
+
+def rmse(fitted: FittedRecommender, test: Interactions) -> float:
+    """Root mean squared error of predicted ratings, clipped to the scale of the test ratings as Surprise does."""
+    scores = np.einsum("nd,nd->n", fitted.user_matrix[test.user], fitted.item_matrix[test.item])
+    clipped = np.clip(scores, test.rating.min(), test.rating.max())
+    return float(np.sqrt(np.mean((clipped - test.rating) ** 2)))

@@ -1,0 +1,190 @@
+"""Pieces of the page: verdict box, tables, figures with alt text. Strings from data are escaped."""
+
+import base64
+import io
+import math
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from recab_helpers import formats
+from recab_helpers.experiment import Check, Effect, Verdict
+
+Format = Callable[[Any], str]
+FORMATS: dict[str, Format] = {
+    "ctr": formats.percent,
+    "true_ctr": formats.percent,
+    "true_lift": formats.lift,
+    "coverage": lambda v: formats.percent(v, 1),
+    "mde": lambda v: formats.percent(v, 1),
+    "p_value": formats.p_value,
+    "lift": formats.lift,
+    "users_for_estimate": formats.count,
+}
+MARKS = {True: "passed", False: "failed"}
+
+
+def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
+    """The figure as an inline SVG image with alt text and caption; works in Jupyter and in the report."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    data = base64.b64encode(buffer.getvalue()).decode()
+    note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return HTML(f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{escape(alt, quote=True)}">{note}</figure>')
+
+
+def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
+    """A table whose index is the row header; numbers are formatted by column name and right-aligned."""
+    head = "".join(_cell("th", _label(c), _is_number(frame[c])) for c in frame)
+    body = "".join(
+        f"<tr>{_cell('th', str(index), False, 'row')}"
+        + "".join(_cell("td", _text(c, v), _is_number(frame[c])) for c, v in zip(frame, row, strict=True))
+        + "</tr>"
+        for index, row in zip(frame.index, frame.itertuples(index=False), strict=True)
+    )
+    corner = _cell("th", _label(frame.index.name or ""), False)
+    note = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return HTML(
+        f'<div class="scroll"><table class="recab">{note}<thead><tr>{corner}{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def verdict_box(verdict: Verdict, checks: list[Check]) -> HTML:
+    """The call, its sentence and reasons, and the checks as words."""
+    reasons = "".join(f"<li>{escape(r)}</li>" for r in verdict.reasons)
+    states = "".join(f'<li class="{MARKS[c.passed]}">{escape(c.name)}: {MARKS[c.passed]}</li>' for c in checks)
+    return HTML(
+        f'<section class="verdict {verdict.call.replace(" ", "-")}"><p class="call">{escape(verdict.call)}</p>'
+        f'<p><strong>{escape(verdict.sentence)}</strong></p><ul>{reasons}</ul><ul class="checks">{states}</ul></section>'
+    )
+
+
+def effects_table(effects: list[Effect]) -> HTML:
+    """Both values, difference, lift and p with their intervals, one row per effect."""
+    rows = [
+        {
+            "metric": e.label,
+            "comparison": e.comparison,
+            "role": e.role,
+            "control": _value(e, e.control),
+            "treatment": _value(e, e.treatment),
+            "difference": _signed(e, e.difference),
+            "difference interval": " to ".join(_signed(e, v) for v in e.difference_ci)
+            if math.isfinite(e.difference_ci[0])
+            else formats.NOT_DEFINED,
+            "lift (interval)": f"{formats.lift(e.lift)} ({formats.lift_interval(e.lift_ci)})"
+            if math.isfinite(e.lift)
+            else f"not defined: {e.reason}",
+            "p": formats.p_value(e.p_value),
+            "method": e.method,
+        }
+        for e in effects
+    ]
+    return table(pd.DataFrame(rows).set_index("metric"))
+
+
+def checks_table(checks: list[Check]) -> HTML:
+    """Every check with its state, p and the counts behind it."""
+    rows = [
+        {
+            "check": c.name,
+            "state": MARKS[c.passed],
+            "p_value": c.p_value if math.isfinite(c.p_value) else "",
+            "detail": c.detail,
+        }
+        for c in checks
+    ]
+    return table(pd.DataFrame(rows).set_index("check"))
+
+
+def facts(values: dict[str, Any], *, caption: str = "") -> HTML:
+    """A two-column table of names and values."""
+    frame = pd.DataFrame({"value": [str(v) for v in values.values()]}, index=pd.Index(values, name="name"))
+    return table(frame, caption=caption)
+
+
+def truth_table(truth: pd.DataFrame | None, effects: list[Effect]) -> HTML:
+    """The true lift beside the estimate, per definition of truth; a plain sentence where no truth is known."""
+    if truth is None:
+        return HTML("<p>This log comes from a real system: its truth is not known.</p>")
+    estimates = {e.comparison.split(" vs ")[0]: e for e in effects if e.metric == "ctr"}
+    drawn = truth["truth"].iloc[0]
+    rows = []
+    for row in truth[truth["variant"].isin(list(estimates))].itertuples():
+        effect = estimates[row.variant]
+        inside = effect.lift_ci[0] <= row.true_lift <= effect.lift_ci[1]
+        rows.append(
+            {
+                "truth": row.truth + (", drawn from" if row.truth == drawn else ", for comparison"),
+                "treatment": f"{row.variant} ({row.model})",
+                "true_lift": row.true_lift,
+                "estimated_lift": f"{formats.lift(effect.lift)} ({formats.lift_interval(effect.lift_ci)})",
+                "interval holds the truth": "yes" if inside else "no",
+            }
+        )
+    return table(pd.DataFrame(rows).set_index("truth"))
+
+
+def yardsticks_table(yardsticks: dict[str, float]) -> HTML:
+    """True CTR of policies that need no model under test."""
+    frame = pd.DataFrame({"true_ctr": yardsticks.values()}, index=pd.Index(yardsticks, name="policy"))
+    return table(frame)
+
+
+def totals_table(totals: pd.DataFrame, models: dict[str, str]) -> HTML:
+    """Totals per variant with the model behind it."""
+    frame = totals.copy()
+    if models:
+        frame.insert(0, "model", [models[v] for v in frame.index])
+    return table(frame)
+
+
+def quality_table(quality: pd.DataFrame | None) -> HTML:
+    """Offline quality per model; a plain sentence for a real log."""
+    if quality is None:
+        return HTML("<p>This log comes from a real system: offline quality is not known.</p>")
+    return table(quality)
+
+
+def lineage_table(lineage: dict[str, Any]) -> HTML:
+    """Run ids, commit, data hash, every parameter and version."""
+    rows = {f"{stage} run": run_id for stage, run_id in lineage["run_ids"].items()}
+    rows |= {"git commit": lineage["git_commit"] or "not a checkout", "data hash": lineage["data_hash"]}
+    for stage, values in lineage["parameters"].items():
+        rows[f"{stage} parameters"] = ", ".join(f"{k}={v}" for k, v in values.items())
+    rows["versions"] = ", ".join(f"{k} {v}" for k, v in lineage["versions"].items())
+    return facts(rows)
+
+
+def _value(e: Effect, value: float) -> str:
+    return formats.percent(value) if e.metric in ("ctr", "clicked_any") else formats.number(value)
+
+
+def _signed(e: Effect, value: float) -> str:
+    return ("+" if value > 0 else "") + _value(e, value)
+
+
+def _cell(tag: str, text: str, is_number: bool, scope: str = "col") -> str:
+    kind = ' class="number"' if is_number else ""
+    return f"<{tag}{f' scope={scope!r}' if tag == 'th' else ''}{kind}>{escape(text)}</{tag}>"
+
+
+def _is_number(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column)
+
+
+def _label(name: Any) -> str:
+    return str(name).replace("_", " ").replace(" at ", "@")
+
+
+def _text(column: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if column in FORMATS:
+        return FORMATS[column](value)
+    return formats.count(value) if float(value).is_integer() and abs(value) >= 1 else formats.number(value)

@@ -1,0 +1,61 @@
+"""Titles that state a finding, and alt texts that say what a figure shows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from recab_helpers import formats
+from recab_helpers.experiment import CONTROL, Effect, variants_of
+
+TAIL = 0.1  # the most active tenth of users
+
+
+def headline(effects: list[Effect]) -> str:
+    """What the goal metric did."""
+    goal = next(e for e in effects if e.role == "goal")
+    if not math.isfinite(goal.lift):
+        return f"The lift of {goal.label} is not defined"
+    if goal.lift_ci[0] <= 0 <= goal.lift_ci[1]:
+        return f"{goal.label}: no lift can be told from zero"
+    return f"{goal.label} {'rose' if goal.lift > 0 else 'fell'} by {formats.percent(abs(goal.lift), 1)}"
+
+
+def describe(effects: list[Effect]) -> str:
+    """Alt text of a lift figure: every estimate with its interval."""
+    rows = [e for e in effects if math.isfinite(e.lift)]
+    parts = [f"{e.label} ({e.comparison}) {formats.lift(e.lift)}, {formats.lift_interval(e.lift_ci)}" for e in rows]
+    return f"Lift by metric: {'; '.join(parts)}." if parts else "No metric has a defined lift."
+
+
+def daily_headline(daily: pd.DataFrame) -> str:
+    """On how many days the treatment was ahead."""
+    ctr = daily["ctr"].unstack("variant")
+    treatments = [v for v in ctr.columns if v != CONTROL]
+    parts = [f"{v} was ahead on {int((ctr[v] > ctr[CONTROL]).sum())} of {len(ctr)} days" for v in treatments]
+    return "; ".join(parts).capitalize()
+
+
+def describe_daily(daily: pd.DataFrame) -> str:
+    """Alt text of the daily figure: first and last day of every variant."""
+    ctr = daily["ctr"].unstack("variant")
+    parts = [f"{v} {formats.percent(ctr[v].iloc[0])} to {formats.percent(ctr[v].iloc[-1])}" for v in ctr.columns]
+    return f"CTR by day over {len(ctr)} days, first to last: {'; '.join(map(str, parts))}."
+
+
+def tail_headline(users: pd.DataFrame) -> str:
+    """Which share of clicks comes from the most active tenth of users."""
+    clicks = np.sort(users["clicks"].to_numpy())[::-1]
+    if not clicks.sum():
+        return "No user clicked"
+    share = clicks[: max(1, round(TAIL * len(clicks)))].sum() / clicks.sum()
+    return f"A tenth of the users made {formats.percent(share, 0)} of the clicks"
+
+
+def describe_tail(users: pd.DataFrame) -> str:
+    """Alt text of the click distribution: median, 90th percentile and maximum per variant."""
+    parts = []
+    for variant in variants_of(users):
+        low, high, most = np.quantile(users.loc[users["variant"] == variant, "clicks"], [0.5, 0.9, 1])
+        parts.append(f"{variant}: median {low:.0f}, nine in ten below {high:.0f}, most {most:.0f}")
+    return f"Clicks per user on logarithmic axes. {'; '.join(parts)}."

@@ -1,0 +1,418 @@
+"""The only door to MLflow: runs, tables, models and how they are found again.
+
+One parent run holds the stages of a pipeline run; its children are one per trained model, one per simulated
+variant and one for the analysis. A stage is complete when its tag says so, which is the very last call; a
+run's own status does not prove that.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import requests
+from mlflow.entities import Dataset as TrackedDataset
+from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+
+from recab_helpers.parameters import nearest
+from recab_helpers.recommenders import fitted as fitted_module
+from recab_helpers.recommenders.fitted import FittedRecommender
+
+ROOT = Path(__file__).resolve().parents[1]
+STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
+ARTIFACTS = ROOT / "mlartifacts"
+HEALTH_TIMEOUT_S = 5
+PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
+CANDIDATE = "candidate"
+BATCH = 1000  # metrics in one call, the limit of MLflow
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
+
+logging.getLogger("mlflow").setLevel(logging.ERROR)
+
+
+class TrackingError(RuntimeError):
+    """MLflow cannot be reached, or does not hold what was asked for."""
+
+
+def connect() -> mlflow.MlflowClient:
+    """A client of the store that MLFLOW_TRACKING_URI names, else of the SQLite store in the project folder.
+
+    Raises:
+        TrackingError: the server that MLFLOW_TRACKING_URI names does not answer within HEALTH_TIMEOUT_S seconds.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or STORE
+    if uri.startswith(("http://", "https://")):
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).raise_for_status()
+        except requests.RequestException as error:
+            raise TrackingError(
+                f"The MLflow server {uri} does not answer ({type(error).__name__}). Start it, correct "
+                "MLFLOW_TRACKING_URI, or unset it to use the store in the project folder."
+            ) from error
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One MLflow run that recab writes to; `stage` is train, simulate or analyze."""
+
+    run_id: str
+    stage: str
+    client: mlflow.MlflowClient = field(repr=False)
+    owned: bool = False  # made by the stage itself, which therefore also ends it
+
+    def log_metrics(self, values: dict[str, float]) -> None:
+        """Log the finite values; an undefined metric is absent, not zero."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(k, float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
+        self.client.log_batch(self.run_id, metrics=metrics)
+
+    def log_series(self, table: pd.DataFrame) -> None:
+        """Log each column as a metric with the index (days from 0) as step."""
+        now = int(time.time() * 1000)
+        points = [
+            Metric(name, float(value), now, int(step))
+            for name, column in table.items()
+            for step, value in column.items()
+            if np.isfinite(value)
+        ]
+        for start in range(0, len(points), BATCH):
+            self.client.log_batch(self.run_id, metrics=points[start : start + BATCH])
+
+    def log_params(self, values: dict[str, Any]) -> None:
+        """Log parameters under the stage's name, as text for people and as JSON for loading back."""
+        params = [Param(f"{self.stage}.{k}", str(v)) for k, v in values.items()]
+        self.client.log_batch(self.run_id, params=params)
+        self.log_json("parameters", values)
+
+    def log_json(self, name: str, content: dict[str, Any]) -> None:
+        """Log one JSON document, `<stage>/<name>.json`."""
+        self.client.log_dict(self.run_id, content, f"{self.stage}/{name}.json")
+
+    def log_table(self, name: str, table: pd.DataFrame | Iterator[pa.Table]) -> None:
+        """Log a table as `<stage>/<name>.parquet` and register it as a data set of this run.
+
+        An iterator of tables is written one at a time, so memory stays bounded by one of them.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{name}.parquet"
+            if isinstance(table, pd.DataFrame):
+                table.to_parquet(file)
+            else:
+                _write_chunks(file, table)
+            self._log_dataset(name, file)
+            self.client.log_artifact(self.run_id, str(file), self.stage)
+
+    def log_tables(self, **tables: pd.DataFrame) -> None:
+        """Log several tables under their names."""
+        for name, table in tables.items():
+            self.log_table(name, table)
+
+    def _log_dataset(self, name: str, file: Path) -> None:
+        """Register the file as a data set by its digest and schema; the rows are in the artifact."""
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        described = pq.ParquetFile(file)
+        columns = {f.name: str(f.type) for f in described.schema_arrow}
+        source = {"uri": f"runs:/{self.run_id}/{self.stage}/{file.name}"}
+        dataset = TrackedDataset(
+            name=f"{self.stage}/{name}",
+            digest=digest,
+            source_type="mlflow_artifact",
+            source=json.dumps(source),
+            schema=json.dumps(columns),
+            profile=json.dumps({"num_rows": described.metadata.num_rows}),
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset)])
+
+    def log_file(self, file: Path) -> None:
+        """Log a finished file, `<stage>/<name>`."""
+        self.client.log_artifact(self.run_id, str(file), self.stage)
+
+    def log_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+        """Log numpy arrays as `<stage>/<name>.npz`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{name}.npz"
+            np.savez(file, **arrays)
+            self.client.log_artifact(self.run_id, str(file), self.stage)
+
+    def tag(self, **tags: str) -> None:
+        """Set tags of this run, named `recab.<tag>`."""
+        self.client.log_batch(self.run_id, tags=[RunTag(f"recab.{k}", str(v)) for k, v in tags.items()])
+
+    @contextmanager
+    def child(self, name: str) -> Iterator["Run"]:
+        """A child run that ends FINISHED, or FAILED when the block raises."""
+        parent = self.client.get_run(self.run_id)
+        tags = {PARENT: self.run_id, "recab.stage": self.stage}
+        made = self.client.create_run(parent.info.experiment_id, run_name=name, tags=tags)
+        child = Run(made.info.run_id, self.stage, self.client)
+        try:
+            yield child
+        except BaseException:
+            self.client.set_terminated(child.run_id, "FAILED")
+            raise
+        self.client.set_terminated(child.run_id, "FINISHED")
+
+    def log_model(self, fitted: FittedRecommender, experiment: str) -> str:
+        """Log the model from code, register it, point the alias @candidate at it; returns its registry URI."""
+        name = f"{experiment}-{fitted.name}"
+        example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
+        with tempfile.TemporaryDirectory() as folder, _active(self.run_id):
+            arrays = Path(folder) / "arrays.npz"
+            fitted.save(arrays)
+            logged = mlflow.pyfunc.log_model(
+                name=fitted.name,
+                python_model=fitted_module.__file__,
+                artifacts={"arrays": str(arrays)},
+                signature=SIGNATURE,
+                input_example=(example, {"k": 2}),
+                pip_requirements=[f"{p}=={sys.modules[p].__version__}" for p in REQUIREMENTS],
+                registered_model_name=name,
+            )
+        version = str(logged.registered_model_version)
+        self.client.set_registered_model_alias(name, CANDIDATE, version)
+        return f"models:/{name}/{version}"
+
+    def complete(self) -> None:
+        """Say that the stage is whole: the last call of a stage."""
+        self.tag(**{self.stage: "complete"})
+        if self.owned:
+            self.client.set_terminated(self.run_id, "FINISHED")
+
+    def fail(self) -> None:
+        """Mark the run as failed."""
+        self.client.set_terminated(self.run_id, "FAILED")
+
+
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec("string", "user_id")]),
+    outputs=Schema(
+        [
+            ColSpec("string", "user_id"),
+            ColSpec("long", "position"),
+            ColSpec("string", "item_id"),
+            ColSpec("float", "score"),
+            ColSpec("boolean", "cold"),
+        ]
+    ),
+    params=ParamSchema([ParamSpec("k", "long", 10)]),
+)
+
+
+def start_run(experiment: str, name: str) -> Run:
+    """A new parent run in the experiment, which is made when it does not exist."""
+    client = connect()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        local = None if mlflow.get_tracking_uri().startswith("http") else (ARTIFACTS / experiment).as_uri()
+        experiment_id = client.create_experiment(experiment, artifact_location=local)
+    elif found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"The MLflow experiment {experiment} was deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or name another: experiment=NAME."
+        )
+    else:
+        experiment_id = found.experiment_id
+    return Run(client.create_run(experiment_id, run_name=name).info.run_id, name, client, owned=True)
+
+
+def start_stage(stage: str, params, inputs: dict[str, str]) -> Run:
+    """The run of a stage: the one that MLFLOW_RUN_ID names (the pipeline's), else a new one.
+
+    `inputs` are what the stage builds on (a data hash, the run ids of earlier stages); they and the
+    parameters are logged, and their hash becomes a tag.
+    """
+    given = os.environ.get("MLFLOW_RUN_ID")
+    run = Run(given, stage, connect()) if given else start_run(params.experiment, stage)
+    values = params.as_dict()
+    run.log_params(values)
+    known = json.dumps([inputs, values], sort_keys=True)
+    run.tag(**inputs, **{f"{stage}.inputs": hashlib.sha256(known.encode()).hexdigest()[:16]})
+    return run
+
+
+def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
+    """The run id of a complete stage: the given one, or the newest of the experiment.
+
+    Raises:
+        TrackingError: there is none, or the given run has not completed the stage.
+    """
+    client = connect()
+    if run_id:
+        if _tags(client, run_id).get(f"recab.{stage}") != "complete":
+            raise TrackingError(f"Run {run_id} has not completed {stage}. Run `make {stage}`, or name another run.")
+        return run_id
+    found = client.get_experiment_by_name(experiment)
+    newest = found and client.search_runs(
+        [found.experiment_id],
+        filter_string=f"tags.`recab.{stage}` = 'complete'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not newest:
+        raise TrackingError(
+            f"No run of experiment {experiment} has completed {stage}. Run `make {stage}` (or the notebook) first."
+        )
+    return newest[0].info.run_id
+
+
+def load_table(run_id: str, name: str) -> pd.DataFrame:
+    """Read a logged table back; `name` is `<stage>/<name>`."""
+    return pd.read_parquet(artifact(run_id, f"{name}.parquet"))
+
+
+def load_tables(run_id: str, stage: str, *names: str) -> dict[str, pd.DataFrame]:
+    """Several tables of a stage by name."""
+    return {name: load_table(run_id, f"{stage}/{name}") for name in names}
+
+
+def load_json(run_id: str, name: str) -> dict[str, Any]:
+    """Read a logged JSON document back."""
+    return json.loads(artifact(run_id, f"{name}.json").read_text())
+
+
+def load_arrays(run_id: str, name: str) -> dict[str, np.ndarray] | None:
+    """Read logged arrays back, or None when the run has none of that name."""
+    stage = name.rpartition("/")[0]
+    if not any(a.path == f"{name}.npz" for a in connect().list_artifacts(run_id, stage)):
+        return None
+    with np.load(artifact(run_id, f"{name}.npz")) as stored:
+        return dict(stored)
+
+
+def run_tags(run_id: str) -> dict[str, str]:
+    """Tags of the run that recab set, without their `recab.` prefix."""
+    return {k.removeprefix("recab."): v for k, v in _tags(connect(), run_id).items() if k.startswith("recab.")}
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A recommender loaded from the MLflow registry."""
+
+    name: str
+    version: str
+    uri: str
+    pyfunc: Any = field(repr=False)
+
+    def recommend(self, user_ids, k: int) -> pd.DataFrame:
+        """The recommendations table: user_id, position, item_id, score, cold."""
+        users = pd.DataFrame({"user_id": np.asarray(user_ids, dtype=object)})
+        return self.pyfunc.predict(users, params={"k": k})
+
+
+def load_model(reference: str, train_run_id: str = "") -> RegisteredModel:
+    """Load a registered recommender.
+
+    `reference` is the name of a model of the train run (`content`), or an MLflow address: by version
+    (`models:/recab-content/3`), by alias (`models:/recab-content@champion`) or by run (`runs:/<id>/content`).
+
+    Raises:
+        TrackingError: there is no such model.
+    """
+    client = connect()
+    uri = reference
+    if not reference.startswith(("models:/", "runs:/")):
+        models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
+        if reference not in models:
+            raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
+        uri = models[reference]
+    try:
+        loaded = mlflow.pyfunc.load_model(uri)
+        name, version = _name_and_version(client, uri)
+    except mlflow.MlflowException as error:
+        raise TrackingError(
+            f"MLflow has no model {uri}: {error.message.splitlines()[0]} Run `make train`, or correct it."
+        ) from error
+    return RegisteredModel(name, version, uri, loaded)
+
+
+def _name_and_version(client: mlflow.MlflowClient, uri: str) -> tuple[str, str]:
+    if uri.startswith("runs:/"):
+        run_id, _, name = uri.removeprefix("runs:/").partition("/")
+        return name, f"run {run_id[:8]}"
+    name = uri.removeprefix("models:/")
+    if "@" in name:
+        name, _, alias = name.partition("@")
+        return name, str(client.get_model_version_by_alias(name, alias).version)
+    name, _, version = name.rpartition("/")
+    return name, version
+
+
+def _tags(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
+    try:
+        return client.get_run(run_id).data.tags
+    except mlflow.MlflowException as error:
+        raise TrackingError(
+            f"MLflow has no run {run_id!r} in {mlflow.get_tracking_uri()}. Correct the run id."
+        ) from error
+
+
+def artifact(run_id: str, path: str) -> Path:
+    """Local path of an artifact, downloaded when the store is remote."""
+    connect()
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(f"Run {run_id} has no readable artifact {path}. Run its stage again.") from error
+
+
+@contextmanager
+def _active(run_id: str) -> Iterator[None]:
+    """MLflow's fluent calls write to this run inside the block, and its status is left alone."""
+    client = mlflow.MlflowClient()
+    mlflow.start_run(run_id=run_id)
+    try:
+        yield
+    finally:
+        mlflow.end_run()
+        client.update_run(run_id, status="RUNNING")
+
+
+def _write_chunks(file: Path, tables: Iterator[pa.Table]) -> None:
+    first = next(tables)
+    with pq.ParquetWriter(file, first.schema) as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def git_commit() -> str:
+    """The commit of the project folder, with + when there are changes; empty outside a checkout."""
+    try:
+        described = [
+            "git",
+            "-C",
+            str(ROOT),
+            "describe",
+            "--always",
+            "--abbrev=12",
+            "--dirty=+",
+            "--exclude=*",
+        ]
+        return subprocess.run(described, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
