@@ -17,8 +17,8 @@ MAX_VARIANTS = 10
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "collaborative_wins": {"text_share": 0.3},
-    "content_wins": {"text_share": 0.8},
-    "parity": {"effect_dial": 0.02},
+    "content_wins": {"text_share": 0.9, "mean_history": 10.0, "n_items": 4000},
+    "parity": {"text_share": 0.8, "mean_history": 18.0},
     "aa": {"variants": ["content", "content"]},
 }
 
@@ -52,7 +52,7 @@ class TrainParams(_Params):
     """Parameters of 01_train."""
 
     experiment: str = "recab"
-    seed: int = 1
+    seed: int = 29
     dataset: str = "synthetic"
     n_users: int = 8000
     n_items: int = 3000
@@ -83,7 +83,7 @@ class SimulateParams(_Params):
 
     experiment: str = "recab"
     train_run_id: str = ""
-    seed: int = 1
+    seed: int = 29
     variants: list[str] = ("content", "collaborative")
     allocation: float = 0.5
     slate_size: int = 10

@@ -105,7 +105,13 @@ def check_values(command: str, values: dict[str, Any]) -> dict[str, Any]:
         cell = pm.inspect_notebook(str(_notebook(notebook))).keys()
         if cell != {f.name for f in fields(cls)}:
             raise ParameterError(f"The parameters cell of {notebook} has {', '.join(sorted(cell))}; restore it.")
-    return {stage: STAGES[stage][1].of(values) for stage in COMMANDS[command]}
+    params = {stage: STAGES[stage][1].of(values) for stage in STAGES}
+    train, simulate = params["train"], params["simulate"]
+    if train.dataset == "synthetic" and simulate.slate_size > train.n_items:
+        raise ParameterError(
+            f"slate_size is {simulate.slate_size}, but n_items is {train.n_items}. Lower the one or raise the other."
+        )
+    return {stage: params[stage] for stage in COMMANDS[command]}
 
 
 def run_command(command: str, params: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 import numpy as np
@@ -228,8 +229,7 @@ def start_run(experiment: str, name: str) -> Run:
     client = connect()
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        local = None if mlflow.get_tracking_uri().startswith("http") else (ARTIFACTS / experiment).as_uri()
-        experiment_id = client.create_experiment(experiment, artifact_location=local)
+        experiment_id = client.create_experiment(experiment, artifact_location=_artifact_location(experiment))
     elif found.lifecycle_stage == "deleted":
         raise TrackingError(
             f"The MLflow experiment {experiment} was deleted. Restore it with `mlflow experiments restore "
@@ -238,6 +238,14 @@ def start_run(experiment: str, name: str) -> Run:
     else:
         experiment_id = found.experiment_id
     return Run(client.create_run(experiment_id, run_name=name).info.run_id, name, client, owned=True)
+
+
+def _artifact_location(experiment: str) -> str | None:
+    """A folder beside a SQLite store, whatever the working directory; a server chooses its own."""
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("sqlite:///"):
+        return None
+    return (Path(uri.removeprefix("sqlite:///")).resolve().parent / ARTIFACTS.name / experiment).as_uri()
 
 
 def start_stage(stage: str, params, inputs: dict[str, str]) -> Run:

@@ -34,7 +34,7 @@ def split_interactions(
         held_out = rank <= np.minimum(np.round(holdout * size), size - 1)
     if held_out.all() or not held_out.any():
         raise DataError(
-            f"{dataset.name}: holdout={holdout} leaves {(~held_out).sum():,} rows to train and {held_out.sum():,} to test "
-            f"with split={split}. Give more interactions per user or another share."
+            f"{dataset.name}: split={split} leaves {(~held_out).sum():,} rows to train and {held_out.sum():,} "
+            f"to test. Give more interactions per user, or split the other way."
         )
     return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)

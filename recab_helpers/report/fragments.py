@@ -60,7 +60,8 @@ def verdict_box(verdict: Verdict, checks: list[Check]) -> HTML:
     states = "".join(f'<li class="{MARKS[c.passed]}">{escape(c.name)}: {MARKS[c.passed]}</li>' for c in checks)
     return HTML(
         f'<section class="verdict {verdict.call.replace(" ", "-")}"><p class="call">{escape(verdict.call)}</p>'
-        f'<p><strong>{escape(verdict.sentence)}</strong></p><ul>{reasons}</ul><ul class="checks">{states}</ul></section>'
+        f"<p><strong>{escape(verdict.sentence)}</strong></p><ul>{reasons}</ul>"
+        f'<ul class="checks">{states}</ul></section>'
     )
 
 
