@@ -35,7 +35,7 @@ def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, p
     if undefined := [e for e in goals if math.isnan(e.lift)]:
         sentence = f"The lift of {undefined[0].label} is not defined: {undefined[0].reason}."
         return Verdict(call="inconclusive", sentence=sentence, reasons=(undefined[0].reason,))
-    best = max(goals, key=lambda e: e.lift)
+    best = max([e for e in goals if e.lift_ci[0] > 0] or goals, key=lambda e: e.lift)
     name = best.comparison.split(" vs ")[0]
     reached = mde(best, alpha=alpha, power=power)
     floor = f"A test of this size finds a lift of {percent(reached, 1)} with power {percent(power, 0)}."

@@ -108,17 +108,19 @@ def estimate(
     variance = c_var + t_var
     if not variance > 0:
         return Effect(**named, difference=t - c, reason=_why_undefined(metric, control, treatment, variance))
-    freedom = variance**2 / (c_var**2 / (control.n - 1) + t_var**2 / (treatment.n - 1))
-    quantile, se = stats.t.isf(alpha / 2, freedom), math.sqrt(variance)
+    freedom = _welch_freedom(c_var, control.n, t_var, treatment.n)
+    half, se = stats.t.isf(alpha / 2, freedom) * math.sqrt(variance), math.sqrt(variance)
     lift, lift_ci = math.nan, UNDEFINED
     reason = f"{metric.label} of control is {c:g}; a lift needs positive values in both variants"
     if c > 0 and t > 0:
-        half = quantile * math.sqrt(c_var / c**2 + t_var / t**2)
-        lift, lift_ci, reason = t / c - 1, (t / c * math.exp(-half) - 1, t / c * math.exp(half) - 1), ""
+        log_vars = c_var / c**2, t_var / t**2
+        log_freedom = _welch_freedom(log_vars[0], control.n, log_vars[1], treatment.n)
+        factor = math.exp(stats.t.isf(alpha / 2, log_freedom) * math.sqrt(sum(log_vars)))
+        lift, lift_ci, reason = t / c - 1, (t / c / factor - 1, t / c * factor - 1), ""
     return Effect(
         **named,
         difference=t - c,
-        difference_ci=(t - c - quantile * se, t - c + quantile * se),
+        difference_ci=(t - c - half, t - c + half),
         lift=lift,
         lift_ci=lift_ci,
         p_value=float(2 * stats.t.sf(abs(t - c) / se, freedom)),
@@ -168,6 +170,11 @@ def value_and_variance(metric: MetricSpec, s: SufficientStatistics) -> tuple[flo
     weights = np.array([1.0, -ratio]) / bottom
     names = [metric.numerator, metric.denominator]
     return ratio, float(weights @ s.cov.loc[names, names].to_numpy() @ weights) / s.n
+
+
+def _welch_freedom(c_var: float, c_n: int, t_var: float, t_n: int) -> float:
+    """Degrees of freedom of the difference of two estimates with these variances (Welch 1947)."""
+    return (c_var + t_var) ** 2 / (c_var**2 / (c_n - 1) + t_var**2 / (t_n - 1))
 
 
 def _why_undefined(metric: MetricSpec, control, treatment, variance: float) -> str:

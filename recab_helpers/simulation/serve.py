@@ -90,7 +90,7 @@ class Test:
     def _table(self, users, first_slate, variant, seconds, items, clicked) -> pa.Table:
         k = self.traffic.slate_size
         each = np.repeat(np.arange(len(users), dtype=np.int32), k)
-        versions = [f"{v.model}:{v.version}" for v in self.variants]
+        versions, version = np.unique([f"{v.model}:{v.version}" for v in self.variants], return_inverse=True)
         return pa.table(
             {
                 "user_id": _coded(users[each], self.user_ids),
@@ -101,7 +101,7 @@ class Test:
                 "timestamp": (self.start + seconds.astype("timedelta64[s]"))[each],
                 "item_id": _coded(items.ravel(), self.item_ids),
                 "clicked": clicked.ravel().astype(np.int8),
-                "model_version": _coded(variant[each], versions),
+                "model_version": _coded(version[variant[each]], versions),
             }
         )
 

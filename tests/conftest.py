@@ -1,0 +1,84 @@
+"""Shared fixtures: data of each kind, a store and a reports folder of their own, one small pipeline run."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
+
+
+def shared(path: str) -> Path:
+    """A file or folder of the shared data, or a skip that says which one is absent."""
+    found = SHARED / path
+    if not found.exists():
+        pytest.skip(f"needs {path} of the shared data folder beside the project, which is not here")
+    return found
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_261_124)
+
+
+@pytest.fixture(scope="session")
+def world_data():
+    """A small synthetic data set."""
+    from recab_helpers.data import synthetic_dataset
+
+    return synthetic_dataset(n_users=500, n_items=200, text_share=0.5, mean_history=20, seed=3)
+
+
+@pytest.fixture(scope="session")
+def ml_100k(tmp_path_factory):
+    """MovieLens 100K from the download cache, else from the copy inside the RecBole wheel."""
+    from recab_helpers.data import DataError, make_dataset, movielens_dataset
+
+    folder = tmp_path_factory.mktemp("ml-100k")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "recbole==1.2.1", "-d", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False, timeout=300).returncode:
+        try:
+            return movielens_dataset("ml-100k")
+        except DataError as error:
+            pytest.skip(f"needs MovieLens 100K: {error}")
+    inside = "recbole/dataset_example/ml-100k/ml-100k"
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        tables = [pd.read_csv(wheel.open(f"{inside}.{kind}"), sep="\t") for kind in ("inter", "item")]
+    interactions, movies = (t.rename(columns=lambda c: c.split(":")[0]) for t in tables)
+    movies = movies.rename(columns={"movie_title": "title"})
+    return make_dataset("ml-100k", interactions, movies.assign(text=movies["title"] + " " + movies["class"].fillna("")))
+
+
+@pytest.fixture(scope="session")
+def run_pipeline(tmp_path_factory):
+    """Run a pipeline command in process against a store and a reports folder under a path with a space."""
+    from recab_helpers import pipeline
+
+    home = tmp_path_factory.mktemp("a place")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
+    patch.setattr(pipeline, "REPORTS", home / "reports")
+    (home / "reports").mkdir()
+
+    def run(command: str, *settings: str, more: tuple[str, ...] = ()) -> tuple[int, Path]:
+        return pipeline.main([command, *more, "--set", *settings]), home / "reports"
+
+    yield run
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def small_run(run_pipeline) -> Path:
+    """The reports folder after one small run of all three notebooks."""
+    code, reports = run_pipeline("report", *SMALL, "experiment=small")
+    assert code == 0
+    return reports

@@ -1,0 +1,60 @@
+"""Every way a table can break its contract gives one error that names the value and the way out."""
+
+import pandas as pd
+import pytest
+
+from recab_helpers.data import DataError, load_dataset, make_dataset, read_table
+from recab_helpers.parameters import TrainParams
+
+INTERACTIONS = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "rating": [5, 3, 4]})
+CATALOG = pd.DataFrame({"item_id": ["x", "y"], "title": ["X", "Y"], "text": ["space war", "love story"]})
+
+
+def test_good_tables_pass_and_ids_become_strings():
+    dataset = make_dataset("own", INTERACTIONS.assign(user_id=[7, 7, 10]), CATALOG)
+    assert list(dataset.interactions["user_id"]) == ["10", "7", "7"]
+
+
+@pytest.mark.parametrize(
+    ("interactions", "catalog", "words"),
+    [
+        (INTERACTIONS.drop(columns="rating"), CATALOG, "lacks the column rating"),
+        (INTERACTIONS.iloc[:0], CATALOG, "has no rows"),
+        (INTERACTIONS.assign(rating=[5, "good", 4]), CATALOG, "'good' in row 2"),
+        (INTERACTIONS.assign(rating=[5, float("nan"), 4]), CATALOG, "in row 2"),
+        (INTERACTIONS.assign(rating=[5, float("inf"), 4]), CATALOG, "in row 2"),
+        (INTERACTIONS.assign(item_id=["x", "y", "z"]), CATALOG, "'z'"),
+        (INTERACTIONS.assign(user_id=["a", None, "b"]), CATALOG, "first in row 2"),
+        (pd.concat([INTERACTIONS, INTERACTIONS[:1]]), CATALOG, "drop_duplicates"),
+        (INTERACTIONS, CATALOG.drop(columns="text"), "lacks the column text"),
+        (INTERACTIONS, pd.concat([CATALOG, CATALOG[:1]]), "repeat an earlier item_id"),
+        (INTERACTIONS, CATALOG.assign(text=""), "no item has a word"),
+    ],
+)
+def test_a_broken_contract_is_named(interactions, catalog, words):
+    with pytest.raises(DataError, match=words):
+        make_dataset("own", interactions, catalog)
+
+
+def test_the_digest_follows_the_rows_but_not_their_order():
+    one = make_dataset("own", INTERACTIONS, CATALOG).digest()
+    assert make_dataset("own", INTERACTIONS[::-1], CATALOG[::-1]).digest() == one
+    assert make_dataset("own", INTERACTIONS.assign(rating=[5, 3, 5]), CATALOG).digest() != one
+
+
+def test_an_empty_or_unknown_file_is_refused(tmp_path):
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "table.xlsx").touch()
+    for name, words in (("empty.csv", "is empty"), ("table.xlsx", "neither"), ("no.csv", "no file")):
+        with pytest.raises(DataError, match=words):
+            read_table(tmp_path / name)
+
+
+def test_own_tables_are_read_from_a_folder(tmp_path):
+    INTERACTIONS.to_csv(tmp_path / "interactions.csv.gz", index=False)
+    with pytest.raises(DataError, match="no catalog table"):
+        load_dataset(TrainParams(dataset=str(tmp_path)))
+    CATALOG.to_parquet(tmp_path / "catalog.parquet")
+    dataset = load_dataset(TrainParams(dataset=str(tmp_path)))
+    assert len(dataset.interactions) == 3
+    assert dataset.world is None

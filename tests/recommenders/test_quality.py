@@ -1,0 +1,33 @@
+"""Offline metrics against their definitions on a case small enough to do by hand."""
+
+import numpy as np
+import pytest
+
+from recab_helpers.data import Interactions
+from recab_helpers.recommenders import fit_popularity, offline_quality
+
+
+def interactions(user, item, rating) -> Interactions:
+    users, items = np.array(["a", "b", "c"]), np.array(["v", "w", "x", "y", "z"])
+    return Interactions(
+        user_ids=users, item_ids=items, user=np.array(user), item=np.array(item), rating=np.array(rating, float)
+    )
+
+
+def test_ranking_metrics_by_hand():
+    """Counts 3, 2, 1, 0, 0; user a has seen v, so its list is w, x, y, z, v."""
+    train = interactions([0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2], [5, 5, 5, 5, 5, 5])
+    test = interactions([0, 0, 0], [2, 4, 1], [4, 5, 1])
+    quality = offline_quality(fit_popularity(train), test, relevant_rating=4, k=3)
+    assert quality["ndcg_at_3"] == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))  # x at rank 2 of x, z
+    assert quality["recall_at_3"] == 1 / 2
+    assert quality["precision_at_3"] == 1 / 3
+    assert quality["coverage"] == 3 / 5
+    assert quality["novelty_bits"] == pytest.approx(np.mean([-np.log2(2 / 6), -np.log2(1 / 6), -np.log2(1 / 6)]))
+    assert np.isnan(quality["rmse"])
+
+
+def test_nothing_relevant_is_refused():
+    train = interactions([0, 1], [0, 1], [5, 5])
+    with pytest.raises(ValueError, match="relevant_rating=4"):
+        offline_quality(fit_popularity(train), interactions([0], [2], [1]), relevant_rating=4)
