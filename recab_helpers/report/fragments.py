@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from recab_helpers import formats
 from recab_helpers.experiment import Check, Effect, Verdict
+from recab_helpers.report.plots import report_style
 
 Format = Callable[[Any], str]
 FORMATS: dict[str, Format] = {
@@ -31,7 +32,8 @@ MARKS = {True: "passed", False: "failed"}
 def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
     """The figure as an inline SVG image with alt text and caption; works in Jupyter and in the report."""
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with report_style():
+        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     data = base64.b64encode(buffer.getvalue()).decode()
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return HTML(f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{escape(alt, quote=True)}">{note}</figure>')

@@ -26,7 +26,7 @@ class Traffic:
     @property
     def p_examine(self) -> np.ndarray:
         """P(examined) per position, shape (slate_size,)."""
-        return np.arange(1, self.slate_size + 1) ** -self.examination_decay
+        return np.arange(1.0, self.slate_size + 1) ** -self.examination_decay
 
     def effective_sessions(self) -> np.ndarray:
         """Expected sum of fatigue^(s-1) over a user's sessions s; the session rate when there is no fatigue.

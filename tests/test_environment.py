@@ -1,0 +1,53 @@
+"""One lock serves both doors, and conda's door is tested by doing what conda does."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recab_helpers.pipeline import ROOT
+
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def test_the_lock_pins_every_dependency_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    lock = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = {line.split("==")[0] for line in lock if "==" in line}
+    assert {re.split(r"[<>=]", name)[0] for name in wanted} <= pinned
+    assert all("==" in line for line in lock if line and not line.startswith("#"))
+
+
+def test_conda_takes_python_and_pip_only():
+    *conda, pip = ENVIRONMENT["dependencies"]
+    assert [c.split("=")[0] for c in conda] == ["python", "pip"]
+    assert pip["pip"] == ["-r requirements.lock", "-e ."]
+
+
+@pytest.mark.slow
+def test_the_conda_environment_installs_and_imports(tmp_path):
+    """conda writes the pip list to a file beside environment.yml and installs it with the named Python."""
+    version = next(
+        c.split("=")[1] for c in ENVIRONMENT["dependencies"] if isinstance(c, str) and c.startswith("python=")
+    )
+    copy = tmp_path / "a clone"
+    skipped = shutil.ignore_patterns(".venv", ".git", "mlartifacts", "mlflow.db*", "reports", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=skipped)
+    (copy / "pip.txt").write_text("\n".join(ENVIRONMENT["dependencies"][-1]["pip"]))
+    uv = [sys.executable, "-m", "uv"]
+    made = subprocess.run(
+        [*uv, "venv", "--quiet", "--python", version, str(tmp_path / "env")], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"needs Python {version}, which environment.yml names")
+    python = Path(tmp_path / "env" / "bin" / "python")
+    subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, "-r", "pip.txt"], cwd=copy, check=True)
+    code = "import recab_helpers; print(recab_helpers.tracking.__name__, recab_helpers.__file__)"
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(copy) in done.stdout

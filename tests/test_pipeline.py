@@ -1,0 +1,244 @@
+"""The doors: all three notebooks at small size, and what is left behind when something goes wrong."""
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from recab_helpers import pipeline, tracking
+from tests.conftest import SMALL, shared
+
+
+def test_a_small_run_gives_a_report_whose_parts_agree(small_run):
+    document = json.loads((small_run / "ab_report.json").read_text())
+    assert document["verdict"]["call"] in ("ship", "keep control", "inconclusive")
+    assert [v["name"] for v in document["variants"]] == ["control", "treatment"]
+    ctr = next(e for e in document["effects"] if e["metric"] == "ctr")
+    assert ctr["lift"] == pytest.approx(document["variants"][1]["ctr"] / document["variants"][0]["ctr"] - 1)
+    assert ctr["true_lift"] is not None
+    page = (small_run / "ab_report.html").read_text()
+    assert document["verdict"]["sentence"] in page
+
+
+def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
+    document = json.loads((small_run / "ab_report.json").read_text())
+    run_id = tracking.find_stage("simulate", "small")
+    client = tracking.connect()
+    parent = client.get_run(run_id)
+    assert parent.info.status == "FINISHED"
+    children = client.search_runs([parent.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run_id}'")
+    names = {c.info.run_name: c for c in children}
+    assert set(names) == {
+        "collaborative",
+        "collaborative_ratings",
+        "content",
+        "popularity",
+        "control",
+        "treatment",
+        "analysis",
+    }
+    assert all(c.info.status == "FINISHED" for c in children)
+    for variant in document["variants"]:
+        metrics = names[variant["name"]].data.metrics
+        assert metrics["ctr"] == pytest.approx(variant["ctr"])
+        assert metrics["clicks"] == variant["clicks"]
+        history = client.get_metric_history(names[variant["name"]].info.run_id, "daily_clicks")
+        assert sum(m.value for m in history) == variant["clicks"]
+    assert names["collaborative"].data.metrics["ndcg_at_10"] > 0
+    datasets = {d.dataset.name for d in parent.inputs.dataset_inputs}
+    assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
+
+
+def test_models_load_by_alias_version_and_run_and_agree_with_the_served_slates(small_run):
+    run_id = tracking.find_stage("train", "small")
+    by_name = tracking.load_model("content", run_id)
+    client = tracking.connect()
+    logged = client.get_model_version(by_name.name, by_name.version)
+    references = [f"models:/{by_name.name}@candidate", by_name.uri, f"runs:/{logged.run_id}/content"]
+    users = ["u000", "u001", "nobody"]
+    expected = by_name.recommend(users, 5)
+    assert expected["cold"].tolist() == [False] * 10 + [True] * 5
+    for reference in references:
+        assert tracking.load_model(reference).recommend(users, 5).equals(expected)
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    control = log[log["variant"] == "control"]
+    user = control["user_id"].iloc[0]
+    slate = control[control["user_id"] == user].head(5)["item_id"].tolist()
+    assert by_name.recommend([user], 5)["item_id"].tolist() == slate
+
+
+def test_a_registered_model_stands_alone(small_run, tmp_path):
+    """It has a signature, an example and exact requirements, and loads where recab is not installed."""
+    model = tracking.load_model("collaborative", tracking.find_stage("train", "small"))
+    folder = tracking.mlflow.artifacts.download_artifacts(model.uri, dst_path=str(tmp_path))
+    described = (tmp_path / "MLmodel").read_text()
+    assert "signature" in described
+    assert "saved_input_example_info" in described
+    requirements = (tmp_path / "requirements.txt").read_text()
+    assert all("==" in line for line in requirements.split())
+    code = (
+        "import sys; sys.modules['recab_helpers'] = None\n"
+        "import mlflow, pandas as pd\n"
+        f"model = mlflow.pyfunc.load_model({str(folder)!r})\n"
+        "print(len(model.predict(pd.DataFrame({'user_id': ['u000', 'u001']}), params={'k': 3})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "6"
+
+
+def test_same_seed_same_tables(small_run, run_pipeline):
+    before = tracking.find_stage("simulate", "small")
+    assert run_pipeline("report", *SMALL, "experiment=again")[0] == 0
+    after = tracking.find_stage("simulate", "again")
+    for table in ("train/train", "train/held_out", "train/catalog", "simulate/truth"):
+        one, two = (tracking.load_table(r, table) for r in (before, after))
+        pd.testing.assert_frame_equal(one.replace("small", "again", regex=True), two)
+    columns = ["user_id", "slate_id", "position", "timestamp", "item_id"]
+    one, two = (tracking.load_table(r, "simulate/impressions") for r in (before, after))
+    assert one["clicked"].mean() > 0
+    common = one["variant"].astype(str) == two["variant"].astype(str)  # another experiment assigns anew
+    pd.testing.assert_frame_equal(one.loc[common, [*columns, "clicked"]], two.loc[common, [*columns, "clicked"]])
+    assert 0.3 < common.mean() < 0.7
+
+
+def test_stages_alone_build_on_the_newest_complete_stage(small_run, run_pipeline):
+    train = tracking.find_stage("train", "small")
+    assert run_pipeline("simulate", "experiment=small", "preset=aa", "horizon_days=3")[0] == 0
+    simulate = tracking.find_stage("simulate", "small")
+    assert tracking.run_tags(simulate)["train_run_id"] == train
+    code, reports = run_pipeline("analyze", "experiment=small")
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    assert document["lineage"]["run_ids"]["simulate"] == simulate
+    assert next(e for e in document["effects"] if e["metric"] == "ctr")["true_lift"] == 0
+
+
+def test_a_real_log_is_analyzed_by_the_same_notebook(small_run, run_pipeline, tmp_path, rng):
+    n = 4000
+    user = rng.integers(0, 400, n)
+    log = pd.DataFrame(
+        {
+            "user_id": [f"user {u}" for u in user],
+            "slate_id": np.arange(n),
+            "position": 1,
+            "variant": np.where(user % 2, "treatment", "control"),
+            "item_id": "<script>alert(1)</script>",
+            "clicked": rng.binomial(1, 0.1, n),
+            "day": rng.integers(0, 7, n),
+        }
+    )
+    file = tmp_path / "my log.csv"
+    log.to_csv(file, index=False)
+    code, reports = run_pipeline("analyze", "experiment=real", more=("--log", str(file)))
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    assert sum(v["clicks"] for v in document["variants"]) == log["clicked"].sum()
+    assert all(e["true_lift"] is None for e in document["effects"])
+    assert "its truth is not known" in (reports / "ab_report.html").read_text()
+
+
+def test_movielens_runs_end_to_end(run_pipeline):
+    folder = shared("data/ml-latest-small")
+    code, reports = run_pipeline("report", f"dataset={folder}", "experiment=movielens")
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    ctr = next(e for e in document["effects"] if e["metric"] == "ctr")
+    assert ctr["lift_ci"][0] > 0  # collaborative beats TF-IDF of titles and genres, by either truth
+    truth = tracking.load_table(tracking.find_stage("simulate", "movielens"), "simulate/truth")
+    assert set(truth["truth"]) == {"held_out", "completed"}
+
+
+def test_a_failed_notebook_keeps_its_traceback_and_the_old_report(small_run, run_pipeline, tmp_path, capsys):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,rating\na,x,good\n")
+    (tmp_path / "catalog.csv").write_text("item_id,title,text\nx,X,space war\n")
+    before = (small_run / "ab_report.html").read_bytes()
+    code, reports = run_pipeline("report", f"dataset={tmp_path}", "experiment=failing")
+    assert code == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "01_train failed" in error
+    assert "'good' in row 1" in error
+    assert "01_train.ipynb" in error
+    executed = nbformat.read(reports / "executed" / "01_train.ipynb", as_version=4)
+    assert any(o.output_type == "error" for c in executed.cells if c.cell_type == "code" for o in c.outputs)
+    client = tracking.connect()
+    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    assert [r.info.status for r in runs] == ["FAILED"]
+    assert (reports / "ab_report.html").read_bytes() == before
+    assert run_pipeline("simulate", "experiment=failing")[0] == 1
+    assert "has completed train. Run `make train`" in capsys.readouterr().err
+
+
+def test_a_server_that_is_down_is_named_within_fifteen_seconds(run_pipeline, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    start = time.monotonic()
+    assert run_pipeline("report", *SMALL)[0] == 1
+    assert time.monotonic() - start < 15
+    assert "MLflow server http://127.0.0.1:9 does not answer" in capsys.readouterr().err
+
+
+def test_a_reports_folder_that_cannot_be_written_is_refused_first(run_pipeline, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(pipeline, "REPORTS", tmp_path / "file" / "reports")
+    monkeypatch.setattr(pipeline, "_warm_kernels", lambda *_: pytest.fail("a kernel started"))
+    assert pipeline.main(["report"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_refused_first(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(pipeline, "REPORTS", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
+    monkeypatch.setattr(pipeline, "_warm_kernels", lambda *_: pytest.fail("a kernel started"))
+    assert pipeline.main(["report"]) == 1
+    assert "1 MB free; this run needs about" in capsys.readouterr().err
+
+
+def test_unknown_runs_and_models_are_named(small_run):
+    with pytest.raises(tracking.TrackingError, match="no run 'nothing'"):
+        tracking.find_stage("train", "small", "nothing")
+    train = tracking.find_stage("train", "small")
+    with pytest.raises(tracking.TrackingError, match=r"holds no model contend. Did you mean content\?"):
+        tracking.load_model("contend", train)
+    with pytest.raises(tracking.TrackingError, match="MLflow has no model models:/small-content/99"):
+        tracking.load_model("models:/small-content/99", train)
+
+
+@pytest.mark.slow
+def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        for _ in range(120):
+            try:
+                tracking.connect()
+                break
+            except tracking.TrackingError:
+                time.sleep(1)
+        code, reports = run_pipeline("report", *SMALL, "experiment=served")
+        assert code == 0
+        document = json.loads((reports / "ab_report.json").read_text())
+        assert document["variants"][0]["impressions"] > 0
+        model = tracking.load_model("models:/served-content@candidate")
+        assert len(model.recommend(["u000"], 3)) == 3
+    finally:
+        server.terminate()
+        server.wait(30)
+    with sqlite3.connect(tmp_path / "server.db") as store:
+        assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
