@@ -13,6 +13,7 @@ DATASETS = ("synthetic", "ml-latest-small", "ml-100k")
 SPLITS = ("per_user", "time")
 RECOMMENDERS = ("collaborative", "collaborative_ratings", "content", "popularity")
 TRUTHS = ("held_out", "completed")
+LOOKS = ("obrien_fleming", "pocock")
 MAX_VARIANTS = 10
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -118,13 +119,19 @@ class AnalyzeParams(_Params):
     experiment: str = "recab"
     simulate_run_id: str = ""
     log_file: str = ""
+    users_file: str = ""
+    metrics: list[str] = ()
     allocation: float = 0.5
     alpha: float = 0.05
     power: float = 0.8
+    looks: str = "obrien_fleming"
+    promote: bool = False
 
     def _check(self):
         _named("experiment", self.experiment)
         _exists("log_file", self.log_file)
+        _exists("users_file", self.users_file)
+        _one_of("looks", self.looks, LOOKS)
         _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
@@ -147,7 +154,9 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
             return list(value)
     elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    expected = {int: "a whole number", float: "a number", str: "text"}.get(kind, "a list of names, [a, b]")
+    expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(
+        kind, "a list of names, [a, b]"
+    )
     raise ParameterError(f"{name} is {value!r}; give {expected}.")
 
 

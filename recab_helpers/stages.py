@@ -8,7 +8,7 @@ import pandas as pd
 from recab_helpers import experiment, simulation, tracking
 from recab_helpers.data import Dataset, read_table
 from recab_helpers.experiment import Check, Effect, Verdict
-from recab_helpers.parameters import AnalyzeParams
+from recab_helpers.parameters import AnalyzeParams, nearest
 from recab_helpers.recommenders import FittedRecommender
 
 
@@ -43,10 +43,11 @@ def log_test(
     run: tracking.Run,
     test: simulation.Test,
     tally: simulation.Tally,
+    known: pd.DataFrame,
     truth: pd.DataFrame,
     yardsticks: dict[str, float],
 ) -> None:
-    """One child run per variant with totals, exact truth and daily series; the plan and the truth as tables."""
+    """One child run per variant with totals, exact truth and daily series; plan, truth and users as tables."""
     summary = tally.summary().join(
         truth[truth["truth"] == truth["truth"].iloc[0]].set_index("variant")[["true_ctr", "true_lift"]]
     )
@@ -55,7 +56,7 @@ def log_test(
             child.tag(model=variant.model, version=variant.version)
             child.log_metrics(summary.loc[variant.name].to_dict())
             child.log_series(tally.daily(variant.name))
-    run.log_tables(truth=truth)
+    run.log_tables(truth=truth, users=known)
     run.log_json(
         "plan",
         {
@@ -71,6 +72,7 @@ class Log:
     """An impression log and what is known of it; a real log knows no truth and no models."""
 
     impressions: pd.DataFrame
+    known: pd.DataFrame | None
     planned: dict[str, float]
     run_ids: dict[str, str]
     data_hash: str
@@ -85,11 +87,13 @@ def load_log(params: AnalyzeParams) -> Log:
     """The log that the parameters name: a file, a simulate run, or the newest complete simulate run."""
     if params.log_file:
         impressions = experiment.check_impressions(read_table(params.log_file), source=params.log_file)
+        known = read_table(params.users_file) if params.users_file else None
         names = experiment.variants_of(impressions)
         planned = dict(zip(names, simulation.shares(params.allocation, len(names)), strict=True))
         digest = f"{pd.util.hash_pandas_object(impressions, index=False).sum():016x}"
         return Log(
             impressions=impressions,
+            known=known,
             planned=planned,
             run_ids={},
             data_hash=digest,
@@ -101,6 +105,7 @@ def load_log(params: AnalyzeParams) -> Log:
     plan = tracking.load_json(simulate_run, "simulate/plan")
     return Log(
         impressions=experiment.check_impressions(tracking.load_table(simulate_run, "simulate/impressions")),
+        known=tracking.load_table(simulate_run, "simulate/users"),
         planned=plan["planned"],
         run_ids={"train": train_run, "simulate": simulate_run},
         data_hash=tracking.run_tags(train_run)["data_hash"],
@@ -116,6 +121,29 @@ def load_log(params: AnalyzeParams) -> Log:
     )
 
 
+def metrics_of(users: pd.DataFrame, more: list[str]) -> tuple[experiment.MetricSpec, ...]:
+    """The built-in metrics and the mean of each further column of the users table.
+
+    Raises:
+        ValueError: a name that is no numeric column of the users table.
+    """
+    numeric = users.select_dtypes("number").columns
+    for name in more:
+        if name not in numeric:
+            raise ValueError(f"metrics has {name!r}, which is no numeric column of the users. {nearest(name, numeric)}")
+    return experiment.METRICS + tuple(experiment.mean_of(name) for name in more)
+
+
+def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
+    """Move the registry alias @champion to the winner's model when that is wanted; says what was done."""
+    if not wanted:
+        return "The alias @champion was left alone (promote is off)."
+    if not verdict.winner or verdict.winner not in log.models:
+        return f"The alias @champion was left alone: the verdict is {verdict.call} or the log names no model."
+    tracking.set_champion(log.models[verdict.winner], log.models.values())
+    return f"The alias @champion now points at {log.models[verdict.winner]}."
+
+
 def inputs_of(log: Log) -> dict[str, str]:
     """What an analysis builds on, for its tags."""
     return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
@@ -127,11 +155,8 @@ def log_analysis(
     """A child run with every effect as metrics, the checks and the verdict as tags, and the report as JSON."""
     with run.child("analysis") as child:
         for effect in effects:
-            treatment = effect.comparison.split(" vs ")[0]
             values = {"lift": effect.lift, "difference": effect.difference, "p_value": effect.p_value}
-            child.log_metrics(
-                {f"{treatment}.{effect.metric}.{effect.method.replace(' ', '_')}.{k}": v for k, v in values.items()}
-            )
+            child.log_metrics({f"{effect.name}.{effect.metric}.{k}": v for k, v in values.items()})
         child.log_metrics({f"check.{i}.passed": float(c.passed) for i, c in enumerate(checks)})
         child.tag(verdict=verdict.call, sentence=verdict.sentence)
         child.log_json("ab_report", document)

@@ -45,7 +45,7 @@ STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
 ARTIFACTS = ROOT / "mlartifacts"
 HEALTH_TIMEOUT_S = 5
 PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
-CANDIDATE = "candidate"
+CANDIDATE, CHAMPION = "candidate", "champion"
 BATCH = 1000  # metrics in one call, the limit of MLflow
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
 
@@ -315,6 +315,15 @@ def load_arrays(run_id: str, name: str) -> dict[str, np.ndarray] | None:
 def run_tags(run_id: str) -> dict[str, str]:
     """Tags of the run that recab set, without their `recab.` prefix."""
     return {k.removeprefix("recab."): v for k, v in _tags(connect(), run_id).items() if k.startswith("recab.")}
+
+
+def set_champion(winner: str, models) -> None:
+    """Point @champion at the winner, `name:version`, and take it from the other models of the test."""
+    client = connect()
+    for name in {m.rpartition(":")[0] for m in models} - {winner.rpartition(":")[0]}:
+        client.delete_registered_model_alias(name, CHAMPION)
+    name, _, version = winner.rpartition(":")
+    client.set_registered_model_alias(name, CHAMPION, version)
 
 
 @dataclass(frozen=True)

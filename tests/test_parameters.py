@@ -1,6 +1,6 @@
 """Every wrong parameter is refused before anything starts, with the value, the limit and the way out."""
 
-import json
+import ast
 from dataclasses import fields
 
 import papermill as pm
@@ -72,10 +72,10 @@ def test_every_preset_is_valid(preset):
 @pytest.mark.parametrize(("notebook", "cls"), pipeline.STAGES.values())
 def test_the_parameters_cell_has_the_names_and_defaults_of_the_dataclass(notebook, cls):
     cell = pm.inspect_notebook(str(pipeline.ROOT / "notebooks" / f"{notebook}.ipynb"))
-    found = {name: json.loads(info["default"]) for name, info in cell.items()}
+    found = {name: ast.literal_eval(info["default"]) for name, info in cell.items()}
     assert found == cls().as_dict()
 
 
 def test_parameters_are_typed_as_papermill_sees_them():
     for cls in (TrainParams, SimulateParams, AnalyzeParams):
-        assert {f.type for f in fields(cls)} <= {int, float, str, list[str]}
+        assert {f.type for f in fields(cls)} <= {int, float, str, bool, list[str]}

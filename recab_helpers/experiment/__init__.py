@@ -1,50 +1,73 @@
-"""The analysis: pure functions of an impression log, wherever it came from."""
+"""The analysis: pure functions of an impression log or a users table, wherever it came from."""
 
+from recab_helpers.experiment.bayes import Posterior, beta_binomial, posterior, posterior_of
 from recab_helpers.experiment.checks import Check, run_checks, srm_check, srm_p_value
-from recab_helpers.experiment.decision import Verdict, decide
+from recab_helpers.experiment.decision import RULE, Verdict, decide
 from recab_helpers.experiment.effects import (
     Effect,
     SufficientStatistics,
+    compare,
     estimate,
     estimate_effects,
-    mann_whitney,
     sufficient_statistics,
 )
-from recab_helpers.experiment.metrics import (
-    CLICKS_PER_USER,
-    CONTROL,
-    METRICS,
-    MetricSpec,
+from recab_helpers.experiment.log import (
     check_impressions,
+    check_users,
     daily_totals,
+    join_known,
+    shown_table,
     totals,
+    users_by_day,
     users_table,
-    variants_of,
 )
+from recab_helpers.experiment.looks import could_have_stopped, cumulative_effects
+from recab_helpers.experiment.metrics import CLICKS_PER_USER, CONTROL, CTR, METRICS, MetricSpec, mean_of, variants_of
 from recab_helpers.experiment.power import mde, power_table, users_for_lift
+from recab_helpers.experiment.segments import heterogeneity, segment_columns, segment_effects
+from recab_helpers.experiment.sensitivity import bootstrap, mann_whitney, sensitivity
 
 __all__ = [
     "CLICKS_PER_USER",
     "CONTROL",
+    "CTR",
     "METRICS",
+    "RULE",
     "Check",
     "Effect",
     "MetricSpec",
+    "Posterior",
     "SufficientStatistics",
     "Verdict",
+    "beta_binomial",
+    "bootstrap",
     "check_impressions",
+    "check_users",
+    "compare",
+    "could_have_stopped",
+    "cumulative_effects",
     "daily_totals",
     "decide",
     "estimate",
     "estimate_effects",
+    "heterogeneity",
+    "join_known",
     "mann_whitney",
     "mde",
+    "mean_of",
+    "posterior",
+    "posterior_of",
     "power_table",
     "run_checks",
+    "segment_columns",
+    "segment_effects",
+    "sensitivity",
+    "shown_table",
     "srm_check",
     "srm_p_value",
     "sufficient_statistics",
     "totals",
+    "users_by_day",
     "users_for_lift",
     "users_table",
     "variants_of",

@@ -10,51 +10,95 @@ from recab_helpers.experiment.power import mde, users_for_lift
 from recab_helpers.formats import count, lift, lift_interval, percent
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
+RULE = (
+    "Invalid when a gate failed. Ship when the interval of a goal metric lies above zero in its direction and every "
+    "guardrail's interval lies inside its margin. Keep control when every goal interval lies below zero or a "
+    "guardrail's lies wholly beyond its margin. Inconclusive otherwise."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The call, one plain sentence, and the reasons behind it."""
+    """The call, one plain sentence, the reasons behind it and what would change it; `winner` is a variant."""
 
     call: Call
     sentence: str
     reasons: tuple[str, ...]
+    would_change: str = ""
+    winner: str = ""
 
 
 def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, power: float = 0.8) -> Verdict:
-    """Invalid when a check failed; else by the lift interval of the goal metric.
-
-    Ship when a treatment's interval lies above zero (the best such treatment), keep control when every
-    interval lies below zero, inconclusive otherwise.
-    """
-    failed = [c for c in checks if not c.passed]
+    """Apply RULE; of several treatments that may be shipped, the one with the largest goal lift is."""
+    failed = [c for c in checks if c.gate and not c.passed]
     if failed:
-        sentence = f"The test cannot be trusted: {failed[0].name.lower()} failed. No winner is named."
-        return Verdict(call="invalid", sentence=sentence, reasons=tuple(f"{c.name}: {c.detail}" for c in failed))
-    goals = [e for e in effects if e.role == "goal"]
-    if undefined := [e for e in goals if math.isnan(e.lift)]:
-        sentence = f"The lift of {undefined[0].label} is not defined: {undefined[0].reason}."
-        return Verdict(call="inconclusive", sentence=sentence, reasons=(undefined[0].reason,))
-    best = max([e for e in goals if e.lift_ci[0] > 0] or goals, key=lambda e: e.lift)
-    name = best.comparison.split(" vs ")[0]
-    reached = mde(best, alpha=alpha, power=power)
-    floor = f"A test of this size finds a lift of {percent(reached, 1)} with power {percent(power, 0)}."
-    if best.lift_ci[0] > 0:
-        call, reason = "ship", f"The {1 - alpha:.0%} interval of the {best.label} lift lies above zero."
-    elif all(e.lift_ci[1] < 0 for e in goals):
-        call, reason = (
-            "keep control",
-            f"The {1 - alpha:.0%} interval of the {best.label} lift lies below zero.",
+        return Verdict(
+            call="invalid",
+            sentence=f"The test cannot be trusted: {failed[0].name} failed. No winner is named.",
+            reasons=tuple(f"{c.name}: {c.detail}" for c in failed),
+            would_change="Mend the cause and run the test again; these data cannot be repaired by analysis.",
         )
-    else:
-        needed = users_for_lift(best, best.lift, alpha=alpha, power=power)
-        call, reason = "inconclusive", f"The {1 - alpha:.0%} interval of the {best.label} lift covers zero."
-        if math.isfinite(needed):
-            floor += f" A true lift as large as the estimate would take about {count(needed)} users."
-    changed = f"{best.label} of {name} changed by {lift(best.lift)} ({lift_interval(best.lift_ci)})"
-    advice = {
-        "ship": f"Ship {name}: {changed}.",
-        "keep control": f"Keep control: {changed}.",
-        "inconclusive": f"No call: {changed}, which does not rule out zero.",
-    }[call]
-    return Verdict(call=call, sentence=advice, reasons=(reason, floor))
+    goals = {e.name: e for e in effects if e.role == "goal"}
+    if undefined := [e for e in goals.values() if math.isnan(e.lift)]:
+        sentence = f"No call: the lift of {undefined[0].label} is not defined, because {undefined[0].reason}."
+        return Verdict(call="inconclusive", sentence=sentence, reasons=(undefined[0].reason,))
+    guards = {name: [e for e in effects if e.role == "guardrail" and e.name == name] for name in goals}
+    broken = {name: [e for e in guards[name] if _good(e)[1] < -e.margin] for name in goals}
+    open_ = {name: [e for e in guards[name] if not _good(e)[0] > -e.margin] for name in goals}
+    better = [e for e in goals.values() if _good(e)[0] > 0]
+    worse = [e for e in goals.values() if _good(e)[1] < 0 or broken[e.name]]
+    shippable = [e for e in better if not open_[e.name]]
+    best = max(shippable or better or list(goals.values()), key=lambda e: e.direction * e.lift)
+    changed = f"{best.label} of {best.name} changed by {lift(best.lift)} ({lift_interval(best.lift_ci)})"
+    smallest = percent(mde(best, alpha=alpha, power=power), 1)
+    reached = f"A test of this size finds a {best.label} lift of {smallest} with power {percent(power, 0)}."
+    if shippable:
+        held = ", ".join(f"{e.label} stayed within {percent(e.margin, 0)}" for e in guards[best.name])
+        return Verdict(
+            call="ship",
+            sentence=f"Ship {best.name}: {changed}.",
+            reasons=(_interval_reason(best), *([f"Guardrails: {held}."] if held else []), reached),
+            would_change="A failed check, or a guardrail beyond its margin, would change it.",
+            winner=best.name,
+        )
+    if len(worse) == len(goals):
+        lost = [
+            f"{e.label} of {e.name} lies wholly beyond its margin of {percent(e.margin, 0)}."
+            for n in goals
+            for e in broken[n]
+        ]
+        return Verdict(
+            call="keep control",
+            sentence=f"Keep control: {changed}.",
+            reasons=(*lost, _interval_reason(best), reached),
+            would_change="A treatment whose interval lies above zero would change it.",
+            winner="control",
+        )
+    needed = users_for_lift(best, best.lift, alpha=alpha, power=power)
+    longer = (
+        f"If the true lift is as large as the estimate, about {count(needed)} users would show it."
+        if math.isfinite(needed)
+        else ""
+    )
+    doubtful = [
+        f"{e.label} of {best.name} is not shown to stay within its margin of {percent(e.margin, 0)}."
+        for e in open_[best.name]
+    ]
+    return Verdict(
+        call="inconclusive",
+        sentence=f"No call: {changed}{'' if best in better else ', which does not rule out zero'}.",
+        reasons=(_interval_reason(best), *(doubtful if best in better else []), reached),
+        would_change=longer,
+    )
+
+
+def _good(effect: Effect) -> tuple[float, float]:
+    """The lift interval in the metric's good direction, low end first."""
+    low, high = effect.lift_ci
+    return (low, high) if effect.direction > 0 else (-high, -low)
+
+
+def _interval_reason(e: Effect) -> str:
+    low, high = e.lift_ci
+    where = "above" if low > 0 else "below" if high < 0 else "on both sides of"
+    return f"The interval of the {e.label} lift lies {where} zero."

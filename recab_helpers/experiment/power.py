@@ -33,10 +33,10 @@ def power_table(effects: list[Effect], *, alpha: float = 0.05, power: float = 0.
             "users": e.n_control + e.n_treatment,
             "mde": mde(e, alpha=alpha, power=power),
             "users_for_estimate": users_for_lift(e, e.lift, alpha=alpha, power=power),
+            "variance_reduction": e.variance_reduction,
         }
         for e in effects
         if math.isfinite(e.lift)
     ]
-    return pd.DataFrame(rows, columns=["metric", "comparison", "users", "mde", "users_for_estimate"]).set_index(
-        "metric"
-    )
+    names = ["metric", "comparison", "users", "mde", "users_for_estimate", "variance_reduction"]
+    return pd.DataFrame(rows, columns=names).set_index("metric")

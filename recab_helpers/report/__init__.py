@@ -1,11 +1,14 @@
 """The report's figures, tables and sentences; the same functions serve Jupyter and the page."""
 
 from recab_helpers.report.fragments import (
+    bayes_table,
     checks_table,
     effects_table,
     facts,
+    heterogeneity_table,
     lineage_table,
     quality_table,
+    segments_table,
     show,
     table,
     totals_table,
@@ -13,34 +16,42 @@ from recab_helpers.report.fragments import (
     verdict_box,
     yardsticks_table,
 )
-from recab_helpers.report.plots import clicks_distribution, daily_ctr, lift_forest, report_style
+from recab_helpers.report.plots import clicks_distribution, daily_ctr, lift_forest, lift_over_time, report_style
 from recab_helpers.report.sentences import (
     daily_headline,
     describe,
     describe_daily,
+    describe_looks,
     describe_tail,
     headline,
+    looks_headline,
     tail_headline,
 )
 from recab_helpers.report.summary import lineage, report_json
 
 __all__ = [
+    "bayes_table",
     "checks_table",
     "clicks_distribution",
     "daily_ctr",
     "daily_headline",
     "describe",
     "describe_daily",
+    "describe_looks",
     "describe_tail",
     "effects_table",
     "facts",
     "headline",
+    "heterogeneity_table",
     "lift_forest",
+    "lift_over_time",
     "lineage",
     "lineage_table",
+    "looks_headline",
     "quality_table",
     "report_json",
     "report_style",
+    "segments_table",
     "show",
     "table",
     "tail_headline",

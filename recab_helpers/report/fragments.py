@@ -12,7 +12,8 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from recab_helpers import formats
-from recab_helpers.experiment import Check, Effect, Verdict
+from recab_helpers.experiment import Check, Effect, Verdict, posterior_of
+from recab_helpers.experiment.bayes import PRIOR_SD
 from recab_helpers.report.plots import report_style
 
 Format = Callable[[Any], str]
@@ -21,12 +22,13 @@ FORMATS: dict[str, Format] = {
     "true_ctr": formats.percent,
     "true_lift": formats.lift,
     "coverage": lambda v: formats.percent(v, 1),
+    "adjusted_p_value": formats.p_value,
+    "variance_reduction": lambda v: formats.percent(v, 1),
     "mde": lambda v: formats.percent(v, 1),
     "p_value": formats.p_value,
     "lift": formats.lift,
     "users_for_estimate": formats.count,
 }
-MARKS = {True: "passed", False: "failed"}
 
 
 def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
@@ -59,10 +61,11 @@ def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
 def verdict_box(verdict: Verdict, checks: list[Check]) -> HTML:
     """The call, its sentence and reasons, and the checks as words."""
     reasons = "".join(f"<li>{escape(r)}</li>" for r in verdict.reasons)
-    states = "".join(f'<li class="{MARKS[c.passed]}">{escape(c.name)}: {MARKS[c.passed]}</li>' for c in checks)
+    states = "".join(f'<li class="{_state(c)}">{escape(c.name)}: {_state(c)}</li>' for c in checks)
     return HTML(
         f'<section class="verdict {verdict.call.replace(" ", "-")}"><p class="call">{escape(verdict.call)}</p>'
         f"<p><strong>{escape(verdict.sentence)}</strong></p><ul>{reasons}</ul>"
+        f"{f'<p>{escape(verdict.would_change)}</p>' if verdict.would_change else ''}"
         f'<ul class="checks">{states}</ul></section>'
     )
 
@@ -73,7 +76,7 @@ def effects_table(effects: list[Effect]) -> HTML:
         {
             "metric": e.label,
             "comparison": e.comparison,
-            "role": e.role,
+            "role": e.role if e.role != "guardrail" else f"guardrail, margin {formats.percent(e.margin, 0)}",
             "control": _value(e, e.control),
             "treatment": _value(e, e.treatment),
             "difference": _signed(e, e.difference),
@@ -84,6 +87,7 @@ def effects_table(effects: list[Effect]) -> HTML:
             if math.isfinite(e.lift)
             else f"not defined: {e.reason}",
             "p": formats.p_value(e.p_value),
+            "adjusted p": _adjusted(e),
             "method": e.method,
         }
         for e in effects
@@ -96,8 +100,8 @@ def checks_table(checks: list[Check]) -> HTML:
     rows = [
         {
             "check": c.name,
-            "state": MARKS[c.passed],
-            "p_value": c.p_value if math.isfinite(c.p_value) else "",
+            "state": _state(c),
+            "p": formats.p_value(c.p_value) if math.isfinite(c.p_value) else "none",
             "detail": c.detail,
         }
         for c in checks
@@ -109,6 +113,55 @@ def facts(values: dict[str, Any], *, caption: str = "") -> HTML:
     """A two-column table of names and values."""
     frame = pd.DataFrame({"value": [str(v) for v in values.values()]}, index=pd.Index(values, name="name"))
     return table(frame, caption=caption)
+
+
+def bayes_table(effects: list[Effect]) -> HTML:
+    """Chance to be better and expected loss of every defined goal and secondary lift, with the prior stated."""
+    rows = []
+    for e in effects:
+        if e.role in ("goal", "secondary") and (found := posterior_of(e)):
+            rows.append(
+                {
+                    "metric": e.label,
+                    "comparison": e.comparison,
+                    "chance to be better": formats.percent(found.chance_to_be_better, 1),
+                    "expected loss if shipped": formats.percent(found.expected_loss(ship=True), 2),
+                    "expected loss if kept": formats.percent(found.expected_loss(ship=False), 2),
+                    "95% credible interval": formats.lift_interval(found.interval()),
+                }
+            )
+    if not rows:
+        return HTML("<p>No lift is defined, so there is nothing to read.</p>")
+    note = f"Prior of every lift: normal, mean zero, standard deviation {formats.percent(PRIOR_SD, 0)}."
+    return table(pd.DataFrame(rows).set_index("metric"), caption=note)
+
+
+def segments_table(segments: pd.DataFrame) -> HTML:
+    """The goal lift per segment level, exploratory."""
+    if segments.empty:
+        return HTML("<p>No segments are known of these users.</p>")
+    rows = [
+        {
+            "segment": s.segment,
+            "level": s.level,
+            "comparison": s.comparison,
+            "users": s.users,
+            "lift (interval)": f"{formats.lift(s.lift)} ({formats.lift_interval((s.low, s.high))})"
+            if math.isfinite(s.lift)
+            else f"not defined: {s.reason}",
+            "adjusted p": formats.p_value(s.adjusted_p_value),
+        }
+        for s in segments.itertuples()
+    ]
+    return table(pd.DataFrame(rows).set_index("segment"))
+
+
+def heterogeneity_table(tested: pd.DataFrame) -> HTML:
+    """Whether lifts differ between the levels of each segment."""
+    if tested.empty:
+        return HTML("<p>No segment has two levels with a defined lift.</p>")
+    unlike = (tested["adjusted_p_value"] < 0.05).map({True: "lifts differ", False: "no difference shown"})
+    return table(tested.assign(reading=unlike).set_index("segment"))
 
 
 def truth_table(truth: pd.DataFrame | None, effects: list[Effect]) -> HTML:
@@ -168,8 +221,18 @@ def _value(e: Effect, value: float) -> str:
     return formats.percent(value) if e.metric in ("ctr", "clicked_any") else formats.number(value)
 
 
+def _adjusted(e: Effect) -> str:
+    if math.isfinite(e.noninferiority_p):
+        return f"{formats.p_value(e.noninferiority_p)} (non-inferiority)"
+    return formats.p_value(e.adjusted_p_value) if math.isfinite(e.adjusted_p_value) else "none"
+
+
 def _signed(e: Effect, value: float) -> str:
     return ("+" if value > 0 else "") + _value(e, value)
+
+
+def _state(check: Check) -> str:
+    return "passed" if check.passed else "failed" if check.gate else "warning"
 
 
 def _cell(tag: str, text: str, is_number: bool, scope: str = "col") -> str:

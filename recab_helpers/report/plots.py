@@ -47,8 +47,11 @@ def lift_forest(effects: list[Effect], *, title: str) -> Figure:
         ax = fig.subplots()
         ax.axvline(0, color="black", linewidth=0.8)
         for y, e in enumerate(rows):
+            if math.isfinite(e.margin):
+                ax.plot([-e.direction * e.margin] * 2, [y - 0.3, y + 0.3], color=WORSE, linestyle=":", linewidth=2)
+        for y, e in enumerate(rows):
             clear = e.lift_ci[0] > 0 or e.lift_ci[1] < 0
-            color = NEUTRAL if not clear else BETTER if e.lift > 0 else WORSE
+            color = NEUTRAL if not clear else BETTER if e.lift * e.direction > 0 else WORSE
             ax.plot(e.lift_ci, [y, y], color=color, linewidth=2.5, solid_capstyle="butt")
             ax.plot(e.lift, y, "o", color=color, markersize=8, markerfacecolor=color if clear else "white")
             ax.annotate(
@@ -86,6 +89,31 @@ def daily_ctr(daily: pd.DataFrame, *, title: str) -> Figure:
         ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: percent(y, _digits(ax.get_yticks()))))
         ax.set_title(title)
+    return fig
+
+
+def lift_over_time(looks: pd.DataFrame, *, title: str) -> Figure:
+    """Cumulative CTR lift by day, inside the band for planned looks (dark) and for any look (light)."""
+    treatments = list(dict.fromkeys(looks["treatment"]))
+    with report_style():
+        fig = Figure(figsize=(WIDTH, 0.5 + 2.6 * max(len(treatments), 1)))
+        axes = fig.subplots(max(len(treatments), 1), squeeze=False)[:, 0]
+        for ax, name in zip(axes, treatments, strict=False):
+            rows = looks[looks["treatment"] == name]
+            day = rows["day"] + 1
+            ax.axhline(0, color="black", linewidth=0.8)
+            ax.fill_between(day, rows["anytime_low"], rows["anytime_high"], color=NEUTRAL, alpha=0.15, linewidth=0)
+            ax.fill_between(day, rows["low"], rows["high"], color=BETTER, alpha=0.25, linewidth=0)
+            ax.plot(day, rows["lift"], color=BETTER, marker="o", markersize=4)
+            final = rows.iloc[-1]
+            reach = 1.6 * max(abs(final["anytime_low"]), abs(final["anytime_high"]), 0.01)
+            ax.set_ylim(-reach, reach)
+            ax.set_ylabel(f"lift of {name}")
+            ax.set_xlabel("day of the test")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+            ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _, ax=ax: lift(y, _digits(ax.get_yticks()))))
+        axes[0].set_title(title)
     return fig
 
 

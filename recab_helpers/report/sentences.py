@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers import formats
-from recab_helpers.experiment import CONTROL, Effect, variants_of
+from recab_helpers.experiment import CONTROL, Effect, could_have_stopped, variants_of
 
 TAIL = 0.1  # the most active tenth of users
 
@@ -41,6 +41,29 @@ def describe_daily(daily: pd.DataFrame) -> str:
     ctr = daily["ctr"].unstack("variant")
     parts = [f"{v} {formats.percent(ctr[v].iloc[0])} to {formats.percent(ctr[v].iloc[-1])}" for v in ctr.columns]
     return f"CTR by day over {len(ctr)} days, first to last: {'; '.join(map(str, parts))}."
+
+
+def looks_headline(looks: pd.DataFrame) -> str:
+    """When the test could have stopped, by the band for planned daily looks."""
+    if looks.empty:
+        return "No day has a defined lift"
+    parts = [
+        f"{name} could have stopped on day {day + 1}" if day is not None else f"{name} could not have stopped early"
+        for name, day in could_have_stopped(looks).items()
+    ]
+    return "; ".join(parts).capitalize()
+
+
+def describe_looks(looks: pd.DataFrame) -> str:
+    """Alt text of the lift over time: the last day's lift and both bands."""
+    parts = []
+    for name, rows in looks.groupby("treatment", sort=False):
+        last = rows.iloc[-1]
+        planned = formats.lift_interval((last["low"], last["high"]))
+        anytime = formats.lift_interval((last["anytime_low"], last["anytime_high"]))
+        found = f"{formats.lift(last['lift'])}, planned looks {planned}, any look {anytime}"
+        parts.append(f"{name} after day {int(last['day']) + 1}: {found}")
+    return f"Cumulative CTR lift by day with two bands. {'; '.join(parts)}."
 
 
 def tail_headline(users: pd.DataFrame) -> str:

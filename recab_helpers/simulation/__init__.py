@@ -4,6 +4,7 @@ from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.plan import (
     Tally,
     TrainedOn,
+    known_users,
     plan_tests,
     true_lifts,
     truths_of,
@@ -27,6 +28,7 @@ __all__ = [
     "draw_session_counts",
     "draw_session_rates",
     "graded",
+    "known_users",
     "p_click_of",
     "plan_tests",
     "served_slates",

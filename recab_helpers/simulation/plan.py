@@ -1,7 +1,7 @@
 """Set up a simulated test from registered models and the data they were trained on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from recab_helpers.data.synthetic import MEAN_SESSIONS
 from recab_helpers.parameters import SimulateParams
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.serve import Test, Variant, p_click_of, served_slates, yardsticks
-from recab_helpers.simulation.traffic import Traffic, draw_session_rates
+from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
 from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth
 
 BASE_CLICK = 0.02  # P(click | examined) of an unrated item in recorded data
@@ -122,6 +122,38 @@ def yardstick_ctrs(data: TrainedOn, test: Test, params: SimulateParams) -> dict[
     seen = sparse.csr_array((np.ones(len(train.user), dtype=bool), (train.user, train.item)), shape=shape)
     truth = next(iter(truths_of(data, params).values()))
     return yardsticks(truth, test.traffic, seen, np.bincount(train.item, minlength=train.n_items))
+
+
+def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
+    """What is known of every user before the test: counts of a period as long, served by control, and segments.
+
+    Columns: user_id, pre_impressions, pre_clicks, pre_sessions, history (training interactions), activity.
+    """
+    before = replace(test, assignment=np.zeros_like(test.assignment), seed=f"{test.seed} before")
+    n = len(data.user_ids)
+    sessions = draw_session_counts(data.user_ids, test.traffic.session_rate, seed=before.seed)
+    clicks = np.zeros(n)
+    for table in before.impressions():
+        user = table["user_id"].combine_chunks().indices.to_numpy()
+        clicks += np.bincount(user, weights=table["clicked"].to_numpy(), minlength=n)
+    history = np.bincount(data.coded(data.train).user, minlength=n)
+    return pd.DataFrame(
+        {
+            "user_id": data.user_ids,
+            "pre_impressions": sessions * test.traffic.slate_size,
+            "pre_clicks": clicks.astype(np.int64),
+            "pre_sessions": sessions,
+            "history": _binned(
+                history, {"none (cold)": 0, "1 to 9": 1, "10 to 29": 10, "30 to 99": 30, "100 or more": 100}
+            ),
+            "activity": _binned(sessions, {"new": 0, "1 to 4 sessions": 1, "5 or more": 5}),
+        }
+    )
+
+
+def _binned(counts: np.ndarray, starts: dict[str, int]) -> np.ndarray:
+    """The name of the bin that each count falls in; `starts` gives the least count of each."""
+    return np.array(list(starts))[np.searchsorted(list(starts.values()), counts, side="right") - 1]
 
 
 class Tally:

@@ -43,7 +43,7 @@ class Test:
     traffic: Traffic
     effect_dial: float  # chance that a treatment session is served the treatment's slate
     planned: dict[str, float]  # share of users per variant
-    seed: int
+    seed: int | str
     start: np.datetime64 = START
 
     def true_ctr(self) -> dict[str, float]:

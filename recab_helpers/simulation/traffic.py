@@ -52,6 +52,6 @@ def draw_session_rates(user_ids: np.ndarray, *, mean: float, seed: int) -> np.nd
     return gamma.ppf(draw, ACTIVITY_SHAPE, scale=mean / ACTIVITY_SHAPE)
 
 
-def draw_session_counts(user_ids: np.ndarray, rate: np.ndarray, *, seed: int) -> np.ndarray:
+def draw_session_counts(user_ids: np.ndarray, rate: np.ndarray, *, seed: int | str) -> np.ndarray:
     """Poisson number of sessions per user over the horizon."""
     return poisson.ppf(uniform(id_keys(user_ids, f"{seed} sessions")), rate).astype(np.int64)

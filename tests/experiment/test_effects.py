@@ -11,22 +11,26 @@ import tea_tasting as tt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from recab_helpers.experiment import (
     CLICKS_PER_USER,
-    METRICS,
+    CTR,
     MetricSpec,
     SufficientStatistics,
+    beta_binomial,
     estimate,
     estimate_effects,
     mann_whitney,
     mde,
+    posterior,
     srm_p_value,
     sufficient_statistics,
 )
+from recab_helpers.experiment.effects import benjamini_hochberg, holm
 from tests.conftest import shared
 
-CTR = METRICS[0]
+METRICS = (CTR, CLICKS_PER_USER)
 
 
 def users_like(rng: np.random.Generator, n: int, lift: float = 0.0) -> pd.DataFrame:
@@ -45,29 +49,52 @@ def published(name: str) -> dict:
     return next(c for c in cases if c["name"] == name)
 
 
+def statistics_of(case: dict) -> tuple[SufficientStatistics, SufficientStatistics]:
+    """Both sides of a published example given by means and covariances."""
+    return tuple(
+        SufficientStatistics(n=g["n"], columns=tuple(g["cols"]), mean=np.array(g["mean"]), cov=np.array(g["cov"]))
+        for g in (case["inputs"]["control"], case["inputs"]["treatment"])
+    )
+
+
+ORDERS = MetricSpec(
+    name="orders", label="Orders", kind="mean", numerator="orders", covariate=("orders_covariate",), direction=1
+)
+ORDERS_PER_SESSION = replace(
+    ORDERS, kind="ratio", denominator="sessions", covariate=("orders_covariate", "sessions_covariate")
+)
+
+
 def test_published_example_of_mean_ratio_and_srm():
     case = published("mean_ratio_delta_srm_tea_tasting_docs")
-    expected, sides = case["expected"], {}
-    for name in ("control", "treatment"):
-        given_ = case["inputs"][name]
-        sides[name] = SufficientStatistics(
-            n=given_["n"],
-            mean=pd.Series(given_["mean"], given_["cols"]),
-            cov=pd.DataFrame(given_["cov"], given_["cols"], given_["cols"]),
-        )
-    mean = MetricSpec(name="orders", label="Orders", kind="mean", numerator="orders")
-    effect = estimate(mean, sides["control"], sides["treatment"])
+    expected, sides = case["expected"], statistics_of(case)
+    effect = estimate(ORDERS, *sides)
     assert effect.difference == pytest.approx(expected["mean_effect"], abs=1e-9)
     assert effect.difference_ci == pytest.approx(expected["mean_ci"], abs=1e-9)
     assert effect.p_value == pytest.approx(expected["mean_p"], abs=1e-9)
     assert effect.lift == pytest.approx(expected["mean_rel"], abs=1e-9)
     assert effect.lift_ci == pytest.approx(expected["mean_rel_ci"], abs=1e-9)
-    ratio = replace(mean, kind="ratio", denominator="sessions")
-    effect = estimate(ratio, sides["control"], sides["treatment"])
+    effect = estimate(ORDERS_PER_SESSION, *sides)
     assert (effect.control, effect.treatment) == pytest.approx((0.266, 0.289), abs=5e-4)
+    assert effect.lift == pytest.approx(expected["ratio_rel"], abs=5e-4)
     assert effect.p_value == pytest.approx(expected["ratio_p"], abs=5e-5)
-    corrected = [sides["control"].n - 0.5, sides["treatment"].n + 0.5]  # the example uses Yates's correction
+    corrected = [sides[0].n - 0.5, sides[1].n + 0.5]  # the example uses Yates's correction
     assert srm_p_value(corrected, [1, 1]) == pytest.approx(expected["srm_p"], abs=5e-4)
+
+
+def test_published_example_of_cuped():
+    case = published("cuped_mean_and_ratio_tea_tasting_docs")
+    sides = statistics_of(case)
+    expected, tolerance = case["expected"], case["tolerance"]
+    metrics = {
+        c: replace(ORDERS, numerator=c, covariate=(f"{c}_covariate",)) for c in ("sessions", "orders", "revenue")
+    }
+    for name, metric in (metrics | {"orders_per_session": ORDERS_PER_SESSION}).items():
+        effect = estimate(metric, *sides)
+        assert "CUPED" in effect.method
+        for field, value in (("p", effect.p_value), ("rel_ci", effect.lift_ci)):
+            key = f"{name}_{field}"
+            assert value == pytest.approx(expected[key], **tolerance.get(key, tolerance["default"])), key
 
 
 def test_published_example_of_welch():
@@ -76,13 +103,48 @@ def test_published_example_of_welch():
     for name in ("control", "treatment"):
         n, total, squares = case["inputs"][name].values()
         variance = (squares - total**2 / n) / (n - 1)
-        sides.append(
-            SufficientStatistics(n=n, mean=pd.Series({"m": total / n}), cov=pd.DataFrame({"m": {"m": variance}}))
-        )
+        sides.append(SufficientStatistics(n=n, columns=("m",), mean=np.array([total / n]), cov=np.array([[variance]])))
     effect = estimate(MetricSpec(name="m", label="m", kind="mean", numerator="m"), *sides)
     assert effect.difference == pytest.approx(case["expected"]["abs_effect"], abs=6e-6)
     assert effect.difference_ci == pytest.approx(case["expected"]["abs_ci"], abs=6e-6)
     assert effect.p_value == pytest.approx(case["expected"]["abs_p"], abs=6e-6)
+    assert effect.lift == pytest.approx(case["expected"]["rel_effect"], abs=6e-6)
+    assert (1 + effect.lift) * effect.log_se == pytest.approx(case["expected"]["rel_se"], abs=6e-6)  # delta method
+
+
+def test_published_srm_p_values():
+    case = published("srm_chi_square")
+    for name in "abc":
+        p = srm_p_value(case["inputs"][name], case["inputs"]["expected_ratio"])
+        assert p == pytest.approx(case["expected"][f"p_{name}"], **case["tolerance"][f"p_{name}"])
+
+
+def test_published_example_of_multiple_comparisons():
+    """Benjamini and Hochberg (1995): 4 rejections; Holm rejects the same 3 as Bonferroni there."""
+    case = published("multiple_comparisons_bh_1995")
+    p = np.array(case["inputs"]["pvalues"])
+    assert (benjamini_hochberg(p) < 0.05).sum() == case["expected"]["bh_rejected"]
+    assert (holm(p) < 0.05).sum() == case["expected"]["bonferroni_rejected"]
+    assert holm(p[::-1])[::-1] == pytest.approx(holm(p))
+    _, theirs, _, _ = multipletests(p, method="holm")
+    assert holm(p) == pytest.approx(theirs)
+
+
+def test_published_bayesian_examples():
+    case = published("bayesian_chance_to_win_and_expected_loss")
+    inputs, expected, tolerance = case["inputs"], case["expected"], case["tolerance"]
+    better, ship, keep = beta_binomial(inputs["beta_binomial"]["control"], inputs["beta_binomial"]["treatment"])
+    assert better == pytest.approx(expected["p_treatment_better"], **tolerance["p_treatment_better"])
+    assert ship == pytest.approx(expected["treatment_potential_loss"], **tolerance["treatment_potential_loss"])
+    assert keep == pytest.approx(expected["control_potential_loss"], **tolerance["control_potential_loss"])
+    (c, n), (t, m) = inputs["normal_relative"]["control"], inputs["normal_relative"]["treatment"]
+    a, b = c / n, t / m
+    se = math.sqrt(b * (1 - b) / m / a**2 + b**2 * a * (1 - a) / n / a**4)
+    found = posterior(b / a - 1, se, prior_sd=math.inf)
+    assert found.chance_to_be_better == pytest.approx(expected["gb_chance_to_win"], abs=1e-5)
+    assert found.interval() == pytest.approx(expected["gb_ci"], abs=1e-5)
+    losses = [found.expected_loss(ship=False), found.expected_loss(ship=True)]
+    assert sorted(losses) == pytest.approx(sorted(expected["gb_risk"]), abs=1e-5)
 
 
 def test_cookie_cats_retention():
@@ -104,10 +166,17 @@ def test_mean_and_ratio_agree_with_tea_tasting(seed, n):
     if users["variant"].value_counts().reindex(["control", "treatment"], fill_value=0).min() < 5:
         return
     users["clicks"] += 1  # a log-scale lift needs a positive mean
-    oracle = tt.Experiment(ctr=tt.RatioOfMeans("clicks", "impressions"), clicks_per_user=tt.Mean("clicks"))
+    users["pre_clicks"] = np.random.default_rng(seed).poisson(users["clicks"])
+    users["pre_impressions"] = 10 + users["impressions"]
+    oracle = tt.Experiment(
+        ctr=tt.RatioOfMeans("clicks", "impressions", "pre_clicks", "pre_impressions"),
+        clicks_per_user=tt.Mean("clicks", "pre_clicks"),
+        plain=tt.RatioOfMeans("clicks", "impressions"),
+    )
     theirs = oracle.analyze(users, control="control")
-    for ours in estimate_effects(users, METRICS[:2]):
-        reference = theirs[ours.metric]
+    ours_ = [*estimate_effects(users, (CTR, CLICKS_PER_USER)), *estimate_effects(users, (CTR,), cuped=False)]
+    for name, ours in zip(("ctr", "clicks_per_user", "plain"), ours_, strict=True):
+        reference = theirs[name]
         assert ours.p_value == pytest.approx(reference.pvalue, abs=1e-6)
         assert ours.difference == pytest.approx(reference.effect_size, abs=1e-6)
         ends = (reference.rel_effect_size_ci_lower, reference.rel_effect_size_ci_upper)
@@ -143,7 +212,8 @@ def test_large_means_do_not_cancel_the_variance(rng):
 def test_counts_in_small_integers_do_not_overflow(rng):
     users = users_like(rng, 1000)
     small = users.astype({"clicks": np.int16, "impressions": np.int32}).assign(variant=users["variant"])
-    assert estimate_effects(small, METRICS) == estimate_effects(users, METRICS)
+    for one, two in zip(estimate_effects(small, METRICS), estimate_effects(users, METRICS), strict=True):
+        assert (one.lift, one.se, one.p_value) == (two.lift, two.se, two.p_value)
 
 
 def test_a_tail_is_not_rounded_to_zero():
@@ -170,7 +240,7 @@ def test_what_is_not_defined_says_why(rng, change, words):
 
 
 def test_a_constant_column_leaves_the_rank_test_undefined(rng):
-    [effect] = mann_whitney(users_like(rng, 100).assign(clicks=3), CLICKS_PER_USER)
+    [effect] = mann_whitney(users_like(rng, 100).assign(clicks=3), "clicks", "Clicks")
     assert math.isnan(effect.p_value)
     assert effect.reason
 
@@ -197,4 +267,7 @@ def test_statistics_equal_numpy(rng):
     users = users_like(rng, 300)
     found = sufficient_statistics(users, ["clicks", "impressions"])["treatment"]
     rows = users.loc[users["variant"] == "treatment", ["clicks", "impressions"]]
-    assert found.cov.to_numpy() == pytest.approx(np.cov(rows.T))
+    assert found.cov == pytest.approx(np.cov(rows.T))
+    both = sufficient_statistics(users, ["clicks", "impressions"])
+    whole = both["control"] + both["treatment"]
+    assert whole.cov == pytest.approx(np.cov(users[["clicks", "impressions"]].to_numpy(float).T))

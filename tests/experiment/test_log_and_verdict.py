@@ -83,6 +83,7 @@ def test_totals_of_users_equal_totals_of_the_log():
         (LOG.assign(clicked=[1, 0, -1, 0, 0, 1]), "clicked is -1 in row 3"),
         (LOG.assign(clicked=[1, 0, math.nan, 0, 0, 1]), "in row 3"),
         (pd.concat([LOG, LOG[:1]]), "repeat an earlier"),
+        (LOG.assign(position=[0, 2, 1, 1, 2, 1]), "positions count from 1"),
         (LOG.assign(variant="treatment"), "needs control"),
         (LOG[:3], "at least one treatment"),
         (LOG[:0], "no rows"),
@@ -106,6 +107,15 @@ def test_srm_is_pearsons_chi_squared():
     p = ab.srm_p_value([44_700, 45_489], [1, 1])
     assert p == pytest.approx(stats.chi2.sf(789**2 / 90_189, 1))
     assert p == pytest.approx(0.0086, abs=5e-5)
+
+
+def test_a_variant_that_was_not_planned_fails_the_sample_ratio():
+    users = ab.users_table(
+        ab.check_impressions(LOG.assign(variant=["control"] * 3 + ["treatment_1"] * 2 + ["treatment_2"]))
+    )
+    check = ab.srm_check(users, {"control": 0.5, "treatment": 0.5})
+    assert not check.passed
+    assert "treatment_1" in check.detail
 
 
 def test_srm_alarms_are_as_rare_as_stated(rng):

@@ -1,0 +1,73 @@
+"""A Bayesian reading of the same estimates: the chance to be better, and the loss expected if it is not."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import integrate, stats
+
+from recab_helpers.experiment.effects import Effect
+
+PRIOR_SD = 0.2  # lifts of real tests are mostly within 20% of zero; the prior is Normal(0, PRIOR_SD^2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """Normal posterior of a lift (a fraction), under a stated Normal(0, prior_sd^2) prior."""
+
+    mean: float
+    sd: float
+    prior_sd: float
+
+    @property
+    def chance_to_be_better(self) -> float:
+        """P(lift > 0)."""
+        return float(stats.norm.sf(0, self.mean, self.sd))
+
+    def expected_loss(self, *, ship: bool) -> float:
+        """Mean lift forgone by shipping a worse treatment, or by keeping control when it is worse."""
+        mean = self.mean if ship else -self.mean
+        z = mean / self.sd
+        return float(self.sd * stats.norm.pdf(z) - mean * stats.norm.sf(z))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Central credible interval."""
+        return tuple(float(v) for v in stats.norm.interval(level, self.mean, self.sd))
+
+
+def posterior(lift: float, se: float, *, prior_sd: float = PRIOR_SD) -> Posterior:
+    """Combine a normal estimate of a lift with the prior; an infinite prior_sd is the flat prior.
+
+    Raises:
+        ValueError: a standard error or prior that is not positive.
+    """
+    if not (se > 0 and prior_sd > 0):
+        raise ValueError(f"se is {se} and prior_sd {prior_sd}; both must be above 0.")
+    weight = 1.0 if math.isinf(prior_sd) else prior_sd**2 / (prior_sd**2 + se**2)
+    return Posterior(mean=weight * lift, sd=math.sqrt(weight) * se, prior_sd=prior_sd)
+
+
+def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | None:
+    """The posterior of an effect's lift in its good direction; None where the lift is not defined.
+
+    The standard error of the lift is by the delta method: (1 + lift) times that of the log ratio.
+    """
+    if not effect.log_se > 0:
+        return None
+    return posterior(effect.direction * effect.lift, (1 + effect.lift) * effect.log_se, prior_sd=prior_sd)
+
+
+def beta_binomial(
+    control: tuple[int, int], treatment: tuple[int, int], *, prior: float = 0.5
+) -> tuple[float, float, float]:
+    """Shares of users, exactly: P(treatment better), loss of shipping it, loss of keeping control.
+
+    Each variant is (successes, users); prior Beta(prior, prior), Jeffreys's by default. Losses are differences
+    of shares. By quadrature over both posteriors.
+    """
+    (a, b) = (stats.beta(s + prior, n - s + prior) for s, n in (control, treatment))
+    grid = np.linspace(0, 1, 20_001)
+    better = integrate.trapezoid(b.pdf(grid[1:-1]) * a.cdf(grid[1:-1]), grid[1:-1])
+    ship_loss = integrate.trapezoid(b.cdf(grid) * a.sf(grid), grid)  # E max(a - b, 0) = int P(b < x < a) dx
+    keep_loss = integrate.trapezoid(a.cdf(grid) * b.sf(grid), grid)
+    return float(better), float(ship_loss), float(keep_loss)

@@ -1,0 +1,149 @@
+"""Bands that stay honest when a running test is read more than once.
+
+Two ways: spend alpha over planned looks (Lan and DeMets 1983), or pay for any number of looks with an asymptotic
+confidence sequence (Waudby-Smith et al. 2024). Looks follow time; a look without a number is nan.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, stats
+from scipy.interpolate import CubicSpline
+
+Shape = Literal["obrien_fleming", "pocock"]
+Band = tuple[np.ndarray, np.ndarray]  # low, high; one value per look
+Density = Callable[[np.ndarray], np.ndarray]
+
+NEGLIGIBLE_ALPHA = 1e-12  # less than this is not spent but kept for the next look
+REACH = 9.0  # standard deviations that carry all the mass: sf(9) = 1e-19
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # exact to 1e-12 on a normal density over +-REACH
+ANGLES = np.linspace(-math.pi / 2, math.pi / 2, 321)  # sines of these crowd at the boundary, where the density bends
+
+
+def spending(fraction: np.ndarray, *, alpha: float, shape: Shape) -> np.ndarray:
+    """Two-sided alpha spent up to each information fraction (Lan and DeMets 1983), each tail on its own alpha / 2.
+
+    O'Brien-Fleming-like, a tail: 2 - 2 Phi(z(1 - alpha/4) / sqrt(t)); Pocock-like: alpha log(1 + (e - 1) t).
+    """
+    _check_alpha(alpha)
+    t = _checked_fraction(fraction)
+    if shape == "obrien_fleming":
+        return 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
+    if shape == "pocock":
+        return alpha * np.log1p((math.e - 1) * t)
+    raise ValueError(f"shape is {shape!r}; give 'obrien_fleming' or 'pocock'.")
+
+
+def boundaries(fraction: np.ndarray, *, alpha: float = 0.05, shape: Shape = "obrien_fleming") -> np.ndarray:
+    """Critical |z| of each look; inf where there is no alpha to spend yet.
+
+    The density of the score, of those not stopped before, goes from look to look by numerical integration
+    (Armitage, McPherson and Rowe 1969); the boundary is the root that lets out what the look may spend.
+    """
+    cumulative = spending(fraction, alpha=alpha, shape=shape)
+    t = _checked_fraction(fraction)
+    step_sd = np.sqrt(np.diff(t, prepend=0.0))
+    critical, spent = np.full(t.shape, math.inf), 0.0
+    density: Density | None = None
+    edge = 0.0  # where the density ends
+    for k, sd in enumerate(step_sd):
+        reach, increment = edge + REACH * sd, cumulative[k] - spent
+        if increment >= NEGLIGIBLE_ALPHA:
+            score = optimize.brentq(_excess, 0, reach, args=(increment, density, edge, sd), xtol=1e-12)
+            critical[k], spent = score / math.sqrt(t[k]), cumulative[k]
+        else:
+            score = math.inf
+        density, edge = _advance(density, edge, sd, new_edge=min(score, reach)), min(score, reach)
+    return critical
+
+
+def adjusted_intervals(
+    estimate: np.ndarray,
+    se: np.ndarray,
+    fraction: np.ndarray,
+    *,
+    alpha: float = 0.05,
+    shape: Shape = "obrien_fleming",
+) -> Band:
+    """Repeated confidence intervals (Jennison and Turnbull 1989): the band that may be read at every planned look."""
+    estimate, se = _checked_looks(estimate, se)
+    critical = boundaries(fraction, alpha=alpha, shape=shape)
+    if critical.shape != se.shape:
+        raise ValueError(f"fraction has {critical.size} looks, estimate has {se.size}; give one fraction per look.")
+    return estimate - critical * se, estimate + critical * se
+
+
+def confidence_sequence(
+    estimate: np.ndarray, se: np.ndarray, *, alpha: float = 0.05, best_at: float | None = None
+) -> Band:
+    """Band that may be read at any look, planned or not (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024).
+
+    Robbins' normal mixture on information 1 / se^2, tightest where information is `best_at` times that of the last
+    look (default 1). Fix that point before the test: while it runs, give planned / current information, above 1.
+    """
+    _check_alpha(alpha)
+    estimate, se = _checked_looks(estimate, se)
+    best_at = 1.0 if best_at is None else best_at
+    if not 0 < best_at < math.inf:
+        raise ValueError(f"best_at is {best_at}; give a positive share of the last information, such as 1.")
+    if not math.isfinite(se[-1]):
+        raise ValueError(f"se of the last look is {se[-1]}; leave out looks after the last one that has a number.")
+    surprise = -2 * math.log(alpha)
+    r = (surprise + math.log1p(surprise)) * (se[-1] / se) ** 2 / best_at  # rho^2 t of the paper
+    half = se * np.sqrt((1 + 1 / r) * (np.log1p(r) + surprise))
+    return estimate - half, estimate + half
+
+
+def first_crossing(low: np.ndarray, high: np.ndarray) -> int | None:
+    """First look whose band leaves zero out: when the test could have stopped. None if it never does."""
+    outside = np.flatnonzero((np.asarray(low) > 0) | (np.asarray(high) < 0))
+    return int(outside[0]) if outside.size else None
+
+
+def _excess(score: float, increment: float, density: Density | None, edge: float, sd: float) -> float:
+    """Log of the chance to pass +-score at this look over the chance allowed; zero at the boundary."""
+    if density is None:  # the first look starts from zero, not from a density
+        return math.log(2 * stats.norm.sf(score / sd) / increment)
+    cuts = np.clip([score - REACH * sd, score + REACH * sd], -edge, edge)
+    u, w = _panels(np.array([cuts[0], cuts[1]]), np.array([cuts[1], edge]))
+    passing = 2 * np.sum(w * density(u) * stats.norm.sf((score - u) / sd))
+    return math.log(max(passing, 1e-300) / increment)  # past the reach nothing is left
+
+
+def _advance(density: Density | None, edge: float, sd: float, *, new_edge: float) -> Density:
+    """Density of the score at this look within +-new_edge, given that of the look before."""
+    if density is None:
+        return lambda x: stats.norm.pdf(x, scale=sd)
+    x = new_edge * np.sin(ANGLES)
+    u, w = _panels(np.clip(x - REACH * sd, -edge, edge), np.clip(x + REACH * sd, -edge, edge))
+    spline = CubicSpline(ANGLES, np.sum(w * density(u) * stats.norm.pdf(x[:, None], loc=u, scale=sd), axis=1))
+    return lambda v: np.maximum(spline(np.arcsin(np.clip(v / new_edge, -1, 1))), 0)
+
+
+def _panels(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre points and weights, one row per interval."""
+    half = (high - low)[:, None] / 2
+    return low[:, None] + half * (1 + NODES), half * WEIGHTS
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; give a value between 0 and 1, such as 0.05 for a 95% band.")
+
+
+def _checked_fraction(fraction: np.ndarray) -> np.ndarray:
+    t = np.asarray(fraction, dtype=float)
+    if t.ndim != 1 or not t.size or not (np.all(np.diff(t, prepend=0.0) > 0) and t[-1] <= 1):
+        raise ValueError(f"fraction is {t}; give information that grows from look to look, above 0 and up to 1.")
+    return t
+
+
+def _checked_looks(estimate: np.ndarray, se: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    estimate, se = np.asarray(estimate, dtype=float), np.asarray(se, dtype=float)
+    if estimate.ndim != 1 or not estimate.size or estimate.shape != se.shape:
+        raise ValueError(f"estimate has shape {estimate.shape}, se {se.shape}; give one of each per look.")
+    if (wrong := se[(se <= 0) | np.isinf(se)]).size:
+        raise ValueError(f"se has {wrong[0]}; give finite values above 0, and nan at a look that has none.")
+    return estimate, se
