@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := $(PY) -m recab_helpers.pipeline
 ARGS = $(if $(PARAMS),--params "$(PARAMS)") $(if $(SET),--set $(SET))
-.PHONY: help setup install lock report train simulate analyze lab server test test-all lint bench clean
+.PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ simulate: setup ## serve the newest trained models to simulated users
 
 analyze: setup ## analyze the newest simulation, or a real log: LOG=impressions.parquet
 	@$(RUN) analyze $(ARGS) $(if $(LOG),--log "$(LOG)")
+
+plan: setup ## before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet
+	@$(RUN) plan $(ARGS) $(if $(LOG),--log "$(LOG)")
+
+calibrate: setup ## grade the analysis on thousands of simulated tests
+	@$(RUN) calibrate $(ARGS)
 
 lab: setup ## open the notebooks in JupyterLab
 	@JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks

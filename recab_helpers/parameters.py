@@ -137,6 +137,54 @@ class AnalyzeParams(_Params):
         _inside("power", self.power, 0.5, 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanParams(_Params):
+    """Parameters of 00_plan."""
+
+    log_file: str = ""
+    ctr: float = 0.1
+    slate_size: int = 10
+    sessions_per_user: float = 7.5
+    click_correlation: float = 0.1
+    cuped_reduction: float = 0.3
+    users_per_day: float = 500.0
+    lift: float = 0.05
+    allocation: float = 0.5
+    power: float = 0.8
+
+    def _check(self):
+        _exists("log_file", self.log_file)
+        _inside("ctr", self.ctr, 0, 1)
+        _within("slate_size", self.slate_size, 1, 1000)
+        _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
+        _within("click_correlation", self.click_correlation, 0, 0.99)
+        _within("cuped_reduction", self.cuped_reduction, 0, 0.99)
+        _inside("users_per_day", self.users_per_day, 0, 1e9)
+        _inside("lift", self.lift, 0, 10)
+        _inside("allocation", self.allocation, 0, 1)
+        _inside("power", self.power, 0.5, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateParams(_Params):
+    """Parameters of 04_calibrate."""
+
+    experiment: str = "recab"
+    seed: int = 29
+    n_tests: int = 4000
+    n_users: int = 2000
+    ctr: float = 0.06
+    lift: float = 0.1
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        _within("n_tests", self.n_tests, 20, 1_000_000)
+        _within("n_users", self.n_users, 10, 5_000_000)
+        _inside("ctr", self.ctr, 0, 0.9)
+        _inside("lift", self.lift, 0, 1)
+
+
 def nearest(name: str, names) -> str:
     """The end of an error message: the nearest right name, or all of them."""
     close = difflib.get_close_matches(name, list(names), n=1)

@@ -1,4 +1,4 @@
-"""The doors `make report`, `train`, `simulate` and `analyze`: check parameters, run the notebooks, render.
+"""The doors that run notebooks, from `make report` to `make calibrate`: check parameters, execute, render.
 
 All parameters are checked before any kernel starts. The three kernels start at once and warm up with their
 imports while the earlier notebooks run; each notebook still has a kernel of its own.
@@ -26,7 +26,9 @@ from jupyter_core.utils import run_sync
 from recab_helpers.parameters import (
     PRESETS,
     AnalyzeParams,
+    CalibrateParams,
     ParameterError,
+    PlanParams,
     SimulateParams,
     TrainParams,
     nearest,
@@ -38,8 +40,11 @@ STAGES = {
     "train": ("01_train", TrainParams),
     "simulate": ("02_simulate", SimulateParams),
     "analyze": ("03_analyze", AnalyzeParams),
+    "plan": ("00_plan", PlanParams),
+    "calibrate": ("04_calibrate", CalibrateParams),
 }
-COMMANDS = {"report": tuple(STAGES), **{stage: (stage,) for stage in STAGES}}
+COMMANDS = {"report": ("train", "simulate", "analyze"), **{stage: (stage,) for stage in STAGES}}
+PAGES = {"analyze": "ab_report", "plan": "plan", "calibrate": "calibration"}
 WARM_UP = "from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking"
 MEAN_SESSIONS, BYTES_PER_IMPRESSION = 6, 20
 FREE_BYTES = 200_000_000
@@ -105,13 +110,13 @@ def check_values(command: str, values: dict[str, Any]) -> dict[str, Any]:
         cell = pm.inspect_notebook(str(_notebook(notebook))).keys()
         if cell != {f.name for f in fields(cls)}:
             raise ParameterError(f"The parameters cell of {notebook} has {', '.join(sorted(cell))}; restore it.")
-    params = {stage: STAGES[stage][1].of(values) for stage in STAGES}
-    train, simulate = params["train"], params["simulate"]
-    if train.dataset == "synthetic" and simulate.slate_size > train.n_items:
+    params = {stage: STAGES[stage][1].of(values) for stage in COMMANDS[command]}
+    train, simulate = params.get("train"), params.get("simulate")
+    if train and simulate and train.dataset == "synthetic" and simulate.slate_size > train.n_items:
         raise ParameterError(
             f"slate_size is {simulate.slate_size}, but n_items is {train.n_items}. Lower the one or raise the other."
         )
-    return {stage: params[stage] for stage in COMMANDS[command]}
+    return params
 
 
 def run_command(command: str, params: dict[str, Any]) -> None:
@@ -121,13 +126,14 @@ def run_command(command: str, params: dict[str, Any]) -> None:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
         try:
-            run = tracking.start_run(next(iter(params.values())).experiment, command)
+            first = next(iter(params.values()))
+            run = tracking.start_run(getattr(first, "experiment", "recab"), command)
         except tracking.TrackingError as error:
             raise PipelineError(str(error)) from error
         try:
             executed = _run_notebooks(run, params, kernels)
-            if "analyze" in params:
-                publish(executed, run)
+            if page := PAGES.get(list(params)[-1]):
+                publish(executed, run, page)
         except BaseException:
             run.fail()
             raise
@@ -164,20 +170,23 @@ def _run_notebooks(run, params: dict[str, Any], kernels: dict[str, AsyncKernelMa
     return copy
 
 
-def publish(executed: Path, run) -> None:
-    """Render the executed analysis, log the page with the analysis run, and replace the report in one step."""
+def publish(executed: Path, run, name: str) -> None:
+    """Render the executed notebook, log the page with its run, and replace the last one in one step."""
     from recab_helpers import tracking
     from recab_helpers.report.page import render
 
-    analysis = tracking.Run(tracking.run_tags(run.run_id)["analysis_run_id"], "analyze", run.client)
     with tempfile.TemporaryDirectory(dir=REPORTS) as folder:
-        page, document = Path(folder) / "ab_report.html", Path(folder) / "ab_report.json"
+        page = Path(folder) / f"{name}.html"
         page.write_text(render(executed), encoding="utf-8")
-        analysis.log_file(page)
-        shutil.copy(tracking.artifact(analysis.run_id, "analyze/ab_report.json"), document)
-        for file in (page, document):
+        files = [page]
+        if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
+            run = tracking.Run(analysis_run_id, "analyze", run.client)
+            document = tracking.artifact(analysis_run_id, f"analyze/{name}.json")
+            files.append(Path(shutil.copy(document, folder)))
+        run.log_file(page)
+        for file in files:
             file.replace(REPORTS / file.name)
-    print(_shown(REPORTS / "ab_report.html"))
+    print(_shown(REPORTS / f"{name}.html"))
 
 
 @contextmanager

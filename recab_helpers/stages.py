@@ -1,6 +1,6 @@
 """What each stage leaves in MLflow and what the next one reads back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -8,8 +8,10 @@ import pandas as pd
 from recab_helpers import experiment, simulation, tracking
 from recab_helpers.data import Dataset, read_table
 from recab_helpers.experiment import Check, Effect, Verdict
-from recab_helpers.parameters import AnalyzeParams, nearest
+from recab_helpers.experiment.bayes import PRIOR_SD
+from recab_helpers.parameters import AnalyzeParams, CalibrateParams, PlanParams, nearest
 from recab_helpers.recommenders import FittedRecommender
+from recab_helpers.simulation import grading
 
 
 def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
@@ -119,6 +121,55 @@ def load_log(params: AnalyzeParams) -> Log:
         quality=tracking.load_table(train_run, "train/quality"),
         yardsticks=plan["yardsticks"],
     )
+
+
+def baseline_of(params: PlanParams) -> experiment.Baseline:
+    """CTR and its variance from the pilot log that the parameters name, else from assumed rates."""
+    if params.log_file:
+        impressions = experiment.check_impressions(read_table(params.log_file), source=params.log_file, pilot=True)
+        found = experiment.Baseline.from_users(experiment.users_table(impressions), experiment.CTR)
+    else:
+        names = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
+        found = experiment.Baseline.from_rates(**{name: getattr(params, name) for name in names})
+    return found if found.reduction else replace(found, reduction=params.cuped_reduction)
+
+
+def populations(params: CalibrateParams) -> dict[str, grading.Population]:
+    """What `make calibrate` draws its tests from, by the question that each answers."""
+    base = grading.Population(n_users=params.n_users, ctr=params.ctr)
+    return {
+        "no effect (A/A)": base,
+        "a true lift": replace(base, lift=params.lift),
+        "a true lift at 0.3% CTR": replace(base, lift=params.lift, ctr=0.003),
+        "a true lift, a quarter of the users": replace(base, lift=params.lift, n_users=max(10, params.n_users // 4)),
+        "a loss at the guardrail's margin": replace(base, lift=-grading.GUARDRAIL.margin),
+        "lifts drawn from the prior": replace(base, lift_sd=PRIOR_SD),
+    }
+
+
+def grade_populations(params: CalibrateParams) -> dict[str, pd.DataFrame]:
+    """Every population's graded tests, by question."""
+    return {
+        question: grading.grade(population, params.n_tests, seed=params.seed)
+        for question, population in populations(params).items()
+    }
+
+
+def planned_power(params: CalibrateParams) -> float:
+    """Power that planning promises for CTR without CUPED on the calibration's population."""
+    population = populations(params)["a true lift"]
+    pilot = pd.concat([users for _, users, _ in grading.draw_tests(replace(population, lift=0.0), 20, params.seed)])
+    baseline = experiment.Baseline.from_users(pilot, experiment.CTR)
+    exposed = len(pilot) / 20
+    return float(experiment.power_curve(baseline, exposed, [params.lift])["power"].iloc[0])
+
+
+def log_grading(run: tracking.Run, graded: dict[str, pd.DataFrame]) -> None:
+    """Log every rate as a table and the A/A ones as metrics."""
+    tables = {question: grading.rates(g) for question, g in graded.items()}
+    run.log_table("rates", pd.concat(tables, names=["population"]).reset_index())
+    allowed = {ord(c): "_" for c in "'(),"}
+    run.log_metrics({m.translate(allowed): r for m, r in next(iter(tables.values()))["rate"].items()})
 
 
 def metrics_of(users: pd.DataFrame, more: list[str]) -> tuple[experiment.MetricSpec, ...]:

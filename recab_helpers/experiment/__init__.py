@@ -23,6 +23,7 @@ from recab_helpers.experiment.log import (
 )
 from recab_helpers.experiment.looks import could_have_stopped, cumulative_effects
 from recab_helpers.experiment.metrics import CLICKS_PER_USER, CONTROL, CTR, METRICS, MetricSpec, mean_of, variants_of
+from recab_helpers.experiment.planning import Baseline, mde_table, plan_table, power_curve
 from recab_helpers.experiment.power import mde, power_table, users_for_lift
 from recab_helpers.experiment.segments import heterogeneity, segment_columns, segment_effects
 from recab_helpers.experiment.sensitivity import bootstrap, mann_whitney, sensitivity
@@ -33,6 +34,7 @@ __all__ = [
     "CTR",
     "METRICS",
     "RULE",
+    "Baseline",
     "Check",
     "Effect",
     "MetricSpec",
@@ -54,9 +56,12 @@ __all__ = [
     "join_known",
     "mann_whitney",
     "mde",
+    "mde_table",
     "mean_of",
+    "plan_table",
     "posterior",
     "posterior_of",
+    "power_curve",
     "power_table",
     "run_checks",
     "segment_columns",

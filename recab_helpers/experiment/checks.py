@@ -16,8 +16,8 @@ from recab_helpers.formats import lift
 SRM_ALPHA = 5e-4  # one false alarm in two thousand healthy experiments
 GATE_ALPHA = 1e-3  # of the other gates that test a hypothesis
 NOVELTY_ALPHA = 0.01  # a warning, not a gate
-SMALL_N = 100  # users in a variant, below which normal intervals are doubtful for heavy-tailed counts
-SMALL_CLICKS = 30  # clicks in a variant, likewise
+SMALL_N = 500  # users in a variant, below which normal intervals are doubtful for heavy-tailed counts
+SMALL_CLICKED = 100  # users of a variant who clicked, likewise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,9 +188,9 @@ def size_check(users: pd.DataFrame) -> Check:
     """Are there users and clicks enough for normal intervals? A warning only."""
     by = users.groupby("variant", observed=True)
     n, clicked = int(by.size().min()), int(by["clicked_any"].sum().min())
-    passed = n >= SMALL_N and clicked >= SMALL_CLICKS
+    passed = n >= SMALL_N and clicked >= SMALL_CLICKED
     detail = f"the smallest variant has {n:,} users, and {clicked:,} who clicked"
     where = (
-        "" if passed else f". Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKS} who clicked: run longer."
+        "" if passed else f". Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
     )
     return Check(name="Size for the method", passed=passed, detail=detail + where, gate=False)

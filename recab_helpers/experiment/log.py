@@ -15,8 +15,8 @@ from recab_helpers.experiment.metrics import CONTROL, variants_of
 COUNTS = ("impressions", "clicks", "sessions", "clicked_any", "weighted_clicks", "novelty_bits")
 
 
-def check_impressions(log: pd.DataFrame, *, source: str = "impressions") -> pd.DataFrame:
-    """The log with its contract checked; `day` counts from the first impression.
+def check_impressions(log: pd.DataFrame, *, source: str = "impressions", pilot: bool = False) -> pd.DataFrame:
+    """The log with its contract checked; `day` counts from the first impression. A pilot may have one variant only.
 
     Raises:
         DataError: a missing column or value, a click that is neither 0 nor 1, a repeated (user_id, slate_id,
@@ -36,7 +36,7 @@ def check_impressions(log: pd.DataFrame, *, source: str = "impressions") -> pd.D
         raise DataError(f"{source}: position is {position.iloc[row]:g} in row {row + 1}; positions count from 1.")
     require_unique(log, ["user_id", "slate_id", "position"], source=source)
     variants = log["variant"].astype(str).unique()
-    if CONTROL not in variants or len(variants) < 2:
+    if not pilot and (CONTROL not in variants or len(variants) < 2):
         raise DataError(
             f"{source}: variant holds {', '.join(sorted(variants))}; it needs {CONTROL} and at least one treatment. "
             f"Rename the variant that users had before to {CONTROL}."

@@ -16,12 +16,22 @@ from recab_helpers.report.fragments import (
     verdict_box,
     yardsticks_table,
 )
-from recab_helpers.report.plots import clicks_distribution, daily_ctr, lift_forest, lift_over_time, report_style
+from recab_helpers.report.plots import (
+    clicks_distribution,
+    daily_ctr,
+    lift_forest,
+    lift_over_time,
+    power_figure,
+    rates_figure,
+    report_style,
+)
 from recab_helpers.report.sentences import (
     daily_headline,
     describe,
     describe_daily,
     describe_looks,
+    describe_power,
+    describe_rates,
     describe_tail,
     headline,
     looks_headline,
@@ -38,6 +48,8 @@ __all__ = [
     "describe",
     "describe_daily",
     "describe_looks",
+    "describe_power",
+    "describe_rates",
     "describe_tail",
     "effects_table",
     "facts",
@@ -48,7 +60,9 @@ __all__ = [
     "lineage",
     "lineage_table",
     "looks_headline",
+    "power_figure",
     "quality_table",
+    "rates_figure",
     "report_json",
     "report_style",
     "segments_table",

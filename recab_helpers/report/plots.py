@@ -92,6 +92,55 @@ def daily_ctr(daily: pd.DataFrame, *, title: str) -> Figure:
     return fig
 
 
+def rates_figure(rates: pd.DataFrame, *, target: float, title: str) -> Figure:
+    """Each method's rate with its Monte Carlo error, against the target."""
+    with report_style():
+        fig = Figure(figsize=(WIDTH, 1.0 + 0.3 * max(len(rates), 1)))
+        ax = fig.subplots()
+        ax.axvline(target, color="black", linewidth=0.8)
+        for y, row in enumerate(rates.itertuples()):
+            near = abs(row.rate - target) <= max(row.error, 0.01)
+            color = BETTER if near else WORSE
+            ax.plot([row.rate - row.error, row.rate + row.error], [y, y], color=color, linewidth=2)
+            ax.plot(row.rate, y, "o", color=color, markersize=6, markerfacecolor=color if near else "white")
+            ax.annotate(percent(row.rate, 1), (1.02, y), xycoords=("axes fraction", "data"), va="center")
+        ax.set_yticks(range(len(rates)), [str(m).partition(": ")[2] for m in rates.index])
+        ax.set_ylim(len(rates) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel("share of simulated tests; the line is the target")
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: percent(x, _digits(ax.get_xticks()))))
+        ax.set_title(title)
+    return fig
+
+
+def power_figure(curve: pd.DataFrame, *, title: str) -> Figure:
+    """Power against the true lift, without and with CUPED."""
+    with report_style():
+        fig = Figure(figsize=(WIDTH, 2.8))
+        ax = fig.subplots()
+        for column, color, name in (("power", NEUTRAL, "without CUPED"), ("power_with_cuped", BETTER, "with CUPED")):
+            ax.plot(curve["lift"], curve[column], color=color)
+            half = int(np.argmin(abs(curve[column] - 0.5)))
+            offset = (-6, 0) if column == "power_with_cuped" else (6, 0)
+            ax.annotate(
+                name,
+                (curve["lift"].iloc[half], curve[column].iloc[half]),
+                offset,
+                textcoords="offset points",
+                color=color,
+                ha="right" if offset[0] < 0 else "left",
+            )
+        ax.set_ylim(0, 1.02)
+        ax.set_xlabel("true lift")
+        ax.set_ylabel("power")
+        ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: lift(x, _digits(ax.get_xticks()))))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: percent(y, 0)))
+        ax.set_title(title)
+    return fig
+
+
 def lift_over_time(looks: pd.DataFrame, *, title: str) -> Figure:
     """Cumulative CTR lift by day, inside the band for planned looks (dark) and for any look (light)."""
     treatments = list(dict.fromkeys(looks["treatment"]))

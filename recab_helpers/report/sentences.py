@@ -66,6 +66,21 @@ def describe_looks(looks: pd.DataFrame) -> str:
     return f"Cumulative CTR lift by day with two bands. {'; '.join(parts)}."
 
 
+def describe_rates(rates: pd.DataFrame) -> str:
+    """Alt text of a figure of rates: every method's rate."""
+    parts = [f"{m.partition(': ')[2]} {formats.percent(r, 1)}" for m, r in rates["rate"].items()]
+    return f"Share of simulated tests by method: {'; '.join(parts)}."
+
+
+def describe_power(curve: pd.DataFrame) -> str:
+    """Alt text of a power curve: power at its middle and its largest lift."""
+    parts = []
+    for row in curve.iloc[[len(curve) // 2, -1]].itertuples():
+        plain, with_cuped = formats.percent(row.power, 0), formats.percent(row.power_with_cuped, 0)
+        parts.append(f"at {formats.lift(row.lift)} {plain}, with CUPED {with_cuped}")
+    return f"Power against the true lift: {'; '.join(parts)}."
+
+
 def tail_headline(users: pd.DataFrame) -> str:
     """Which share of clicks comes from the most active tenth of users."""
     clicks = np.sort(users["clicks"].to_numpy())[::-1]
