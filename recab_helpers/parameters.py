@@ -174,7 +174,7 @@ class CalibrateParams(_Params):
     n_tests: int = 4000
     n_users: int = 2000
     ctr: float = 0.06
-    lift: float = 0.1
+    lift: float = 0.08
 
     def _check(self):
         _named("experiment", self.experiment)

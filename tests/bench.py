@@ -10,9 +10,13 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
+import tea_tasting as tt
 
 from recab_helpers.data import encode, ids_of, synthetic_dataset
+from recab_helpers.experiment import MetricSpec, bootstrap, estimate_effects, mean_of, srm_p_value
 from recab_helpers.recommenders import fit_svd, svd_factors, top_k
+from recab_helpers.simulation.grading import Population, grade
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking
@@ -55,6 +59,8 @@ def main() -> None:
     """Print every figure; nothing is judged here."""
     report_against_floor()
     top_ten_against_predict()
+    analysis_against_tea_tasting()
+    thousands_of_tests()
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tempfile.mkdtemp()}/mlflow.db"}
     subprocess.run([sys.executable, "-c", LOGGING], env=environment, stderr=subprocess.DEVNULL, check=True)
 
@@ -110,6 +116,57 @@ def top_ten_against_predict() -> None:
         f"(from {sample} users); {looped / vectorized:.0f} times; same order: {same}"
     )
     print(f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+
+
+def analysis_against_tea_tasting() -> None:
+    """2 million users: five metrics with CUPED, SRM and a bootstrap, against the same metrics in tea-tasting."""
+    rng = np.random.default_rng(1)
+    n = 2_000_000
+    sessions = 1 + rng.poisson(rng.gamma(0.7, 8, n))
+    clicks = rng.binomial(10 * sessions, 0.05)
+    columns = {"clicks": clicks, "impressions": 10 * sessions, "sessions": sessions, "clicked_any": clicks > 0}
+    columns |= {f"pre_{k}": rng.poisson(v) + 1 for k, v in columns.items()}
+    users = pd.DataFrame(
+        columns | {"weighted_clicks": clicks * 0.7, "pre_weighted_clicks": columns["pre_clicks"] * 0.7}
+    )
+    users["variant"] = pd.Categorical.from_codes(rng.integers(0, 2, n), ["control", "treatment"])
+    ratios = [("clicks", "impressions"), ("clicks", "sessions"), ("weighted_clicks", "sessions")]
+    means = ["clicks", "clicked_any"]
+    specs = [
+        MetricSpec(
+            name=f"{a}/{b}", label=a, kind="ratio", numerator=a, denominator=b, covariate=(f"pre_{a}", f"pre_{b}")
+        )
+        for a, b in ratios
+    ] + [mean_of(m) for m in means]
+    theirs = tt.Experiment(
+        {f"{a}/{b}": tt.RatioOfMeans(a, b, f"pre_{a}", f"pre_{b}") for a, b in ratios}
+        | {m: tt.Mean(m, f"pre_{m}") for m in means}
+        | {"srm": tt.SampleRatio()}
+    )
+    plain = users.assign(variant=users["variant"].astype(str), clicked_any=users["clicked_any"].astype(int))
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        effects = estimate_effects(users, tuple(specs))
+        srm_p_value(users["variant"].value_counts().to_list(), [1, 1])
+        estimated = time.perf_counter() - start
+        bootstrap(users, specs[0], effects[0], alpha=0.05)
+        ours = time.perf_counter() - start
+        start = time.perf_counter()
+        theirs.analyze(plain, control="control")
+        times.append((ours, estimated, time.perf_counter() - start))
+    ours, estimated, other = np.median(times, axis=0)
+    print(
+        f"2 million users, five metrics with CUPED and SRM: {estimated:.2f} s, with the bootstrap {ours:.2f} s; "
+        f"tea-tasting without a bootstrap {other:.2f} s; ratio {ours / other:.2f}"
+    )
+
+
+def thousands_of_tests() -> None:
+    """4,000 simulated tests of 2,000 users, graded on two processes."""
+    start = time.perf_counter()
+    grade(Population(), 4000, seed=1)
+    print(f"4,000 simulated tests of 2,000 users, graded: {time.perf_counter() - start:.1f} s")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,10 @@ def test_a_small_run_gives_a_report_whose_parts_agree(small_run):
     assert document["verdict"]["call"] in ("ship", "keep control", "inconclusive")
     assert [v["name"] for v in document["variants"]] == ["control", "treatment"]
     ctr = next(e for e in document["effects"] if e["metric"] == "ctr")
-    assert ctr["lift"] == pytest.approx(document["variants"][1]["ctr"] / document["variants"][0]["ctr"] - 1)
+    assert ctr["lift"] == pytest.approx(ctr["treatment"] / ctr["control"] - 1)
+    for variant, adjusted in zip(document["variants"], (ctr["control"], ctr["treatment"]), strict=True):
+        assert adjusted == pytest.approx(variant["ctr"], rel=0.2)  # CUPED moves both values a little
+    assert ctr["variance_reduction"] > 0.1
     assert ctr["true_lift"] is not None
     page = (small_run / "ab_report.html").read_text()
     assert document["verdict"]["sentence"] in page
@@ -120,6 +123,64 @@ def test_stages_alone_build_on_the_newest_complete_stage(small_run, run_pipeline
     document = json.loads((reports / "ab_report.json").read_text())
     assert document["lineage"]["run_ids"]["simulate"] == simulate
     assert next(e for e in document["effects"] if e["metric"] == "ctr")["true_lift"] == 0
+
+
+def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_pipeline):
+    client = tracking.connect()
+    settings = [*SMALL, "n_users=1500", "experiment=champion", "preset=collaborative_wins"]
+    assert run_pipeline("report", *settings)[0] == 0
+    with pytest.raises(tracking.mlflow.MlflowException):
+        client.get_model_version_by_alias("champion-collaborative", "champion")
+    code, reports = run_pipeline("analyze", "experiment=champion", "promote=true")
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    assert document["verdict"]["call"] == "ship"
+    winner = client.get_model_version_by_alias("champion-collaborative", "champion")
+    assert document["variants"][1]["model"] == f"{winner.name}:{winner.version}"
+    assert run_pipeline("simulate", "experiment=champion", "variants=[collaborative,collaborative]")[0] == 0
+    assert run_pipeline("analyze", "experiment=champion", "promote=true")[0] == 0  # no winner: nothing moves
+    assert client.get_model_version_by_alias("champion-collaborative", "champion").version == winner.version
+
+
+def test_several_treatments_are_each_read_against_control(small_run, run_pipeline):
+    assert run_pipeline("simulate", "experiment=small", "variants=[popularity,content,collaborative]")[0] == 0
+    code, reports = run_pipeline("analyze", "experiment=small")
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    ctr = {e["comparison"]: e for e in document["effects"] if e["metric"] == "ctr"}
+    assert set(ctr) == {"treatment_1 vs control", "treatment_2 vs control"}
+    assert all(e["adjusted_p_value"] >= e["p_value"] for e in ctr.values())
+
+
+def test_planning_from_rates_and_from_a_pilot_log(small_run, run_pipeline, tmp_path):
+    code, reports = run_pipeline("plan")
+    assert code == 0
+    assert "How many users and days" in (reports / "plan.html").read_text()
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    log[log["variant"] == "control"].to_parquet(tmp_path / "pilot.parquet")
+    code, reports = run_pipeline("plan", "lift=0.1", more=("--log", str(tmp_path / "pilot.parquet")))
+    assert code == 0
+    ctr = log.loc[log["variant"] == "control", "clicked"].mean()
+    assert f"{ctr:.2%}" in (reports / "plan.html").read_text()
+
+
+def test_calibration_runs_and_is_logged(small_run, run_pipeline):
+    code, reports = run_pipeline("calibrate", "experiment=small", "n_tests=20", "n_users=300")
+    assert code == 0
+    assert "raise an alarm" in (reports / "calibration.html").read_text()
+    rates = tracking.load_table(tracking.find_stage("calibrate", "small"), "calibrate/rates")
+    assert set(rates["population"]) >= {"no effect (A/A)", "a true lift"}
+
+
+def test_a_log_whose_split_is_off_names_no_winner(small_run, run_pipeline, tmp_path):
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    lost = log["user_id"].astype(str).str.endswith(("1", "3", "5")) & (log["variant"] != "control")
+    log[~lost].to_parquet(tmp_path / "lost.parquet")
+    code, reports = run_pipeline("analyze", "experiment=lost", more=("--log", str(tmp_path / "lost.parquet")))
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    assert document["verdict"]["call"] == "invalid"
+    assert document["verdict"]["winner"] == ""
 
 
 def test_a_real_log_is_analyzed_by_the_same_notebook(small_run, run_pipeline, tmp_path, rng):

@@ -46,8 +46,8 @@ class Population:
     mean_sessions: float = 6.0
     slate_size: int = 10
     n_days: int = 14
-    click_cv: float = 1.1
-    retained: float = 0.6  # chance that a user's click rate was the same before the test
+    click_cv: float = 0.5
+    retained: float = 0.7  # chance that a user's click rate was the same before the test
     allocation: float = 0.5
 
 
