@@ -53,7 +53,7 @@ def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, p
     smallest = percent(mde(best, alpha=alpha, power=power), 1)
     reached = f"A test of this size finds a {best.label} lift of {smallest} with power {percent(power, 0)}."
     if shippable:
-        held = ", ".join(f"{e.label} stayed within {percent(e.margin, 0)}" for e in guards[best.name])
+        held = ", ".join(f"{e.label} is inside its margin of {percent(e.margin, 0)}" for e in guards[best.name])
         return Verdict(
             call="ship",
             sentence=f"Ship {best.name}: {changed}.",

@@ -23,7 +23,7 @@ FORMATS: dict[str, Format] = {
     "true_lift": formats.lift,
     "coverage": lambda v: formats.percent(v, 1),
     "adjusted_p_value": formats.p_value,
-    "variance_reduction": lambda v: formats.percent(v, 1),
+    "variance_reduction": lambda v: formats.percent(v, 1) if math.isfinite(v) else "no CUPED",
     "rate": lambda v: formats.percent(v, 1),
     "error": lambda v: f"\N{PLUS-MINUS SIGN}{formats.percent(v, 1)}",
     "stated": lambda v: formats.percent(v, 0),
@@ -78,20 +78,16 @@ def verdict_box(verdict: Verdict, checks: list[Check]) -> HTML:
 
 def effects_table(effects: list[Effect]) -> HTML:
     """Both values, difference, lift and p with their intervals, one row per effect."""
+    several = len({e.comparison for e in effects}) > 1
     rows = [
         {
-            "metric": e.label,
-            "comparison": e.comparison,
+            "metric": f"{e.label}, {e.name}" if several else e.label,
             "role": e.role if e.role != "guardrail" else f"guardrail, margin {formats.percent(e.margin, 0)}",
             "control": _value(e, e.control),
             "treatment": _value(e, e.treatment),
             "difference": _signed(e, e.difference),
-            "difference interval": " to ".join(_signed(e, v) for v in e.difference_ci)
-            if math.isfinite(e.difference_ci[0])
-            else formats.NOT_DEFINED,
-            "lift (interval)": f"{formats.lift(e.lift)} ({formats.lift_interval(e.lift_ci)})"
-            if math.isfinite(e.lift)
-            else f"not defined: {e.reason}",
+            "lift": formats.lift(e.lift) if math.isfinite(e.lift) else f"not defined: {e.reason}",
+            "interval": formats.lift_interval(e.lift_ci) if math.isfinite(e.lift) else "",
             "p": formats.p_value(e.p_value),
             "adjusted p": _adjusted(e),
             "method": e.method,
