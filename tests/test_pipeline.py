@@ -183,6 +183,33 @@ def test_a_log_whose_split_is_off_names_no_winner(small_run, run_pipeline, tmp_p
     assert document["verdict"]["winner"] == ""
 
 
+@pytest.mark.parametrize("odd", ["no clicks", "one user in treatment"])
+def test_what_is_not_defined_is_said_in_the_report_and_never_guessed(odd, small_run, run_pipeline, tmp_path, rng):
+    user = rng.integers(0, 400, 3000)
+    treated = user == 7 if odd == "one user in treatment" else user % 2 == 1
+    log = pd.DataFrame(
+        {
+            "user_id": user,
+            "slate_id": np.arange(3000),
+            "position": 1,
+            "variant": np.where(treated, "treatment", "control"),
+            "item_id": "x",
+            "clicked": 0 if odd == "no clicks" else rng.binomial(1, 0.1, 3000),
+            "day": rng.integers(0, 3, 3000),
+        }
+    )
+    log.to_csv(tmp_path / "odd.csv", index=False)
+    code, reports = run_pipeline("analyze", "experiment=odd", more=("--log", str(tmp_path / "odd.csv")))
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text())
+    assert document["verdict"]["call"] == ("inconclusive" if odd == "no clicks" else "invalid")
+    goal = next(e for e in document["effects"] if e["metric"] == "ctr")
+    assert goal["p_value"] is None
+    assert goal["lift"] is None
+    assert goal["reason"]
+    assert "not defined" in (reports / "ab_report.html").read_text()
+
+
 def test_a_real_log_is_analyzed_by_the_same_notebook(small_run, run_pipeline, tmp_path, rng):
     n = 4000
     user = rng.integers(0, 400, n)

@@ -252,7 +252,7 @@ def _cuped_coefficient(metric: MetricSpec, control: SufficientStatistics, treatm
 
 def _variance(s: SufficientStatistics, gradient: np.ndarray) -> float:
     """Variance of a value with this gradient (delta method)."""
-    return float(gradient @ s.cov @ gradient) / s.n
+    return float(gradient @ s.cov @ gradient) / s.n if s.n else math.nan
 
 
 def _welch_freedom(c_var: float, c_n: int, t_var: float, t_n: int) -> float:

@@ -108,11 +108,14 @@ def bootstrap(users: pd.DataFrame, metric: MetricSpec, plain: Effect, *, alpha: 
             [np.bincount(bucket, minlength=BUCKETS), *(np.bincount(bucket, c, BUCKETS) for c in rows.T)]
         )
         resampled = _weights(seed) @ sums
-        lifts.append(resampled[:, 1] / resampled[:, -1 if metric.kind == "ratio" else 0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lifts.append(resampled[:, 1] / resampled[:, -1 if metric.kind == "ratio" else 0])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = lifts[1] / lifts[0] - 1
     if not np.isfinite(ratio).all():
-        return replace(plain, method="bootstrap", lift_ci=(math.nan, math.nan), reason="a resample has no clicks")
+        nothing = dict.fromkeys(("lift", "p_value", "se", "log_se"), math.nan)
+        undefined = {"lift_ci": (math.nan, math.nan), "difference_ci": (math.nan, math.nan)}
+        return replace(plain, method="bootstrap", **nothing, **undefined, reason="a resample has no clicks")
     low, high = np.quantile(ratio, [alpha / 2, 1 - alpha / 2])
     tail = min(np.mean(ratio <= 0), np.mean(ratio >= 0))
     p = max(2 * float(tail), 2 / REPLICATES)  # a bootstrap cannot tell smaller ones apart

@@ -178,8 +178,9 @@ def clicks_distribution(users: pd.DataFrame, *, title: str) -> Figure:
             share = 1 - first / len(clicks)
             positive = values > 0
             ax.step(values[positive], share[positive], where="pre", color=color, label=name)
-        ax.set_xscale("log")
-        ax.set_yscale("log")
+        if users["clicks"].max() > 0:
+            ax.set_xscale("log")
+            ax.set_yscale("log")
         ax.set_xlabel("clicks of a user over the test, at least")
         ax.set_ylabel("share of users")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

@@ -56,6 +56,8 @@ def looks_headline(looks: pd.DataFrame) -> str:
 
 def describe_looks(looks: pd.DataFrame) -> str:
     """Alt text of the lift over time: the last day's lift and both bands."""
+    if looks.empty:
+        return "An empty figure: no day has a defined lift."
     parts = []
     for name, rows in looks.groupby("treatment", sort=False):
         last = rows.iloc[-1]

@@ -63,7 +63,7 @@ def report_json(
             "variants": variants,
             "effects": rows,
             "checks": [asdict(c) for c in checks],
-            "power": power.reset_index().to_dict("records"),
+            "power": {"metrics": power.reset_index().to_dict("records")},
             "lineage": lineage,
         }
     )
