@@ -1,23 +1,24 @@
 """A Bayesian reading of the same estimates: the chance to be better, and the loss expected if it is not."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import integrate, stats
 
 from recab_helpers.experiment.effects import Effect
 
-PRIOR_SD = 0.2  # lifts of real tests are mostly within 20% of zero; the prior is Normal(0, PRIOR_SD^2)
+PRIOR_SD = 0.2  # lifts of real tests are mostly within 20% of zero; the prior of log(1 + lift) is Normal(0, PRIOR_SD^2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Normal posterior of a lift (a fraction), under a stated Normal(0, prior_sd^2) prior."""
+    """Normal posterior of a lift (a fraction), or of log(1 + lift), under a stated Normal(0, prior_sd^2) prior."""
 
     mean: float
     sd: float
     prior_sd: float
+    log_scale: bool = False
 
     @property
     def chance_to_be_better(self) -> float:
@@ -26,13 +27,19 @@ class Posterior:
 
     def expected_loss(self, *, ship: bool) -> float:
         """Mean lift forgone by shipping a worse treatment, or by keeping control when it is worse."""
+        if self.log_scale:
+            sign = 1 if ship else -1  # E max(0, 1 - e^x) or E max(0, e^x - 1), in closed form
+            below = stats.norm.cdf(-sign * self.mean / self.sd)
+            tilted = stats.norm.cdf(-sign * (self.mean + self.sd**2) / self.sd)
+            return float(sign * (below - math.exp(self.mean + self.sd**2 / 2) * tilted))
         mean = self.mean if ship else -self.mean
         z = mean / self.sd
         return float(self.sd * stats.norm.pdf(z) - mean * stats.norm.sf(z))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Central credible interval."""
-        return tuple(float(v) for v in stats.norm.interval(level, self.mean, self.sd))
+        """Central credible interval of the lift."""
+        ends = stats.norm.interval(level, self.mean, self.sd)
+        return tuple(float(math.expm1(v) if self.log_scale else v) for v in ends)
 
 
 def posterior(lift: float, se: float, *, prior_sd: float = PRIOR_SD) -> Posterior:
@@ -48,13 +55,11 @@ def posterior(lift: float, se: float, *, prior_sd: float = PRIOR_SD) -> Posterio
 
 
 def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | None:
-    """The posterior of an effect's lift in its good direction; None where the lift is not defined.
-
-    The standard error of the lift is by the delta method: (1 + lift) times that of the log ratio.
-    """
+    """The posterior of an effect's lift in its good direction, on the log scale of its interval; None if undefined."""
     if not effect.log_se > 0:
         return None
-    return posterior(effect.direction * effect.lift, (1 + effect.lift) * effect.log_se, prior_sd=prior_sd)
+    log_ratio = effect.direction * math.log1p(effect.lift)
+    return replace(posterior(log_ratio, effect.log_se, prior_sd=prior_sd), log_scale=True)
 
 
 def beta_binomial(

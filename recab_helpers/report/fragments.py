@@ -134,7 +134,7 @@ def bayes_table(effects: list[Effect]) -> HTML:
             )
     if not rows:
         return HTML("<p>No lift is defined, so there is nothing to read.</p>")
-    note = f"Prior of every lift: normal, mean zero, standard deviation {formats.percent(PRIOR_SD, 0)}."
+    note = f"Prior of every log(1 + lift): normal, mean zero, standard deviation {PRIOR_SD:g}: mostly within 20%."
     return table(pd.DataFrame(rows).set_index("metric"), caption=note)
 
 

@@ -42,7 +42,7 @@ class Population:
     n_users: int = 2000
     ctr: float = 0.06
     lift: float = 0.0
-    lift_sd: float = 0.0  # spread of the true lift from test to test
+    lift_sd: float = 0.0  # spread of log(1 + lift) from test to test
     mean_sessions: float = 6.0
     slate_size: int = 10
     n_days: int = 14
@@ -62,7 +62,7 @@ def draw_tests(population: Population, n: int, seed: int) -> Iterator[tuple[floa
         shape = concentration * p.ctr, concentration * (1 - p.ctr)
         before, fresh = rng.beta(*shape, size), rng.beta(*shape, size)
         taste = np.where(rng.random(size) < p.retained, before, fresh)
-        lift = np.maximum(p.lift + p.lift_sd * rng.standard_normal(size[0]), -0.9)
+        lift = p.lift + np.expm1(p.lift_sd * rng.standard_normal(size[0]))
         treated = rng.random(size) < p.allocation
         chance = np.clip(taste * (1 + lift[:, None] * treated), 0, 1)
         sessions = rng.poisson(rate[:, :, None] / p.n_days, (*size, p.n_days))

@@ -254,6 +254,15 @@ def test_what_is_known_of_users_joins_by_id_and_misses_are_zero_counts():
         ab.join_known(users, pd.concat([known, known]))
 
 
+def test_expected_loss_on_the_log_scale_is_its_integral(rng):
+    found = ab.posterior_of(replace(GOAL, lift=0.05, log_se=0.08))
+    lift = np.expm1(found.mean + found.sd * rng.standard_normal(1_000_000))
+    assert found.expected_loss(ship=True) == pytest.approx(np.maximum(-lift, 0).mean(), rel=0.02)
+    assert found.expected_loss(ship=False) == pytest.approx(np.maximum(lift, 0).mean(), rel=0.02)
+    assert found.chance_to_be_better == pytest.approx((lift > 0).mean(), abs=0.003)
+    assert found.interval() == pytest.approx(np.quantile(lift, [0.025, 0.975]), abs=0.003)
+
+
 def test_peeking_inflation_of_the_textbook(rng):
     """Unadjusted looks at equal information reject .142 in 5 looks (Armitage, McPherson and Rowe 1969)."""
     z = np.cumsum(rng.standard_normal((40_000, 5)), axis=1) / np.sqrt(np.arange(1, 6))
