@@ -60,7 +60,7 @@ install:
 	  if "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then python=$$p; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then echo "No Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-	echo "Setting up .venv with $$("$$python" --version) (about a minute, once)"; \
+	echo "Setting up .venv with $$("$$python" --version) (once)"; \
 	"$$python" -m venv --clear .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
 	@$(PY) -m uv pip install --quiet --python $(PY) -r requirements.lock
