@@ -1,6 +1,9 @@
 """How numbers look in sentences and tables: one place, true minus signs, never a bare nan."""
 
 import math
+import re
+from collections.abc import Callable
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 NOT_DEFINED = "not defined"
@@ -11,14 +14,24 @@ def percent(value: float, digits: int = 2) -> str:
     return _finite(value, f"{value:.{digits}%}")
 
 
+def points(value: float, digits: int = 2) -> str:
+    """A difference of two shares, 0.0127 -> '+1.27 pp' (percentage points)."""
+    return _finite(value, f"{100 * value:+.{digits}f} pp")
+
+
 def lift(value: float, digits: int = 1) -> str:
-    """0.042 -> '+4.2%'."""
+    """0.042 -> '+4.2%'; what rounds to zero has no sign."""
     return _finite(value, f"{value:+.{digits}%}")
 
 
 def lift_interval(ci: tuple[float, float], digits: int = 1) -> str:
     """(0.021, 0.063) -> '+2.1% to +6.3%'."""
     return _finite(ci[0], f"{lift(ci[0], digits)} to {lift(ci[1], digits)}")
+
+
+def confidence(alpha: float) -> str:
+    """0.05 -> '95%', 0.025 -> '97.5%'."""
+    return f"{100 * (1 - alpha):.4g}%"
 
 
 def count(value: float) -> str:
@@ -36,5 +49,52 @@ def p_value(value: float) -> str:
     return _finite(value, "< 0.001" if value < 0.001 else f"{value:.3f}")
 
 
+def number_or_count(value: float) -> str:
+    """1234.0 -> '1,234', 0.5 -> '0.500': for a column whose format is not known."""
+    return count(value) if float(value).is_integer() and abs(value) >= 1 else number(value)
+
+
+def label_of(name: str) -> str:
+    """'ndcg_at_10' -> 'NDCG@10', 'held_out' -> 'held out': a column's name in words."""
+    words = re.sub("_(s|bits)$", r" (\1)", name).replace("_at_", "@").replace("_", " ")
+    return re.sub(r"\b(ctr|cuped|mde|ndcg|rmse)\b", lambda found: found[0].upper(), words)
+
+
 def _finite(value: float, text: str) -> str:
-    return text.replace("-", MINUS) if math.isfinite(value) else NOT_DEFINED
+    if not math.isfinite(value):
+        return NOT_DEFINED
+    return text.replace("-", MINUS) if re.search("[1-9]", text) else text.lstrip("+-")
+
+
+def _percent(digits: int) -> Callable[[float], str]:
+    return lambda value: percent(value, digits)
+
+
+BY_COLUMN: dict[str, Callable[[Any], str]] = {  # how the numbers of a table's column look, by its name
+    "ctr": percent,
+    "true_ctr": percent,
+    "lift": lift,
+    "true_lift": lift,
+    "estimate": lift,
+    "p_value": lambda v: p_value(v) if math.isfinite(v) else "none",
+    "adjusted_p_value": lambda v: p_value(v) if math.isfinite(v) else "none",
+    "variance_reduction": lambda v: percent(v, 1) if math.isfinite(v) else "no CUPED",
+    "rate": _percent(1),
+    "error": lambda v: f"\N{PLUS-MINUS SIGN}{percent(v, 1)}",
+    "mde": _percent(1),
+    "mde_with_cuped": _percent(1),
+    "coverage": _percent(1),
+    "most_shown": _percent(1),
+    "head": _percent(1),
+    "none_in_common": _percent(1),
+    "all_in_common": _percent(1),
+    "in_common": lambda v: number(v, 1),
+    "mean_popularity": lambda v: number(v, 1),
+    "chance_to_be_better": _percent(1),
+    "loss_if_shipped": percent,
+    "loss_if_kept": percent,
+    "stated": _percent(0),
+    "true": _percent(0),
+    "days": count,
+    "users_for_estimate": count,
+}

@@ -44,6 +44,7 @@ STAGES = {
     "calibrate": ("04_calibrate", CalibrateParams),
 }
 COMMANDS = {"report": ("train", "simulate", "analyze"), **{stage: (stage,) for stage in STAGES}}
+RUNS = "runs"  # folder of reports/ that keeps each run's pages and executed notebooks
 PAGES = {"analyze": "ab_report", "plan": "plan", "calibrate": "calibration"}
 WARM_UP = "from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking"
 MEAN_SESSIONS, BYTES_PER_IMPRESSION = 6, 20
@@ -141,12 +142,13 @@ def run_command(command: str, params: dict[str, Any]) -> None:
 
 
 def _run_notebooks(run, params: dict[str, Any], kernels: dict[str, AsyncKernelManager]) -> Path:
-    """Execute each stage's notebook into reports/executed; returns the last executed copy."""
+    """Execute each stage's notebook into the run's folder of reports; returns the last executed copy."""
     found = {}
+    folder = REPORTS / RUNS / run.run_id
+    folder.mkdir(parents=True)
     for stage, checked in params.items():
         notebook = STAGES[stage][0]
-        copy = REPORTS / "executed" / f"{notebook}.ipynb"
-        copy.parent.mkdir(exist_ok=True)
+        copy = folder / f"{notebook}.ipynb"
         values = checked.as_dict() | {k: v for k, v in found.items() if k in checked.as_dict()}
         _execute(kernels[stage], f"import os; os.environ['MLFLOW_RUN_ID'] = '{run.run_id}'")
         try:
@@ -171,21 +173,27 @@ def _run_notebooks(run, params: dict[str, Any], kernels: dict[str, AsyncKernelMa
 
 
 def publish(executed: Path, run, name: str) -> None:
-    """Render the executed notebook, log the page with its run, and replace the last one in one step."""
-    from recab_helpers import tracking
-    from recab_helpers.report.page import render
+    """Render the executed notebook beside it, log the page with its run, and replace the newest page in one step.
 
+    The folder of the run keeps its page, so that earlier reports stay; an index page lists them.
+    """
+    from recab_helpers import tracking
+    from recab_helpers.report.page import render, render_index
+
+    files, call = [executed.parent / f"{name}.html"], ""
+    if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
+        run = tracking.Run(analysis_run_id, "analyze", run.client)
+        call = tracking.run_tags(analysis_run_id)["verdict"]
+        document = tracking.artifact(analysis_run_id, f"analyze/{name}.json")
+        files.append(Path(shutil.copy(document, executed.parent / f"{name}.json")))
+    files[0].write_text(render(executed, call=call), encoding="utf-8")
+    run.log_file(files[0])
     with tempfile.TemporaryDirectory(dir=REPORTS) as folder:
-        page = Path(folder) / f"{name}.html"
-        page.write_text(render(executed), encoding="utf-8")
-        files = [page]
-        if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
-            run = tracking.Run(analysis_run_id, "analyze", run.client)
-            document = tracking.artifact(analysis_run_id, f"analyze/{name}.json")
-            files.append(Path(shutil.copy(document, folder)))
-        run.log_file(page)
         for file in files:
-            file.replace(REPORTS / file.name)
+            Path(shutil.copy(file, folder)).replace(REPORTS / file.name)
+        index = Path(folder) / "index.html"
+        index.write_text(render_index(REPORTS), encoding="utf-8")
+        index.replace(REPORTS / index.name)
     print(_shown(REPORTS / f"{name}.html"))
 
 

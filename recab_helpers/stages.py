@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from recab_helpers import experiment, simulation, tracking
+from recab_helpers import experiment, report, simulation, tracking
 from recab_helpers.data import Dataset, read_table
-from recab_helpers.experiment import Check, Effect, Verdict
+from recab_helpers.experiment import Analysis, Slates, Verdict
 from recab_helpers.experiment.bayes import PRIOR_SD
-from recab_helpers.parameters import AnalyzeParams, CalibrateParams, PlanParams, nearest
+from recab_helpers.formats import count
+from recab_helpers.parameters import AnalyzeParams, CalibrateParams, PlanParams
 from recab_helpers.recommenders import FittedRecommender
 from recab_helpers.simulation import grading
 
@@ -49,7 +50,7 @@ def log_test(
     truth: pd.DataFrame,
     yardsticks: dict[str, float],
 ) -> None:
-    """One child run per variant with totals, exact truth and daily series; plan, truth and users as tables."""
+    """One child run per variant with totals, exact truth and daily series; plan, slates, truth and users."""
     summary = tally.summary().join(
         truth[truth["truth"] == truth["truth"].iloc[0]].set_index("variant")[["true_ctr", "true_lift"]]
     )
@@ -58,6 +59,7 @@ def log_test(
             child.tag(model=variant.model, version=variant.version)
             child.log_metrics(summary.loc[variant.name].to_dict())
             child.log_series(tally.daily(variant.name))
+    run.log_table("recommendations", test.recommendations())
     run.log_tables(truth=truth, users=known)
     run.log_json(
         "plan",
@@ -71,7 +73,7 @@ def log_test(
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """An impression log and what is known of it; a real log knows no truth and no models."""
+    """An impression log and what is known of it; a real log knows no truth, no models and no interactions."""
 
     impressions: pd.DataFrame
     known: pd.DataFrame | None
@@ -79,10 +81,29 @@ class Log:
     run_ids: dict[str, str]
     data_hash: str
     parameters: dict[str, Any]
-    models: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)  # registered model and version by variant
+    offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
     truth: pd.DataFrame | None = None
     quality: pd.DataFrame | None = None
     yardsticks: dict[str, float] = field(default_factory=dict)
+    recommendations: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None  # interactions that the models were trained on
+    catalog: pd.DataFrame | None = None
+
+    @property
+    def titles(self) -> pd.Series | None:
+        """Item titles by item_id: the catalog's, else those of the log's own title column."""
+        if self.catalog is None and "title" not in self.impressions:
+            return None
+        table = self.impressions if self.catalog is None else self.catalog
+        return table.drop_duplicates("item_id").set_index("item_id")["title"].astype(str)
+
+    @property
+    def popularity(self) -> pd.Series | None:
+        """Training interactions by item_id, over the whole catalog."""
+        if self.history is None:
+            return None
+        return self.history["item_id"].value_counts().reindex(self.catalog["item_id"], fill_value=0)
 
 
 def load_log(params: AnalyzeParams) -> Log:
@@ -105,6 +126,9 @@ def load_log(params: AnalyzeParams) -> Log:
     tags = tracking.run_tags(simulate_run)
     train_run = tags["train_run_id"]
     plan = tracking.load_json(simulate_run, "simulate/plan")
+    simulated = tracking.load_json(simulate_run, "simulate/parameters")
+    quality = tracking.load_table(train_run, "train/quality")
+    names = zip(plan["models"], simulated["variants"], strict=True)
     return Log(
         impressions=experiment.check_impressions(tracking.load_table(simulate_run, "simulate/impressions")),
         known=tracking.load_table(simulate_run, "simulate/users"),
@@ -113,13 +137,17 @@ def load_log(params: AnalyzeParams) -> Log:
         data_hash=tracking.run_tags(train_run)["data_hash"],
         parameters={
             "train": tracking.load_json(train_run, "train/parameters"),
-            "simulate": tracking.load_json(simulate_run, "simulate/parameters"),
+            "simulate": simulated,
             "analyze": params.as_dict(),
         },
         models=plan["models"],
+        offline={variant: model for variant, model in names if model in quality.index},
         truth=tracking.load_table(simulate_run, "simulate/truth"),
-        quality=tracking.load_table(train_run, "train/quality"),
+        quality=quality,
         yardsticks=plan["yardsticks"],
+        recommendations=tracking.load_table(simulate_run, "simulate/recommendations"),
+        history=tracking.load_table(train_run, "train/train"),
+        catalog=tracking.load_table(train_run, "train/catalog"),
     )
 
 
@@ -172,17 +200,53 @@ def log_grading(run: tracking.Run, graded: dict[str, pd.DataFrame]) -> None:
     run.log_metrics({m.translate(allowed): r for m, r in next(iter(tables.values()))["rate"].items()})
 
 
-def metrics_of(users: pd.DataFrame, more: list[str]) -> tuple[experiment.MetricSpec, ...]:
-    """The built-in metrics and the mean of each further column of the users table.
+def inputs_of(log: Log) -> dict[str, str]:
+    """What an analysis builds on, for its tags."""
+    return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
 
-    Raises:
-        ValueError: a name that is no numeric column of the users table.
-    """
-    numeric = users.select_dtypes("number").columns
-    for name in more:
-        if name not in numeric:
-            raise ValueError(f"metrics has {name!r}, which is no numeric column of the users. {nearest(name, numeric)}")
-    return experiment.METRICS + tuple(experiment.mean_of(name) for name in more)
+
+def analyze(log: Log, params: AnalyzeParams) -> Analysis:
+    """The whole analysis of the log with the run's parameters."""
+    options = {"alpha": params.alpha, "power": params.power, "looks": params.looks}
+    return experiment.analyze(log.impressions, log.known, planned=log.planned, more_metrics=params.metrics, **options)
+
+
+def grade_like(log: Log, found: Analysis, params: AnalyzeParams, *, n_tests: int = 400) -> pd.DataFrame:
+    """False alarms of the analysis, and of the usual ways, in simulated A/A tests of about this size and CTR."""
+    population = grading.like(found.users, found.by_day, log.planned)
+    graded = grading.grade(population, n_tests, alpha=params.alpha, boot=False, workers=1)
+    return grading.rates(graded, alpha=params.alpha).filter(regex="rejects: (?!guard)|stops", axis=0)
+
+
+def slates_of(log: Log, found: Analysis) -> Slates:
+    """What each variant's model recommends, and a few users to look at."""
+    known = {name: getattr(log, name) for name in ("recommendations", "history", "titles", "popularity")}
+    return experiment.look_at_slates(found.users, log.impressions, **known)
+
+
+def data_facts(log: Log) -> dict[str, str]:
+    """The size of the data behind the models and of the log."""
+    facts = {"data hash": log.data_hash}
+    if log.history is not None:
+        train = log.parameters["train"]
+        facts["data set"] = f"{train['dataset']}, split {train['split'].replace('_', ' ')}"
+        facts["training interactions"] = count(len(log.history))
+        facts["users with a history"] = count(log.history["user_id"].nunique())
+        facts["items in the catalog"] = count(len(log.catalog))
+    else:
+        facts["log file"] = log.parameters["analyze"]["log_file"]
+    facts["impressions in the log"] = count(len(log.impressions))
+    if "timestamp" in log.impressions:
+        first, last = (pd.to_datetime(t).date() for t in log.impressions["timestamp"].agg(["min", "max"]))
+        facts["days of the log"] = f"{first} to {last}"
+    return facts
+
+
+def lineage_of(log: Log, run: tracking.Run) -> dict[str, Any]:
+    """Where the numbers of this analysis come from."""
+    run_ids = {**log.run_ids, "analyze": run.run_id}
+    commit = tracking.git_commit()
+    return report.lineage(run_ids=run_ids, git_commit=commit, data_hash=log.data_hash, parameters=log.parameters)
 
 
 def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
@@ -195,20 +259,13 @@ def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
     return f"The alias @champion now points at {log.models[verdict.winner]}."
 
 
-def inputs_of(log: Log) -> dict[str, str]:
-    """What an analysis builds on, for its tags."""
-    return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
-
-
-def log_analysis(
-    run: tracking.Run, effects: list[Effect], checks: list[Check], verdict: Verdict, document: dict[str, Any]
-) -> None:
+def log_analysis(run: tracking.Run, found: Analysis, document: dict[str, Any]) -> None:
     """A child run with every effect as metrics, the checks and the verdict as tags, and the report as JSON."""
     with run.child("analysis") as child:
-        for effect in effects:
+        for effect in found.effects:
             values = {"lift": effect.lift, "difference": effect.difference, "p_value": effect.p_value}
             child.log_metrics({f"{effect.name}.{effect.metric}.{k}": v for k, v in values.items()})
-        child.log_metrics({f"check.{i}.passed": float(c.passed) for i, c in enumerate(checks)})
-        child.tag(verdict=verdict.call, sentence=verdict.sentence)
+        child.log_metrics({f"check.{i}.passed": float(c.passed) for i, c in enumerate(found.checks)})
+        child.tag(verdict=found.verdict.call, sentence=found.verdict.sentence)
         child.log_json("ab_report", document)
-    run.tag(analysis_run_id=child.run_id, verdict=verdict.call)
+    run.tag(analysis_run_id=child.run_id, verdict=found.verdict.call)

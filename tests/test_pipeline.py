@@ -255,11 +255,11 @@ def test_a_failed_notebook_keeps_its_traceback_and_the_old_report(small_run, run
     assert "01_train failed" in error
     assert "'good' in row 1" in error
     assert "01_train.ipynb" in error
-    executed = nbformat.read(reports / "executed" / "01_train.ipynb", as_version=4)
-    assert any(o.output_type == "error" for c in executed.cells if c.cell_type == "code" for o in c.outputs)
     client = tracking.connect()
-    runs = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
-    assert [r.info.status for r in runs] == ["FAILED"]
+    (run,) = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
+    assert run.info.status == "FAILED"
+    executed = nbformat.read(reports / "runs" / run.info.run_id / "01_train.ipynb", as_version=4)
+    assert any(o.output_type == "error" for c in executed.cells if c.cell_type == "code" for o in c.outputs)
     assert (reports / "ab_report.html").read_bytes() == before
     assert run_pipeline("simulate", "experiment=failing")[0] == 1
     assert "has completed train. Run `make train`" in capsys.readouterr().err

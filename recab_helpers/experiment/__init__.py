@@ -1,5 +1,6 @@
 """The analysis: pure functions of an impression log or a users table, wherever it came from."""
 
+from recab_helpers.experiment.analysis import Analysis, analyze
 from recab_helpers.experiment.bayes import Posterior, beta_binomial, posterior, posterior_of
 from recab_helpers.experiment.checks import Check, run_checks, srm_check, srm_p_value
 from recab_helpers.experiment.decision import RULE, Verdict, decide
@@ -14,9 +15,8 @@ from recab_helpers.experiment.effects import (
 from recab_helpers.experiment.log import (
     check_impressions,
     check_users,
-    daily_totals,
+    ctr_by,
     join_known,
-    shown_table,
     totals,
     users_by_day,
     users_table,
@@ -24,9 +24,10 @@ from recab_helpers.experiment.log import (
 from recab_helpers.experiment.looks import could_have_stopped, cumulative_effects
 from recab_helpers.experiment.metrics import CLICKS_PER_USER, CONTROL, CTR, METRICS, MetricSpec, mean_of, variants_of
 from recab_helpers.experiment.planning import Baseline, mde_table, plan_table, power_curve
-from recab_helpers.experiment.power import mde, power_table, users_for_lift
+from recab_helpers.experiment.power import mde, power_by_lift, power_table, users_for_lift
 from recab_helpers.experiment.segments import heterogeneity, segment_columns, segment_effects
 from recab_helpers.experiment.sensitivity import bootstrap, mann_whitney, sensitivity
+from recab_helpers.experiment.slates import Example, Slates, examples, look_at_slates, shown_table, slate_overlap
 
 __all__ = [
     "CLICKS_PER_USER",
@@ -34,26 +35,32 @@ __all__ = [
     "CTR",
     "METRICS",
     "RULE",
+    "Analysis",
     "Baseline",
     "Check",
     "Effect",
+    "Example",
     "MetricSpec",
     "Posterior",
+    "Slates",
     "SufficientStatistics",
     "Verdict",
+    "analyze",
     "beta_binomial",
     "bootstrap",
     "check_impressions",
     "check_users",
     "compare",
     "could_have_stopped",
+    "ctr_by",
     "cumulative_effects",
-    "daily_totals",
     "decide",
     "estimate",
     "estimate_effects",
+    "examples",
     "heterogeneity",
     "join_known",
+    "look_at_slates",
     "mann_whitney",
     "mde",
     "mde_table",
@@ -61,6 +68,7 @@ __all__ = [
     "plan_table",
     "posterior",
     "posterior_of",
+    "power_by_lift",
     "power_curve",
     "power_table",
     "run_checks",
@@ -68,6 +76,7 @@ __all__ = [
     "segment_effects",
     "sensitivity",
     "shown_table",
+    "slate_overlap",
     "srm_check",
     "srm_p_value",
     "sufficient_statistics",

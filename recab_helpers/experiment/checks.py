@@ -86,7 +86,8 @@ def srm_by_part(users: pd.DataFrame, planned: dict[str, float]) -> Check:
         return Check(name=name, passed=True, detail="no day or segment has users enough to test")
     p = min(1.0, min(parts.values()) * len(parts))
     column, level = min(parts, key=parts.get)
-    detail = f"{len(parts)} days and segments, the least even is {column} {level}"
+    which = f"users first seen on day {level + 1}" if column == "exposed_at" else f"{column} {level}"
+    detail = f"{len(parts)} days and segments, the least even is {which}"
     where = "" if p >= SRM_ALPHA else ". Look at what happened to assignment or logging there."
     return Check(name=name, passed=p >= SRM_ALPHA, p_value=p, detail=detail + where)
 
@@ -154,7 +155,8 @@ def balance_check(users: pd.DataFrame, columns: list[str]) -> Check:
             n += 1
             worst = min(worst, (effect.p_value, column)) if effect.p_value == effect.p_value else worst
     p = min(1.0, worst[0] * n)
-    detail = f"{len(columns)} columns, the least alike is {worst[1] or columns[0]}"
+    least = (worst[1] or columns[0]).removeprefix("pre_")
+    detail = f"{len(columns)} counts from before the test, the least alike is {least}"
     where = "" if p >= GATE_ALPHA else ". The variants were unlike before the test: look at assignment."
     return Check(name="Balance of covariates", passed=p >= GATE_ALPHA, p_value=p, detail=detail + where)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from recab_helpers.experiment.checks import Check
 from recab_helpers.experiment.effects import Effect
 from recab_helpers.experiment.power import mde, users_for_lift
-from recab_helpers.formats import count, lift, lift_interval, percent
+from recab_helpers.formats import confidence, count, lift_interval, percent
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
 RULE = (
@@ -26,6 +26,11 @@ class Verdict:
     reasons: tuple[str, ...]
     would_change: str = ""
     winner: str = ""
+
+    @property
+    def valid(self) -> bool:
+        """Whether results may be read at all; where a gate failed, the page names nothing better or worse."""
+        return self.call != "invalid"
 
 
 def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, power: float = 0.8) -> Verdict:
@@ -49,7 +54,10 @@ def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, p
     worse = [e for e in goals.values() if _good(e)[1] < 0 or broken[e.name]]
     shippable = [e for e in better if not open_[e.name]]
     best = max(shippable or better or list(goals.values()), key=lambda e: e.direction * e.lift)
-    changed = f"{best.label} of {best.name} changed by {lift(best.lift)} ({lift_interval(best.lift_ci)})"
+    way = "higher" if best.lift > 0 else "lower"
+    interval = f"{confidence(alpha / len(goals))} interval {lift_interval(best.lift_ci)}"
+    size = f"{percent(abs(best.lift), 1)} {way} than control's ({interval})"
+    changed = f"{best.label} of {best.name} is {size}"
     smallest = percent(mde(best, alpha=alpha, power=power), 1)
     reached = f"A test of this size finds a {best.label} lift of {smallest} with power {percent(power, 0)}."
     if shippable:

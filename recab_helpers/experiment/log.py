@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from recab_helpers.data.tables import (
     DataError,
@@ -41,7 +42,8 @@ def check_impressions(log: pd.DataFrame, *, source: str = "impressions", pilot: 
             f"{source}: variant holds {', '.join(sorted(variants))}; it needs {CONTROL} and at least one treatment. "
             f"Rename the variant that users had before to {CONTROL}."
         )
-    columns = {c: log[c].astype("category") for c in ("user_id", "variant", "item_id")}
+    names = ("user_id", "variant", "item_id", *(["title"] if "title" in log else []))
+    columns = {c: log[c].astype("category") for c in names}
     return log.assign(clicked=clicked.astype(np.int8), position=position, day=_day(log, source), **columns)
 
 
@@ -134,34 +136,47 @@ def totals(users: pd.DataFrame) -> pd.DataFrame:
     return table.loc[variants_of(users)]
 
 
-def shown_table(impressions: pd.DataFrame) -> pd.DataFrame:
-    """Distinct items shown per variant and their share of all items in the log: one number each, without a test."""
-    shown = impressions.groupby("variant", observed=True)["item_id"].nunique()
-    shown.index = shown.index.astype(str)
-    table = pd.DataFrame({"items_shown": shown, "coverage": shown / impressions["item_id"].nunique()})
-    return table.loc[variants_of(impressions)]
+def ctr_by(impressions: pd.DataFrame, by: str, *, alpha: float = 0.05) -> pd.DataFrame:
+    """Impressions, clicks and CTR per variant and level of `by` (day or position), with the interval of each CTR.
 
-
-def daily_totals(impressions: pd.DataFrame) -> pd.DataFrame:
-    """Impressions, clicks and CTR per variant and day."""
-    by = impressions.groupby(["variant", "day"], observed=True)["clicked"]
-    table = by.agg(impressions="size", clicks="sum")
-    table.index = table.index.set_levels(table.index.levels[0].astype(str), level=0)
-    return table.assign(ctr=table["clicks"] / table["impressions"])
+    Indexed by variant (control first) and level; users are the unit (delta method), so that `low` and `high` are as
+    wide as users who see a level often make them. One user alone in a variant leaves them nan.
+    """
+    cells = _cells(impressions, by)
+    names = variants_of(impressions)
+    variant = pd.Categorical(cells["variant"], names).codes.astype(np.int64)
+    levels = np.unique(cells[by])
+    group = variant * len(levels) + np.searchsorted(levels, cells[by])
+    index = pd.MultiIndex.from_product([names, levels.tolist()], names=["variant", by])
+    shown, clicks = (np.bincount(group, cells[c], len(index)) for c in ("impressions", "clicks"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ctr = clicks / shown
+        rest = cells["clicks"] - ctr[group] * cells["impressions"]
+        users = np.repeat(np.bincount(variant[~cells["unit"].duplicated()], minlength=len(names)), len(levels))
+        se = np.sqrt(np.bincount(group, rest**2, len(index)) * users / (users - 1)) / shown
+    half = norm.isf(alpha / 2) * se
+    columns = {"impressions": shown.astype(np.int64), "clicks": clicks.astype(np.int64), "ctr": ctr}
+    table = pd.DataFrame(columns | {"low": np.maximum(ctr - half, 0), "high": ctr + half}, index)
+    return table[table["impressions"] > 0]
 
 
 def users_by_day(impressions: pd.DataFrame) -> pd.DataFrame:
     """Impressions and clicks per user, variant and day: what cumulative looks are made of."""
+    return _cells(impressions, "day")
+
+
+def _cells(impressions: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Impressions and clicks per unit (a user in a variant) and level of the column `by`, where there are any."""
     unit, keys = _units(impressions)
-    day = impressions["day"].to_numpy()
-    n_days = int(day.max()) + 1
-    cell, first = pd.factorize(unit.astype(np.int64) * n_days + day)
+    level = impressions[by].to_numpy(np.int64)
+    n_levels = int(level.max()) + 1
+    cell, first = pd.factorize(unit.astype(np.int64) * n_levels + level)
     names = impressions["variant"].cat.categories
     return pd.DataFrame(
         {
-            "unit": first // n_days,
-            "variant": pd.Categorical.from_codes(keys[first // n_days] % len(names), names),
-            "day": first % n_days,
+            "unit": first // n_levels,
+            "variant": pd.Categorical.from_codes(keys[first // n_levels] % len(names), names),
+            by: first % n_levels,
             "impressions": np.bincount(cell),
             "clicks": np.bincount(cell, weights=impressions["clicked"]),
         }

@@ -1,6 +1,7 @@
 """Effects within segments of users: exploratory, corrected for their number, and tested for being unlike."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,9 @@ def segment_effects(users: pd.DataFrame, metric: MetricSpec, *, alpha: float = 0
     """
     rows = []
     for segment in segment_columns(users):
-        for level, part in users.groupby(users[segment].astype(str), observed=True):
+        parts = dict(list(users.groupby(users[segment].astype(str), observed=True)))
+        for level in sorted(parts, key=_natural):
+            part = parts[level]
             rows += [_row(segment, level, part, name, metric, alpha) for name in variants_of(users)[1:]]
     names = ["segment", "level", "comparison", "users", "lift", "low", "high", "log_se", "p_value", "reason"]
     table = pd.DataFrame(rows, columns=names)
@@ -51,6 +54,12 @@ def heterogeneity(segments: pd.DataFrame) -> pd.DataFrame:
         rows.append((segment, comparison, len(part), q, float(stats.chi2.sf(q, len(part) - 1))))
     table = pd.DataFrame(rows, columns=["segment", "comparison", "levels", "q", "p_value"])
     return table.assign(adjusted_p_value=benjamini_hochberg(table["p_value"].to_numpy(dtype=float)))
+
+
+def _natural(level: str) -> tuple[float, str]:
+    """Sorts '5 or more' after '1 to 4', and names without a number first."""
+    number = re.search(r"\d+(\.\d+)?", level)
+    return float(number[0]) if number else -1.0, level
 
 
 def _row(segment: str, level: str, part: pd.DataFrame, name: str, metric: MetricSpec, alpha: float) -> tuple:

@@ -1,31 +1,56 @@
-"""The page: an executed notebook through our own nbconvert template; one file, no request to any host."""
+"""The pages: an executed notebook through our own nbconvert template, and the index of reports.
 
+One file each, no request to any host: the policy in its head forbids them, and any script but our own.
+"""
+
+import base64
+import hashlib
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
+from jinja2 import Environment, FileSystemLoader
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbconvert.preprocessors import TagRemovePreprocessor
 
-TEMPLATE = Path(__file__).parent / "template"
+from recab_helpers import formats
+from recab_helpers.report.fragments import TEMPLATE
+
 HEADING = re.compile(r"<h2>(.*?)</h2>")
+REMOVED, FIRST_IF_INVALID = "remove-cell", "first-if-invalid"
 
 
-def render(notebook: Path) -> str:
-    """The notebook's prose and HTML outputs as one page, with the H1 as title and the H2s as contents."""
+def render(notebook: Path, *, call: str = "") -> str:
+    """The notebook's prose and HTML outputs as one page, with the H1 as title and the H2s as contents.
+
+    What stands before the first H2 leads the page, above its contents. `call` is the verdict, for the title; when it
+    is invalid, the section tagged first-if-invalid moves above the others.
+    """
+    cells = [c for c in nbformat.read(notebook, as_version=4).cells if REMOVED not in c.metadata.get("tags", [])]
+    lead, *sections = _sections(cells)
+    if call == "invalid":
+        sections.sort(key=lambda section: FIRST_IF_INVALID not in section[0].metadata.get("tags", []))
+    title = re.search(r"^# (.*)", "\n".join(c.source for c in lead), re.MULTILINE)[1]
+    headings = [re.search(r"^## (.*)", section[0].source, re.MULTILINE)[1] for section in sections]
+    resources = _frame(f"{call.capitalize()}: {title}" if call else title) | {
+        "lead": lead,
+        "sections": sections,
+        "contents": [{"id": slug(h), "text": h} for h in headings],
+    }
     exporter = HTMLExporter(template_file=str(TEMPLATE / "report.html.j2"))
     exporter.register_filter("report_markdown", markdown)
-    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags={"remove-cell"}), enabled=True)
-    content = nbformat.read(notebook, as_version=4)
-    prose = "\n".join(c.source for c in content.cells if c.cell_type == "markdown")
-    resources = {
-        "title": re.search(r"^# (.*)", prose, re.MULTILINE)[1],
-        "contents": [{"id": slug(h), "text": h} for h in re.findall(r"^## (.*)", prose, re.MULTILINE)],
-        "css": (TEMPLATE / "report.css").read_text(),
-    }
-    page, _ = exporter.from_notebook_node(content, resources=resources)
+    page, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(), resources=resources)
     return page
+
+
+def render_index(folder: Path) -> str:
+    """The page that lists every report below `folder`, newest first, each in a folder of its own."""
+    rows = [_row(file, folder) for file in folder.glob("*/*/ab_report.json")]
+    rows.sort(key=lambda row: row["created_at"], reverse=True)
+    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=False)  # the template escapes
+    return environment.get_template("index.html.j2").render(resources=_frame("Reports") | {"reports": rows})
 
 
 def markdown(source: str) -> str:
@@ -37,3 +62,40 @@ def markdown(source: str) -> str:
 def slug(heading: str) -> str:
     """A heading as an id: 'Trust checks?' -> 'trust-checks'."""
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+
+
+def _sections(cells: list) -> list[list]:
+    """The cells before the first H2, then those of each H2."""
+    parts = [[]]
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            parts.append([])
+        parts[-1].append(cell)
+    return parts
+
+
+def _frame(title: str) -> dict[str, Any]:
+    """What frame.html.j2 takes: the title, the styles, the script and its hash for the policy."""
+    script = (TEMPLATE / "sort.js").read_text()
+    return {
+        "title": title,
+        "css": "".join((TEMPLATE / f"{name}.css").read_text() for name in ("fragments", "page")),
+        "script": script,
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+
+
+def _row(file: Path, folder: Path) -> dict[str, Any]:
+    document = json.loads(file.read_text())
+    goal = next(e for e in document["effects"] if e["role"] == "goal")
+    read = document["verdict"]["call"] != "invalid" and goal["lift"] is not None
+    return {
+        "created_at": document["created_at"],
+        "experiment": document["experiment"],
+        "call": document["verdict"]["call"],
+        "sentence": document["verdict"]["sentence"],
+        "lift": goal["lift"] if read else None,
+        "lift_text": formats.lift(goal["lift"]) if read else "none",
+        "folder": file.parent.relative_to(folder).as_posix(),
+        "run": file.parent.name[:8],
+    }

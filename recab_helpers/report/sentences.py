@@ -1,4 +1,4 @@
-"""Titles that state a finding, and alt texts that say what a figure shows."""
+"""Titles that state a finding, and alt texts that say what a figure shows; an invalid test has no finding."""
 
 import math
 
@@ -6,52 +6,86 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers import formats
-from recab_helpers.experiment import CONTROL, Effect, could_have_stopped, variants_of
+from recab_helpers.experiment import CONTROL, Analysis, could_have_stopped, mde, variants_of
 
 TAIL = 0.1  # the most active tenth of users
+INVALID = "An invalid test: no result, only a trace of its fault"
 
 
-def headline(effects: list[Effect]) -> str:
+def headline(found: Analysis) -> str:
     """What the goal metric did."""
-    goal = next(e for e in effects if e.role == "goal")
-    if not math.isfinite(goal.lift):
-        return f"The lift of {goal.label} is not defined"
-    if goal.lift_ci[0] <= 0 <= goal.lift_ci[1]:
-        return f"{goal.label}: no lift can be told from zero"
-    return f"{goal.label} {'rose' if goal.lift > 0 else 'fell'} by {formats.percent(abs(goal.lift), 1)}"
+    if not found.verdict.valid:
+        return INVALID
+    goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
+    if not goals:
+        return "The lift of the goal is not defined"
+    best = max(goals, key=lambda e: e.direction * e.lift)
+    if best.lift_ci[0] <= 0 <= best.lift_ci[1]:
+        return f"{best.label}: no lift can be told from zero"
+    way = "higher" if best.lift > 0 else "lower"
+    return f"{best.label} is {formats.percent(abs(best.lift), 1)} {way} in {best.name}"
 
 
-def describe(effects: list[Effect]) -> str:
-    """Alt text of a lift figure: every estimate with its interval."""
-    rows = [e for e in effects if math.isfinite(e.lift)]
-    parts = [f"{e.label} ({e.comparison}) {formats.lift(e.lift)}, {formats.lift_interval(e.lift_ci)}" for e in rows]
-    return f"Lift by metric: {'; '.join(parts)}." if parts else "No metric has a defined lift."
+def describe_rows(rows) -> str:
+    """Alt text of any figure of lifts: every row's name and numbers."""
+    parts = [f"{row.label} {row.text}" for row in rows]
+    return f"Lifts: {'; '.join(parts)}." if parts else "An empty figure: no lift is defined."
 
 
-def daily_headline(daily: pd.DataFrame) -> str:
-    """On how many days the treatment was ahead."""
-    ctr = daily["ctr"].unstack("variant")
-    treatments = [v for v in ctr.columns if v != CONTROL]
-    parts = [f"{v} was ahead on {int((ctr[v] > ctr[CONTROL]).sum())} of {len(ctr)} days" for v in treatments]
-    return "; ".join(parts).capitalize()
+def segments_headline(found: Analysis) -> str:
+    """Whether lifts differ between levels of a segment."""
+    if not found.verdict.valid:
+        return INVALID
+    tested = found.heterogeneity
+    unlike = tested.loc[tested["adjusted_p_value"] < found.alpha, "segment"].unique()
+    if len(unlike):
+        return f"The lift differs by {', '.join(unlike)}"
+    return "No difference between segments is shown" if len(tested) else "No two segments can be compared"
 
 
-def describe_daily(daily: pd.DataFrame) -> str:
-    """Alt text of the daily figure: first and last day of every variant."""
-    ctr = daily["ctr"].unstack("variant")
-    parts = [f"{v} {formats.percent(ctr[v].iloc[0])} to {formats.percent(ctr[v].iloc[-1])}" for v in ctr.columns]
-    return f"CTR by day over {len(ctr)} days, first to last: {'; '.join(map(str, parts))}."
+def daily_headline(found: Analysis) -> str:
+    """On how many days each treatment was ahead."""
+    if not found.verdict.valid:
+        return INVALID
+    ctr = found.by_day["ctr"].unstack("variant").dropna()
+    parts = [
+        f"{v} had the higher CTR on {int((ctr[v] > ctr[CONTROL]).sum())} of {len(ctr)} days"
+        for v in variants_of(found.users)[1:]
+    ]
+    return _sentence(parts)
 
 
-def looks_headline(looks: pd.DataFrame) -> str:
+def position_headline(table: pd.DataFrame) -> str:
+    """How CTR falls from the first position to the last."""
+    clicks = table[["impressions", "clicks"]].groupby(level="position").sum()
+    ctr = clicks["clicks"] / clicks["impressions"]
+    if len(ctr) < 2 or not ctr.iloc[-1] > 0:
+        return f"CTR by position: {len(ctr)} in the log"
+    return f"Position {ctr.index[0]} is clicked {ctr.iloc[0] / ctr.iloc[-1]:,.1f} times as often as {ctr.index[-1]}"
+
+
+def describe_lines(table: pd.DataFrame) -> str:
+    """Alt text of CTR by day or position: first and last value of every variant."""
+    by = table.index.names[-1]
+    parts = []
+    for name in table.index.unique("variant"):
+        ctr = table.loc[name, "ctr"]
+        parts.append(f"{name} {formats.percent(ctr.iloc[0])} to {formats.percent(ctr.iloc[-1])}")
+    levels = table.index.get_level_values(by).nunique()
+    return f"CTR by {by} over {levels} {by}s, first to last: {'; '.join(parts)}."
+
+
+def looks_headline(found: Analysis) -> str:
     """When the test could have stopped, by the band for planned daily looks."""
-    if looks.empty:
+    if not found.verdict.valid:
+        return INVALID
+    if found.looks.empty:
         return "No day has a defined lift"
     parts = [
         f"{name} could have stopped on day {day + 1}" if day is not None else f"{name} could not have stopped early"
-        for name, day in could_have_stopped(looks).items()
+        for name, day in could_have_stopped(found.looks).items()
     ]
-    return "; ".join(parts).capitalize()
+    return _sentence(parts)
 
 
 def describe_looks(looks: pd.DataFrame) -> str:
@@ -68,6 +102,21 @@ def describe_looks(looks: pd.DataFrame) -> str:
     return f"Cumulative CTR lift by day with two bands. {'; '.join(parts)}."
 
 
+def power_headline(found: Analysis) -> str:
+    """The smallest lift of the goal that this test finds."""
+    smallest = smallest_lift(found)
+    if not math.isfinite(smallest):
+        return "What this test finds is not defined"
+    power = formats.percent(found.wanted_power, 0)
+    return f"This test finds a CTR lift of {formats.percent(smallest, 1)} with power {power}"
+
+
+def smallest_lift(found: Analysis) -> float:
+    """MDE of the goal, the largest of the comparisons; nan where none is defined."""
+    goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
+    return max((mde(e, alpha=found.alpha, power=found.wanted_power) for e in goals), default=math.nan)
+
+
 def describe_rates(rates: pd.DataFrame) -> str:
     """Alt text of a figure of rates: every method's rate."""
     parts = [f"{m.partition(': ')[2]} {formats.percent(r, 1)}" for m, r in rates["rate"].items()]
@@ -75,11 +124,13 @@ def describe_rates(rates: pd.DataFrame) -> str:
 
 
 def describe_power(curve: pd.DataFrame) -> str:
-    """Alt text of a power curve: power at its middle and its largest lift."""
+    """Alt text of power curves: each one's power at its middle and its largest lift."""
+    if curve.empty or not curve.shape[1]:
+        return "An empty figure: no lift is defined."
     parts = []
-    for row in curve.iloc[[len(curve) // 2, -1]].itertuples():
-        plain, with_cuped = formats.percent(row.power, 0), formats.percent(row.power_with_cuped, 0)
-        parts.append(f"at {formats.lift(row.lift)} {plain}, with CUPED {with_cuped}")
+    for lift, powers in curve.iloc[[len(curve) // 2, -1]].iterrows():
+        each = ", ".join(f"{name} {formats.percent(p, 0)}" for name, p in powers.items())
+        parts.append(f"at {formats.lift(lift)} {each}")
     return f"Power against the true lift: {'; '.join(parts)}."
 
 
@@ -97,5 +148,44 @@ def describe_tail(users: pd.DataFrame) -> str:
     parts = []
     for variant in variants_of(users):
         low, high, most = np.quantile(users.loc[users["variant"] == variant, "clicks"], [0.5, 0.9, 1])
-        parts.append(f"{variant}: median {low:.0f}, nine in ten below {high:.0f}, most {most:.0f}")
-    return f"Clicks per user on logarithmic axes. {'; '.join(parts)}."
+        parts.append(f"{variant}: median {low:.0f}, nine in ten at most {high:.0f}, most {most:.0f}")
+    return f"Share of users, and of their clicks, by clicks of a user. {'; '.join(parts)}."
+
+
+def offline_headline(found: Analysis, quality: pd.DataFrame | None, offline: dict[str, str]) -> str:
+    """Whether the offline ranking metric and the test point the same way."""
+    if not found.verdict.valid:
+        return INVALID
+    goals = [e for e in found.effects if e.role == "goal" and e.name in offline and math.isfinite(e.lift)]
+    if quality is None or CONTROL not in offline or not goals:
+        return "Offline quality is not known"
+    parts = []
+    for e in goals:
+        before = quality.loc[offline[e.name], "ndcg_at_10"] / quality.loc[offline[CONTROL], "ndcg_at_10"] - 1
+        unclear = e.lift_ci[0] <= 0 <= e.lift_ci[1]
+        says = "cannot tell" if unclear else "agrees" if before * e.lift > 0 else "disagrees"
+        words = f"NDCG@10 of {e.name} was {formats.lift(before, 0)} offline"
+        parts.append(f"{words}; the test {says} ({formats.lift(e.lift)})")
+    return ". ".join(parts)
+
+
+def truth_headline(truth: pd.DataFrame | None, found: Analysis) -> str:
+    """Whether the interval of the goal holds the truth that clicks were drawn from."""
+    drawn = true_lifts(truth)
+    goals = [e for e in found.effects if e.role == "goal" and e.name in drawn and math.isfinite(e.lift)]
+    if not goals:
+        return "No truth to compare with"
+    held = sum(e.lift_ci[0] <= drawn[e.name] <= e.lift_ci[1] for e in goals)
+    if len(goals) == 1:
+        return f"The interval {'holds' if held else 'misses'} the true lift of {formats.lift(drawn[goals[0].name])}"
+    return f"{held} of {len(goals)} intervals hold the true lift"
+
+
+def true_lifts(truth: pd.DataFrame | None) -> dict[str, float]:
+    """True CTR lift by treatment, of the truth that clicks were drawn from; empty for a real log."""
+    return {} if truth is None else truth.drop_duplicates("variant").set_index("variant")["true_lift"].to_dict()
+
+
+def _sentence(parts: list[str]) -> str:
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]

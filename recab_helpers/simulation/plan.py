@@ -186,7 +186,7 @@ class Tally:
         return table.assign(ctr=table["clicks"] / table["impressions"])
 
     def all_days(self) -> pd.DataFrame:
-        """Impressions, clicks and CTR per variant and day, as `experiment.daily_totals` gives them."""
+        """Impressions, clicks and CTR per variant and day, as `experiment.ctr_by` gives them without intervals."""
         names = [v.name for v in self._test.variants]
         index = pd.MultiIndex.from_product([names, range(self._counts.shape[1])], names=["variant", "day"])
         table = pd.DataFrame(self._counts.reshape(-1, 2), index, ["impressions", "clicks"])

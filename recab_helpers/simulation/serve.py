@@ -64,6 +64,23 @@ class Test:
                     yield self._chunk(np.arange(start, stop), sessions[start:stop], int(first_slate[start]))
                     bar.update(n)
 
+    def recommendations(self) -> Iterator[pa.Table]:
+        """The slate of every variant for every user, in tables of about CHUNK_IMPRESSIONS rows."""
+        k = self.traffic.slate_size
+        block = max(1, CHUNK_IMPRESSIONS // k)
+        for code, variant in enumerate(self.variants):
+            for start in range(0, len(self.user_ids), block):
+                items = variant.items[start : start + block]
+                users = np.repeat(np.arange(start, start + len(items)), k)
+                yield pa.table(
+                    {
+                        "user_id": _coded(users, self.user_ids),
+                        "variant": _coded(np.full(len(users), code), [v.name for v in self.variants]),
+                        "position": np.tile(np.arange(1, k + 1, dtype=np.int16), len(items)),
+                        "item_id": _coded(items.ravel(), self.item_ids),
+                    }
+                )
+
     def _chunk(self, users: np.ndarray, sessions: np.ndarray, first_slate: int) -> pa.Table:
         keys = {p: id_keys(self.user_ids[users], f"{self.seed} {p}") for p in ("time", "dial", "examine", "click")}
         row = np.repeat(np.arange(len(users)), sessions)  # one element per session from here on

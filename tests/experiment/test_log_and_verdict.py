@@ -69,7 +69,7 @@ def test_the_order_of_the_log_does_not_matter():
 
 def test_totals_of_users_equal_totals_of_the_log():
     log = ab.check_impressions(LOG)
-    totals, daily = ab.totals(ab.users_table(log)), ab.daily_totals(log)
+    totals, daily = ab.totals(ab.users_table(log)), ab.ctr_by(log, "day")
     assert totals.loc["control", ["users", "sessions", "impressions", "clicks"]].tolist() == [1, 2, 3, 2]
     assert daily["clicks"].groupby("variant", observed=True).sum().to_dict() == totals["clicks"].to_dict()
 
@@ -126,7 +126,7 @@ def test_srm_alarms_are_as_rare_as_stated(rng):
 
 def test_a_user_in_two_variants_and_a_missing_day_fail_their_checks():
     log = ab.check_impressions(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"]))
-    users, daily = ab.users_table(log), ab.daily_totals(log)
+    users, daily = ab.users_table(log), ab.ctr_by(log, "day")
     checks = {c.name: c for c in ab.run_checks(users, daily, {"control": 0.5, "treatment": 0.5})}
     assert not checks["One variant per user"].passed
     assert not checks["Days complete"].passed

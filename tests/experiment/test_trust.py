@@ -75,7 +75,7 @@ def test_a_log_without_clicks_has_no_lift_and_says_why(rng):
     log = ab.check_impressions(log_like(rng).assign(clicked=0))
     users = ab.users_table(log)
     effects = ab.estimate_effects(users, ab.METRICS)
-    verdict = ab.decide(effects, ab.run_checks(users, ab.daily_totals(log), {"control": 0.5, "treatment": 0.5}))
+    verdict = ab.decide(effects, ab.run_checks(users, ab.ctr_by(log, "day"), {"control": 0.5, "treatment": 0.5}))
     goal = next(e for e in effects if e.metric == "ctr")
     assert goal.reason
     assert math.isnan(goal.p_value)
@@ -158,7 +158,7 @@ def test_small_segments_are_not_estimated(rng):
 def checks_of(log, **columns) -> dict[str, ab.Check]:
     log = ab.check_impressions(log)
     users = ab.users_table(log).assign(**columns)
-    return {c.name: c for c in ab.run_checks(users, ab.daily_totals(log), {"control": 0.5, "treatment": 0.5})}
+    return {c.name: c for c in ab.run_checks(users, ab.ctr_by(log, "day"), {"control": 0.5, "treatment": 0.5})}
 
 
 def test_a_healthy_log_passes_every_gate(rng):
@@ -178,7 +178,7 @@ def test_a_difference_before_the_test_fails_its_checks(rng):
     users = ab.users_table(log)
     pre = np.where(users["variant"] == "treatment", 4, 2) + rng.poisson(1, len(users))
     users = users.assign(pre_clicks=pre, pre_impressions=20.0 + rng.poisson(1, len(users)))
-    checks = {c.name: c for c in ab.run_checks(users, ab.daily_totals(log), {"control": 0.5, "treatment": 0.5})}
+    checks = {c.name: c for c in ab.run_checks(users, ab.ctr_by(log, "day"), {"control": 0.5, "treatment": 0.5})}
     assert not checks["A/A before the test"].passed
     assert not checks["Balance of covariates"].passed
 
