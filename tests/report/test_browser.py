@@ -161,13 +161,16 @@ def test_dark_turns_the_page_dark_and_leaves_figures_on_white(visit):
         assert commonest == (255, 255, 255)
 
 
-def test_on_paper_nothing_breaks_across_pages_and_no_control_is_printed(visit):
+def test_on_paper_nothing_is_cut_off_or_broken_across_pages_and_no_control_is_printed(visit):
     page = visit("print")
     breaks = "all => all.map(part => getComputedStyle(part).breakInside)"
     for parts in ("figure", "table tr", ".verdict"):
         assert set(page.locator(parts).evaluate_all(breaks)) <= {"avoid"}, parts
     heights = page.locator("figure").evaluate_all("all => all.map(figure => figure.getBoundingClientRect().height)")
     assert max(heights) < page.viewport_size["height"]
+    cut_off = """parts => parts.filter(part => part.getBoundingClientRect().right > innerWidth + 1)
+      .map(part => part.textContent.slice(0, 80))"""
+    assert page.locator("figure img, td, th").evaluate_all(cut_off) == []
     expect(page.locator("nav")).to_be_hidden()
     page.locator("thead button").first.click()
     assert page.locator("thead th, thead th *").evaluate_all(GLYPHS) == []
