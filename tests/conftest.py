@@ -14,6 +14,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+NASTY_TITLES = ["<script>alert(1)</script>", "\u0645\u0631\u062d\u0628\u0627 (1999)", 'a "quoted" & <b>bold</b> title']
 SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
 
 
@@ -76,9 +77,29 @@ def run_pipeline(tmp_path_factory):
     patch.undo()
 
 
+def newest_run(reports: Path) -> Path:
+    """The folder that keeps the pages of the newest run."""
+    return max((reports / "runs").iterdir(), key=lambda folder: folder.stat().st_ctime_ns)
+
+
 @pytest.fixture(scope="session")
 def small_run(run_pipeline) -> Path:
-    """The reports folder after one small run of all three notebooks."""
+    """The kept pages of one small run of all three notebooks."""
     code, reports = run_pipeline("report", *SMALL, "experiment=small")
     assert code == 0
-    return reports
+    return newest_run(reports)
+
+
+@pytest.fixture(scope="session")
+def invalid_run(small_run, run_pipeline, tmp_path_factory) -> Path:
+    """The kept pages of a real log that lost half of its treatment users, with titles that try to break the page."""
+    from recab_helpers import tracking
+
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    lost = log["user_id"].astype(str).str.endswith(("1", "3", "5", "7", "9")) & (log["variant"] != "control")
+    titles = log["item_id"].cat.codes.map(dict(enumerate(NASTY_TITLES * len(log["item_id"].cat.categories))))
+    file = tmp_path_factory.mktemp("a log") / "lost.parquet"
+    log[~lost].assign(title=titles).to_parquet(file)
+    code, reports = run_pipeline("analyze", "experiment=lost", more=("--log", str(file)))
+    assert code == 0
+    return newest_run(reports)

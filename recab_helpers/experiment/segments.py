@@ -67,7 +67,7 @@ def _row(segment: str, level: str, part: pd.DataFrame, name: str, metric: Metric
     pair = part[part["variant"].isin((CONTROL, name))]
     counts = pair["variant"].value_counts().reindex([CONTROL, name], fill_value=0)
     if counts.min() < MIN_USERS:
-        reason = f"{counts.min()} users in one variant; {MIN_USERS} are needed"
+        reason = f"{counts.min()} {'user' if counts.min() == 1 else 'users'} in one variant; {MIN_USERS} are needed"
         return (segment, level, comparison, int(counts.sum()), *([math.nan] * 5), reason)
     statistics = sufficient_statistics(pair, columns_of((metric,), pair))
     e: Effect = estimate(metric, statistics[CONTROL], statistics[name], alpha=alpha)

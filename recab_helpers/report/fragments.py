@@ -57,14 +57,16 @@ def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
         _cell("th", str(index), False, scope="row") + "".join(map(_value_cell, row, writers))
         for index, row in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
     ]
-    corner = _cell("th", formats.label_of(frame.index.name or ""), False)
-    return _table(f"<thead><tr>{corner}{head}</tr></thead>", rows, caption)
+    first = formats.label_of(frame.index.name or "name")
+    return _table(
+        f"<thead><tr>{_cell('th', first, False)}{head}</tr></thead>", rows, caption, label=f"Table by {first}"
+    )
 
 
 def facts(values: dict[str, Any], *, caption: str = "") -> HTML:
     """A table of names and values, without a head."""
     rows = [_cell("th", str(k), False, scope="row") + _cell("td", str(v), False) for k, v in values.items()]
-    return _table("", rows, caption)
+    return _table("", rows, caption, label="Table of facts")
 
 
 def note(text: str) -> HTML:
@@ -83,11 +85,11 @@ def verdict_box(found: Analysis, models: dict[str, str] | None = None) -> HTML:
     days = found.by_day.index.get_level_values("day").nunique()
     parts.append(f"{formats.count(days)} {'day' if days == 1 else 'days'}")
     mark = verdict.call.replace(" ", "-")
+    change = f"<p>{escape(verdict.would_change)}</p>" if verdict.would_change else ""
     return HTML(
-        f'<section class="recab verdict {mark}" aria-label="Verdict"><p class="call">{escape(verdict.call)}</p>'
-        f'<p class="sentence">{escape(verdict.sentence)}</p><ul class="reasons">{reasons}</ul>'
-        f"{f'<p>{escape(verdict.would_change)}</p>' if verdict.would_change else ''}"
-        f'<ul class="checks" aria-label="Checks">{states}</ul><p class="compared">{"; ".join(parts)}</p></section>'
+        f'<div class="recab verdict {mark}" role="group" aria-label="Verdict"><p class="call">{escape(verdict.call)}'
+        f'</p><p class="sentence">{escape(verdict.sentence)}</p><ul class="reasons">{reasons}</ul>{change}'
+        f'<ul class="checks" aria-label="Checks">{states}</ul><p class="compared">{"; ".join(parts)}</p></div>'
     )
 
 
@@ -108,10 +110,12 @@ def _compared(name: str, row: pd.Series, models: dict[str, str]) -> str:
     return f"{escape(str(name))}{escape(model)} ({formats.count(row['users'])} users)"
 
 
-def _table(head: str, rows: list[str], caption: str) -> HTML:
+def _table(head: str, rows: list[str], caption: str, *, label: str) -> HTML:
+    """The table in a box that scrolls sideways where it must, also by keyboard."""
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return HTML(f'<div class="recab scroll"><table class="recab">{title}{head}<tbody>{body}</tbody></table></div>')
+    box = f'<div class="recab scroll" tabindex="0" role="group" aria-label="{escape(label)}">'
+    return HTML(f'{box}<table class="recab">{title}{head}<tbody>{body}</tbody></table></div>')
 
 
 def _cell(tag: str, text: str, is_number: bool, *, scope: str = "col", value: float = math.nan) -> str:

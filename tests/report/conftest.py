@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-PAGES = {"ab_report": "small_run"}  # a page, and the fixture of the reports folder that holds it
+PAGES = {
+    "valid": "small_run",
+    "invalid": "invalid_run",
+}  # a name of a page, and the fixture of the folder that keeps it
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 VIEWS = {
     "desktop": {"viewport": {"width": 1200, "height": 900}},
@@ -18,8 +21,13 @@ VIEWS = {
 
 
 @pytest.fixture(scope="session", params=PAGES)
-def page_file(request) -> Path:
-    return request.getfixturevalue(PAGES[request.param]) / f"{request.param}.html"
+def page_name(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def page_file(request, page_name) -> Path:
+    return request.getfixturevalue(PAGES[page_name]) / "ab_report.html"
 
 
 @pytest.fixture(scope="module")

@@ -37,11 +37,14 @@ def column(table: Locator, index: int) -> tuple[bool, list]:
 
 
 def in_order(page: Page, numbers: bool, values: list, descending: bool) -> bool:
-    """Numbers as Python sorts them, nan last; texts as the browser's language does."""
+    """Numbers as Python sorts them, nan last; texts as the browser's language does, blanks last."""
     if numbers:
         wanted = sorted((v for v in values if not math.isnan(v)), reverse=descending)
         return wanted == values[: len(wanted)] and all(map(math.isnan, values[len(wanted) :]))
-    texts = values[::-1] if descending else values
+    texts = [v for v in values if v]
+    if values[: len(texts)] != texts:
+        return False
+    texts = texts[::-1] if descending else texts
     return page.evaluate(
         "t => [false, true].some(n => t.every((v, i) => !i || t[i-1].localeCompare(v, 'en', {numeric: n}) <= 0))", texts
     )
@@ -178,9 +181,9 @@ def test_on_paper_nothing_is_cut_off_or_broken_across_pages_and_no_control_is_pr
 
 
 @pytest.mark.parametrize("view", ["desktop", "phone", "dark", "print"])
-def test_pictures_for_people_to_look_at(visit, page_file, view):
+def test_pictures_for_people_to_look_at(visit, page_name, view):
     """They are build/screenshots/<page>/<view>.png, and print.pdf beside them."""
-    folder = ROOT / "build" / "screenshots" / page_file.stem
+    folder = ROOT / "build" / "screenshots" / page_name
     page = visit(view)
     if view == "print":
         assert page.pdf(format="A4", prefer_css_page_size=True, path=folder / "print.pdf").startswith(b"%PDF")
