@@ -1,14 +1,18 @@
 """Shared fixtures: data of each kind, a store and a reports folder of their own, one small pipeline run."""
 
+import json
 import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
+
+from recab_helpers.report.summary import SCHEMA
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -61,7 +65,10 @@ def ml_100k(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run_pipeline(tmp_path_factory):
-    """Run a pipeline command in process against a store and a reports folder under a path with a space."""
+    """Run a pipeline command in process against a store and a reports folder under a path with a space.
+
+    Every report is checked against the schema of its document.
+    """
     from recab_helpers import pipeline
 
     home = tmp_path_factory.mktemp("a place")
@@ -71,7 +78,11 @@ def run_pipeline(tmp_path_factory):
     (home / "reports").mkdir()
 
     def run(command: str, *settings: str, more: tuple[str, ...] = ()) -> tuple[int, Path]:
-        return pipeline.main([command, *more, "--set", *settings]), home / "reports"
+        code = pipeline.main([command, *more, "--set", *settings])
+        if code == 0 and command in ("report", "analyze"):
+            document = json.loads((home / "reports" / "ab_report.json").read_text())
+            jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+        return code, home / "reports"
 
     yield run
     patch.undo()

@@ -1,5 +1,6 @@
 """The doors: all three notebooks at small size, and what is left behind when something goes wrong."""
 
+import html
 import json
 import os
 import shutil
@@ -172,15 +173,23 @@ def test_calibration_runs_and_is_logged(small_run, run_pipeline):
     assert set(rates["population"]) >= {"no effect (A/A)", "a true lift"}
 
 
-def test_a_log_whose_split_is_off_names_no_winner(small_run, run_pipeline, tmp_path):
-    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
-    lost = log["user_id"].astype(str).str.endswith(("1", "3", "5", "7", "9")) & (log["variant"] != "control")
-    log[~lost].to_parquet(tmp_path / "lost.parquet")
-    code, reports = run_pipeline("analyze", "experiment=lost", more=("--log", str(tmp_path / "lost.parquet")))
-    assert code == 0
-    document = json.loads((reports / "ab_report.json").read_text())
-    assert document["verdict"]["call"] == "invalid"
-    assert document["verdict"]["winner"] == ""
+def test_earlier_reports_stay_and_the_index_lists_them(small_run, invalid_run):
+    reports = small_run.parents[1]
+    assert reports == invalid_run.parents[1]
+    index = (reports / "index.html").read_text()
+    for run in (small_run, invalid_run):
+        document = json.loads((run / "ab_report.json").read_text())
+        assert document["verdict"]["sentence"] in html.unescape(index)
+        assert f'href="runs/{run.name}/ab_report.html"' in index
+    assert index.index(invalid_run.name) < index.index(small_run.name)  # newest first
+    rows = {r.split("/", 1)[0]: r for r in index.split('href="runs/')[1:]}
+    assert set(rows) >= {small_run.name, invalid_run.name}
+
+
+def test_both_pages_are_artifacts_of_the_analysis_run(small_run):
+    run = tracking.run_tags(tracking.find_stage("analyze", "small"))["analysis_run_id"]
+    for name in ("ab_report.html", "ab_report.json"):
+        assert tracking.artifact(run, f"analyze/{name}").exists()
 
 
 @pytest.mark.parametrize("odd", ["no clicks", "one user in treatment"])
@@ -248,7 +257,7 @@ def test_movielens_runs_end_to_end(run_pipeline):
 def test_a_failed_notebook_keeps_its_traceback_and_the_old_report(small_run, run_pipeline, tmp_path, capsys):
     (tmp_path / "interactions.csv").write_text("user_id,item_id,rating\na,x,good\n")
     (tmp_path / "catalog.csv").write_text("item_id,title,text\nx,X,space war\n")
-    before = (small_run / "ab_report.html").read_bytes()
+    before = (small_run.parents[1] / "ab_report.html").read_bytes()
     code, reports = run_pipeline("report", f"dataset={tmp_path}", "experiment=failing")
     assert code == 1
     error = capsys.readouterr().err.splitlines()[-1]

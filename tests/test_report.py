@@ -2,16 +2,22 @@
 
 import base64
 import hashlib
+import html
+import json
 import math
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from recab_helpers import formats, report
+from recab_helpers.report import plots
 from recab_helpers.report.page import markdown
+from tests.conftest import NASTY_TITLES
 
 
 class Page(HTMLParser):
@@ -81,12 +87,64 @@ def test_no_cell_and_no_bare_nan_reach_the_page(text):
     assert not re.search(r"\bnan\b|\bNone\b|\binf\b", words)
 
 
+WINNING = re.compile(
+    r"\b(better|worse|ahead|the higher CTR|is [\d.]+% (higher|lower)|could have stopped on|agrees|ship)\b",
+    re.IGNORECASE,
+)
+
+
+def said(page: str) -> str:
+    """What a page says of its own test: the verdict, tables and alt texts; not the prose that every report has."""
+    alts = " ".join(re.findall(r'alt="([^"]*)"', page))
+    rest = re.sub(r"<(style|script|dl|main|nav)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    tables = " ".join(re.findall(r"<table.*?</table>", page, re.DOTALL))
+    return html.unescape(re.sub(r"<[^>]+>", " ", f"{alts} {rest} {tables}"))
+
+
+def test_an_invalid_test_names_nothing_better_or_worse(invalid_run, text):
+    page = (invalid_run / "ab_report.html").read_text()
+    document = json.loads((invalid_run / "ab_report.json").read_text())
+    assert document["verdict"]["call"] == "invalid"
+    assert document["verdict"]["winner"] == ""
+    assert "<title>Invalid: " in page
+    assert not WINNING.search(said(page))
+    assert WINNING.search(said(text))  # the same words are there in a valid test
+    assert page.index('id="can-the-numbers-be-trusted"') < page.index('id="by-how-much-did-each-metric-change"')
+    assert text.index('id="can-the-numbers-be-trusted"') > text.index('id="by-how-much-did-each-metric-change"')
+    assert "chance to be better" not in page
+
+
+def test_titles_of_a_log_reach_the_page_escaped_and_keep_their_direction(invalid_run):
+    page = (invalid_run / "ab_report.html").read_text()
+    for title in NASTY_TITLES:
+        assert f"<bdi>{html.escape(title, quote=False)}</bdi>" in page
+    assert "<script>alert" not in page
+    assert page.count("<script>") == 1
+
+
+def test_a_figure_of_many_marks_is_a_png():
+    levels = range(report.fragments.MOST_MARKS)
+    index = pd.MultiIndex.from_product([["control", "treatment"], levels], names=["variant", "position"])
+    many = pd.DataFrame({"impressions": 10, "clicks": 1, "ctr": 0.1}, index)
+    assert "data:image/png" in report.ctr_figure(many, title="many").data
+    assert "data:image/svg+xml" in report.ctr_figure(many.groupby(level=0).head(5), title="few").data
+
+
+def test_names_at_the_ends_of_lines_do_not_touch():
+    with report.report_style():
+        ax = Figure(figsize=(5, 2.8)).subplots()
+        plots._label_ends(ax, [(0.5, "a", "k"), (0.501, "b", "k"), (0.99, "c", "k"), (1.0, "d", "k")])
+    at = sorted(text.xy[1] for text in ax.texts)
+    assert min(b - a for a, b in pairwise(at)) >= plots.LABEL_GAP - 1e-9
+    assert at[-1] <= 1
+
+
 def test_strings_from_data_are_escaped():
     nasty = "<script>alert(1)</script>"
     frame = pd.DataFrame({nasty: [nasty]}, index=pd.Index([nasty], name=nasty))
     html = report.table(frame, caption=nasty).data
     assert "<script>" not in html
-    assert html.count("&lt;script&gt;") == 5
+    assert html.count("&lt;script&gt;") == 6
     assert "<script>" not in markdown(f"text {nasty}")
 
 
@@ -105,6 +163,10 @@ def test_figures_leave_the_global_style_alone_and_repeat_byte_for_byte():
     ("text_", "expected"),
     [
         (formats.lift(0.042), "+4.2%"),
+        (formats.lift(-0.0001), "0.0%"),
+        (formats.points(0.0127), "+1.27 pp"),
+        (formats.confidence(0.025), "97.5%"),
+        (formats.label_of("ndcg_at_10"), "NDCG@10"),
         (formats.lift(-0.042), "\N{MINUS SIGN}4.2%"),
         (formats.lift_interval((-0.021, 0.063)), "\N{MINUS SIGN}2.1% to +6.3%"),
         (formats.percent(0.0363), "3.63%"),

@@ -173,5 +173,4 @@ def _example(users, seen: pd.DataFrame, user_id: str, recommendations, history, 
 
 
 def _titled(items: pd.Series, titles: pd.Series) -> list[str]:
-    items = items.astype(str)
-    return items.map(titles).fillna(items).tolist()
+    return [str(titles.get(item, item)) for item in items.astype(str)]

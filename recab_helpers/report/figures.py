@@ -40,12 +40,16 @@ def offline_figure(found: Analysis, quality: pd.DataFrame | None, offline: dict[
 
     `offline` names the row of `quality` of each variant whose model has one.
     """
-    rows = [] if quality is None or CONTROL not in offline else _offline_rows(found, quality, offline)
+    if quality is None or CONTROL not in offline or len(offline) < 2:
+        return note("Offline quality of the models in this test is not known.")
+    rows = _offline_rows(found, quality, offline)
     return _lifts(rows, found, sentences.offline_headline(found, quality, offline))
 
 
 def truth_figure(found: Analysis, truth: pd.DataFrame | None) -> HTML:
     """The CTR lift by every method that estimates it, each beside the true lift."""
+    if truth is None:
+        return note("This log comes from a real system: its truth is not known.")
     true = sentences.true_lifts(truth)
     effects = [e for e in (*found.effects, *found.sensitivity) if e.metric == "ctr" and e.name in true]
     named = [replace(e, label=e.method[:1].upper() + e.method[1:]) for e in effects]

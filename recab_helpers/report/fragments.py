@@ -18,6 +18,7 @@ from recab_helpers.experiment import RULE, Analysis, Check
 from recab_helpers.report.plots import report_style
 
 TEMPLATE = Path(__file__).parent / "template"
+LONG_TEXT = 40  # letters, from which a cell keeps a width that reads well on a phone
 MOST_MARKS, PNG_DPI = 2000, 144  # a figure with more marks is a PNG: smaller and faster to draw
 
 
@@ -119,7 +120,7 @@ def _table(head: str, rows: list[str], caption: str, *, label: str) -> HTML:
 
 
 def _cell(tag: str, text: str, is_number: bool, *, scope: str = "col", value: float = math.nan) -> str:
-    kind = ' class="number"' if is_number else ""
+    kind = ' class="number"' if is_number else ' class="long"' if len(text) > LONG_TEXT else ""
     kind += f' scope="{scope}"' if tag == "th" else ""
     kind += f' data-value="{value!r}"' if math.isfinite(value) else ""
     kind += "" if text.isascii() else ' dir="auto"'  # text of another script keeps to its own cell

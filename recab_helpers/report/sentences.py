@@ -9,13 +9,13 @@ from recab_helpers import formats
 from recab_helpers.experiment import CONTROL, Analysis, could_have_stopped, mde, variants_of
 
 TAIL = 0.1  # the most active tenth of users
-INVALID = "An invalid test: no result, only a trace of its fault"
+INVALID = "of an invalid test"  # ends the titles of figures that then state no finding
 
 
 def headline(found: Analysis) -> str:
     """What the goal metric did."""
     if not found.verdict.valid:
-        return INVALID
+        return f"Lift by metric, {INVALID}"
     goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
     if not goals:
         return "The lift of the goal is not defined"
@@ -35,7 +35,7 @@ def describe_rows(rows) -> str:
 def segments_headline(found: Analysis) -> str:
     """Whether lifts differ between levels of a segment."""
     if not found.verdict.valid:
-        return INVALID
+        return f"Lift by segment, {INVALID}"
     tested = found.heterogeneity
     unlike = tested.loc[tested["adjusted_p_value"] < found.alpha, "segment"].unique()
     if len(unlike):
@@ -46,7 +46,7 @@ def segments_headline(found: Analysis) -> str:
 def daily_headline(found: Analysis) -> str:
     """On how many days each treatment was ahead."""
     if not found.verdict.valid:
-        return INVALID
+        return f"CTR by day, {INVALID}"
     ctr = found.by_day["ctr"].unstack("variant").dropna()
     parts = [
         f"{v} had the higher CTR on {int((ctr[v] > ctr[CONTROL]).sum())} of {len(ctr)} days"
@@ -78,7 +78,7 @@ def describe_lines(table: pd.DataFrame) -> str:
 def looks_headline(found: Analysis) -> str:
     """When the test could have stopped, by the band for planned daily looks."""
     if not found.verdict.valid:
-        return INVALID
+        return f"Lift to date, {INVALID}"
     if found.looks.empty:
         return "No day has a defined lift"
     parts = [
@@ -152,29 +152,24 @@ def describe_tail(users: pd.DataFrame) -> str:
     return f"Share of users, and of their clicks, by clicks of a user. {'; '.join(parts)}."
 
 
-def offline_headline(found: Analysis, quality: pd.DataFrame | None, offline: dict[str, str]) -> str:
+def offline_headline(found: Analysis, quality: pd.DataFrame, offline: dict[str, str]) -> str:
     """Whether the offline ranking metric and the test point the same way."""
     if not found.verdict.valid:
-        return INVALID
-    goals = [e for e in found.effects if e.role == "goal" and e.name in offline and math.isfinite(e.lift)]
-    if quality is None or CONTROL not in offline or not goals:
-        return "Offline quality is not known"
+        return f"Offline quality and lift, {INVALID}"
     parts = []
-    for e in goals:
+    for e in [e for e in found.effects if e.role == "goal" and e.name in offline and math.isfinite(e.lift)]:
         before = quality.loc[offline[e.name], "ndcg_at_10"] / quality.loc[offline[CONTROL], "ndcg_at_10"] - 1
         unclear = e.lift_ci[0] <= 0 <= e.lift_ci[1]
         says = "cannot tell" if unclear else "agrees" if before * e.lift > 0 else "disagrees"
         words = f"NDCG@10 of {e.name} was {formats.lift(before, 0)} offline"
         parts.append(f"{words}; the test {says} ({formats.lift(e.lift)})")
-    return ". ".join(parts)
+    return ". ".join(parts) or "The lift of the test is not defined"
 
 
-def truth_headline(truth: pd.DataFrame | None, found: Analysis) -> str:
+def truth_headline(truth: pd.DataFrame, found: Analysis) -> str:
     """Whether the interval of the goal holds the truth that clicks were drawn from."""
     drawn = true_lifts(truth)
-    goals = [e for e in found.effects if e.role == "goal" and e.name in drawn and math.isfinite(e.lift)]
-    if not goals:
-        return "No truth to compare with"
+    goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
     held = sum(e.lift_ci[0] <= drawn[e.name] <= e.lift_ci[1] for e in goals)
     if len(goals) == 1:
         return f"The interval {'holds' if held else 'misses'} the true lift of {formats.lift(drawn[goals[0].name])}"

@@ -13,14 +13,24 @@ from recab_helpers.experiment.bayes import PRIOR_SD
 from recab_helpers.report.fragments import Number, facts, note, state, table
 
 SHARES = ("ctr", "clicked_any")  # metrics that are shares, shown as percent
-NOT_READ = "Not shown: the test is invalid, so nothing is better or worse."
+NO_RESULT = "The test is invalid: these numbers may show where its fault lies, and nothing else."
+NOT_READ = "Not shown: the test is invalid."
 
 
-def effects_table(effects: list[Effect]) -> HTML:
+def effects_table(found: Analysis) -> HTML:
     """Both values, difference, lift and p with their intervals, one row per effect.
 
-    The adjusted p of a guardrail is that of its non-inferiority test.
+    The adjusted p of a guardrail is that of its non-inferiority test. An invalid test has no p-values.
     """
+    return _effects(found.effects, found, ["role", "p_value", "adjusted_p_value"])
+
+
+def sensitivity_table(found: Analysis) -> HTML:
+    """The goal by other methods, as `effects_table`, without adjusted p-values."""
+    return _effects(found.sensitivity, found, ["p_value"])
+
+
+def _effects(effects: list[Effect], found: Analysis, more: list[str]) -> HTML:
     several = len({e.comparison for e in effects}) > 1
     rows = [
         {
@@ -37,7 +47,11 @@ def effects_table(effects: list[Effect]) -> HTML:
         }
         for e in effects
     ]
-    return table(pd.DataFrame(rows).set_index("metric"))
+    hidden = {"role", "p_value", "adjusted_p_value"} - set(more)
+    if not found.verdict.valid:
+        hidden |= {"p_value", "adjusted_p_value"}
+    caption = "" if found.verdict.valid else NO_RESULT
+    return table(pd.DataFrame(rows).set_index("metric").drop(columns=sorted(hidden)), caption=caption)
 
 
 def totals_table(found: Analysis, models: dict[str, str] | None = None) -> HTML:
@@ -97,11 +111,15 @@ def segments_table(found: Analysis) -> HTML:
         }
         for s in found.segments.itertuples()
     ]
-    return table(_short(pd.DataFrame(rows)).set_index("segment"))
+    hidden = [] if found.verdict.valid else ["adjusted_p_value"]
+    caption = "" if found.verdict.valid else NO_RESULT
+    return table(_short(pd.DataFrame(rows)).set_index("segment").drop(columns=hidden), caption=caption)
 
 
 def heterogeneity_table(found: Analysis) -> HTML:
     """Whether lifts differ between the levels of each segment."""
+    if not found.verdict.valid:
+        return note(NOT_READ)
     tested = found.heterogeneity
     if tested.empty:
         return note("No segment has two levels with a defined lift.")
@@ -122,9 +140,12 @@ def overlap_table(overlap: pd.DataFrame | None) -> HTML:
 
 
 def offline_table(quality: pd.DataFrame | None, offline: dict[str, str], found: Analysis) -> HTML:
-    """Offline quality of the models in the test beside their CTR in it, and the lift of each number."""
+    """Offline quality of the models in the test beside their CTR in it, and the lift of each number.
+
+    Empty where the quality of these models is not known.
+    """
     if quality is None or CONTROL not in offline or len(offline) < 2:
-        return note("Offline quality is not known of the models in this test.")
+        return HTML("")
     columns = {v: f"{v}: {m}" for v, m in offline.items()}
     rows = []
     for name in [c for c in quality if not c.endswith("_s")]:
@@ -142,9 +163,9 @@ def quality_table(quality: pd.DataFrame | None) -> HTML:
 
 
 def truth_table(truth: pd.DataFrame | None, effects: list[Effect]) -> HTML:
-    """The true lift beside the estimate, per definition of truth; a plain sentence where no truth is known."""
+    """The true lift beside the estimate, per definition of truth; empty for a real log."""
     if truth is None:
-        return note("This log comes from a real system: its truth is not known.")
+        return HTML("")
     estimates = {e.name: e for e in effects if e.metric == "ctr"}
     drawn = truth["truth"].iloc[0]
     rows = []
