@@ -6,7 +6,7 @@ from typing import Literal
 
 from recab_helpers.experiment.checks import Check
 from recab_helpers.experiment.effects import Effect
-from recab_helpers.experiment.power import mde, users_for_lift
+from recab_helpers.experiment.power import alpha_of, mde, users_for_lift
 from recab_helpers.formats import confidence, count, lift_interval, percent
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
@@ -55,10 +55,11 @@ def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, p
     shippable = [e for e in better if not open_[e.name]]
     best = max(shippable or better or list(goals.values()), key=lambda e: e.direction * e.lift)
     way = "higher" if best.lift > 0 else "lower"
-    interval = f"{confidence(alpha / len(goals))} interval {lift_interval(best.lift_ci)}"
+    design = {"alpha": alpha_of(best, effects, alpha), "power": power}
+    interval = f"{confidence(design['alpha'])} interval {lift_interval(best.lift_ci)}"
     size = f"{percent(abs(best.lift), 1)} {way} than control's ({interval})"
     changed = f"{best.label} of {best.name} is {size}"
-    smallest = percent(mde(best, alpha=alpha, power=power), 1)
+    smallest = percent(mde(best, **design), 1)
     reached = f"A test of this size finds a {best.label} lift of {smallest} with power {percent(power, 0)}."
     if shippable:
         held = ", ".join(f"{e.label} is inside its margin of {percent(e.margin, 0)}" for e in guards[best.name])
@@ -82,7 +83,7 @@ def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, p
             would_change="A treatment whose interval lies above zero would change it.",
             winner="control",
         )
-    needed = users_for_lift(best, best.lift, alpha=alpha, power=power)
+    needed = users_for_lift(best, best.lift, **design)
     longer = (
         f"If the true lift is as large as the estimate, about {count(needed)} users would show it."
         if math.isfinite(needed)

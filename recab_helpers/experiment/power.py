@@ -25,31 +25,35 @@ def users_for_lift(effect: Effect, lift: float, *, alpha: float = 0.05, power: f
     return n * (mde(effect, alpha=alpha, power=power) / lift) ** 2 if lift else math.inf
 
 
+def alpha_of(effect: Effect, effects: list[Effect], alpha: float) -> float:
+    """The level that the effect's interval has: several treatments share alpha on a goal metric (Bonferroni)."""
+    return alpha / max(1, sum(e.role == "goal" and e.metric == effect.metric for e in effects))
+
+
 def power_table(effects: list[Effect], *, alpha: float = 0.05, power: float = 0.8) -> pd.DataFrame:
     """MDE reached by every metric that has a lift, and the users that its estimate would take; index metric."""
-    rows = [
-        {
-            "metric": e.label,
-            "comparison": e.comparison,
-            "users": e.n_control + e.n_treatment,
-            "mde": mde(e, alpha=alpha, power=power),
-            "users_for_estimate": users_for_lift(e, e.lift, alpha=alpha, power=power),
-            "variance_reduction": e.variance_reduction,
-        }
-        for e in effects
-        if math.isfinite(e.lift)
-    ]
+    rows = []
+    for e in effects:
+        if math.isfinite(e.lift):
+            design = {"alpha": alpha_of(e, effects, alpha), "power": power}
+            row = {"metric": e.label, "comparison": e.comparison, "users": e.n_control + e.n_treatment}
+            row |= {"mde": mde(e, **design), "users_for_estimate": users_for_lift(e, e.lift, **design)}
+            rows.append(row | {"variance_reduction": e.variance_reduction})
     names = ["metric", "comparison", "users", "mde", "users_for_estimate", "variance_reduction"]
     return pd.DataFrame(rows, columns=names).set_index("metric")
 
 
 def power_by_lift(effects: list[Effect], *, alpha: float = 0.05, points: int = 61) -> pd.DataFrame:
-    """Chance that this test finds each true lift of the goal, from zero to 1.5 times the lift found 9 times in 10.
+    """Chance that this test finds each true lift of the goal; index lift, column power. Empty without a goal lift.
 
-    Index lift; one column per comparison that has a lift. Normal approximation, two-sided.
+    Of several comparisons, the least precise. Normal approximation, two-sided; lifts from 0 to 1.5 times the one that
+    is found 9 times in 10.
     """
-    goals = {e.comparison: e.se / e.control for e in effects if e.role == "goal" and math.isfinite(e.lift)}
-    z = stats.norm.isf(alpha / 2)
-    lifts = np.linspace(0, 1.5 * (z + stats.norm.isf(0.1)) * max(goals.values(), default=0.0), points)
-    curves = {c: stats.norm.sf(z - lifts / se) + stats.norm.sf(z + lifts / se) for c, se in goals.items()}
-    return pd.DataFrame(curves, index=pd.Index(lifts, name="lift"))
+    goals = [e for e in effects if e.role == "goal" and math.isfinite(e.lift)]
+    if not goals:
+        return pd.DataFrame({"power": []}, index=pd.Index([], name="lift"))
+    worst = max(goals, key=lambda e: e.se / e.control)
+    z, se = stats.norm.isf(alpha_of(worst, effects, alpha) / 2), worst.se / worst.control
+    lifts = np.linspace(0, 1.5 * (z + stats.norm.isf(0.1)) * se, points)
+    power = stats.norm.sf(z - lifts / se) + stats.norm.sf(z + lifts / se)
+    return pd.DataFrame({"power": power}, index=pd.Index(lifts, name="lift"))

@@ -85,6 +85,8 @@ def verdict_box(found: Analysis, models: dict[str, str] | None = None) -> HTML:
     parts = [_compared(name, row, models or {}) for name, row in found.totals.iterrows()]
     days = found.by_day.index.get_level_values("day").nunique()
     parts.append(f"{formats.count(days)} {'day' if days == 1 else 'days'}")
+    if models and len(set(models.values())) == 1:
+        parts.append("the same model in every variant (A/A test)")
     mark = verdict.call.replace(" ", "-")
     change = f"<p>{escape(verdict.would_change)}</p>" if verdict.would_change else ""
     return HTML(

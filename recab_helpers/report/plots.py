@@ -194,15 +194,11 @@ def power_lines(curve: pd.DataFrame, *, title: str, at: tuple[float, float] | No
         for i, (name, power) in enumerate(curve.items()):
             look = _look(i if curve.shape[1] > 1 else 1)
             ax.plot(curve.index, power, color=look["color"], linestyle=look["linestyle"])
-            half = int(np.argmin(abs(power - (0.6 - 0.25 * i))))  # labels at unlike heights do not touch
-            if curve.shape[1] > 1:
-                ax.annotate(
-                    f" {label_of(str(name))} ",
-                    (curve.index[half], power.iloc[half]),
-                    color=look["color"],
-                    ha="left" if i == 0 else "right",
-                    va="top" if i == 0 else "bottom",
-                )
+            if curve.shape[1] > 1:  # named where the curves are far apart, the lower one to its right
+                half = int(np.argmin(abs(power - 0.5)))
+                side = {"ha": "left", "va": "top"} if i == 0 else {"ha": "right", "va": "bottom"}
+                at_half = (curve.index[half], power.iloc[half])
+                ax.annotate(f" {label_of(str(name))} ", at_half, color=look["color"], **side)
         if at:
             ax.plot([at[0], at[0], 0], [0, at[1], at[1]], color="black", linewidth=0.8, linestyle=":")
             ax.annotate(f"  {lift(at[0])} at {percent(at[1], 0)}", at, va="top")

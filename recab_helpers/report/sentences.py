@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers import formats
-from recab_helpers.experiment import CONTROL, Analysis, could_have_stopped, mde, variants_of
+from recab_helpers.experiment import CONTROL, Analysis, could_have_stopped, variants_of
 
+SAME = 5e-4  # a lift that rounds to zero
 TAIL = 0.1  # the most active tenth of users
 INVALID = "of an invalid test"  # ends the titles of figures that then state no finding
 
@@ -112,9 +113,9 @@ def power_headline(found: Analysis) -> str:
 
 
 def smallest_lift(found: Analysis) -> float:
-    """MDE of the goal, the largest of the comparisons; nan where none is defined."""
-    goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
-    return max((mde(e, alpha=found.alpha, power=found.wanted_power) for e in goals), default=math.nan)
+    """MDE of the goal, the largest of its comparisons; nan where none is defined."""
+    goals = [e.label for e in found.effects if e.role == "goal"]
+    return float(found.power.loc[found.power.index.isin(goals), "mde"].max())
 
 
 def describe_rates(rates: pd.DataFrame) -> str:
@@ -161,6 +162,9 @@ def offline_headline(found: Analysis, quality: pd.DataFrame, offline: dict[str, 
         before = quality.loc[offline[e.name], "ndcg_at_10"] / quality.loc[offline[CONTROL], "ndcg_at_10"] - 1
         unclear = e.lift_ci[0] <= 0 <= e.lift_ci[1]
         says = "cannot tell" if unclear else "agrees" if before * e.lift > 0 else "disagrees"
+        if abs(before) < SAME:
+            parts.append(f"NDCG@10 of {e.name} was that of control offline")
+            continue
         words = f"NDCG@10 of {e.name} was {formats.lift(before, 0)} offline"
         parts.append(f"{words}; the test {says} ({formats.lift(e.lift)})")
     return ". ".join(parts) or "The lift of the test is not defined"

@@ -63,9 +63,11 @@ def _settings(values: dict[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    text = str(value)
-    plain = isinstance(value, str) and yaml.safe_load(text) == value
-    return text if plain else json.dumps(value, separators=(",", ":"))
+    """The value as YAML on one line without blanks, bare where YAML allows it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_yaml, value))}]"
+    bare = isinstance(value, str) and not set(value) & set(",[]{}") and yaml.safe_load(f"[{value}]") == [value]
+    return value if bare else json.dumps(value)
 
 
 def report_json(
