@@ -61,7 +61,7 @@ def users_table(impressions: pd.DataFrame, known: pd.DataFrame | None = None) ->
     _, first = np.unique(impressions["slate_id"].to_numpy(), return_index=True)
     clicked = impressions["clicked"].to_numpy(np.float64)
     item = impressions["item_id"].cat.codes.to_numpy()
-    bits = -np.log2(np.bincount(item) / len(item))[item]
+    bits = np.log2(len(item) / np.maximum(np.bincount(item), 1))[item]
 
     def total(weights) -> np.ndarray:
         return np.bincount(unit, weights=weights, minlength=len(keys))

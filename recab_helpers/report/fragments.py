@@ -53,15 +53,14 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
 def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
     """A table whose index is the row header; numbers are formatted by column name and right-aligned."""
     head = "".join(_cell("th", formats.label_of(str(c)), _is_number(frame[c])) for c in frame)
-    writers = [formats.BY_COLUMN.get(str(c), formats.number_or_count) for c in frame]
+    writers = [formats.BY_COLUMN.get(str(c), formats.number_or_count) for c in (frame.index.name, *frame)]
     rows = [
-        _cell("th", str(index), False, scope="row") + "".join(map(_value_cell, row, writers))
-        for index, row in zip(frame.index, frame.itertuples(index=False, name=None), strict=True)
+        _value_cell(row[0], writers[0], tag="th") + "".join(map(_value_cell, row[1:], writers[1:]))
+        for row in frame.itertuples(name=None)
     ]
     first = formats.label_of(frame.index.name or "name")
-    return _table(
-        f"<thead><tr>{_cell('th', first, False)}{head}</tr></thead>", rows, caption, label=f"Table by {first}"
-    )
+    top = f"<thead><tr>{_cell('th', first, pd.api.types.is_numeric_dtype(frame.index))}{head}</tr></thead>"
+    return _table(top, rows, caption, label=f"Table by {first}")
 
 
 def facts(values: dict[str, Any], *, caption: str = "") -> HTML:
@@ -129,14 +128,12 @@ def _cell(tag: str, text: str, is_number: bool, *, scope: str = "col", value: fl
     return f"<{tag}{kind}>{escape(text)}</{tag}>"
 
 
-def _value_cell(value: Any, write: Callable[[Any], str]) -> str:
-    if isinstance(value, bool):
-        return _cell("td", "yes" if value else "no", False)
+def _value_cell(value: Any, write: Callable[[Any], str], tag: str = "td") -> str:
     if isinstance(value, Number):
-        return _cell("td", value.text, True, value=float(value.value))
-    if isinstance(value, str):
-        return _cell("td", value, False)
-    return _cell("td", write(value), True, value=float(value))
+        return _cell(tag, value.text, True, scope="row", value=float(value.value))
+    if isinstance(value, (str, bool)):
+        return _cell(tag, value if isinstance(value, str) else "yes" if value else "no", False, scope="row")
+    return _cell(tag, write(value), True, scope="row", value=float(value))
 
 
 def _is_number(column: pd.Series) -> bool:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,12 @@ def _frame(title: str) -> dict[str, Any]:
 
 def _row(file: Path, folder: Path) -> dict[str, Any]:
     document = json.loads(file.read_text())
-    goal = next(e for e in document["effects"] if e["role"] == "goal")
+    goals = [e for e in document["effects"] if e["role"] == "goal" and e["lift"] is not None]
+    goal = max(goals, key=lambda e: e["direction"] * e["lift"], default={"lift": None})
     read = document["verdict"]["call"] != "invalid" and goal["lift"] is not None
     return {
-        "created_at": document["created_at"],
+        "created_at": datetime.fromisoformat(document["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "variants": ", ".join(v["model"] or v["name"] for v in document["variants"]),
         "experiment": document["experiment"],
         "call": document["verdict"]["call"],
         "sentence": document["verdict"]["sentence"],

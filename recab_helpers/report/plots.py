@@ -195,10 +195,10 @@ def power_lines(curve: pd.DataFrame, *, title: str, at: tuple[float, float] | No
             look = _look(i if curve.shape[1] > 1 else 1)
             ax.plot(curve.index, power, color=look["color"], linestyle=look["linestyle"])
             if curve.shape[1] > 1:  # named where the curves are far apart, the lower one to its right
-                half = int(np.argmin(abs(power - 0.5)))
+                point = int(np.argmin(abs(power - (0.25 if i == 0 else 0.85))))
                 side = {"ha": "left", "va": "top"} if i == 0 else {"ha": "right", "va": "bottom"}
-                at_half = (curve.index[half], power.iloc[half])
-                ax.annotate(f" {label_of(str(name))} ", at_half, color=look["color"], **side)
+                at_point = (curve.index[point], power.iloc[point])
+                ax.annotate(f" {label_of(str(name))} ", at_point, color=look["color"], **side)
         if at:
             ax.plot([at[0], at[0], 0], [0, at[1], at[1]], color="black", linewidth=0.8, linestyle=":")
             ax.annotate(f"  {lift(at[0])} at {percent(at[1], 0)}", at, va="top")
