@@ -226,8 +226,9 @@ def lineage_table(lineage: dict[str, Any]) -> HTML:
 
 
 def _short(frame: pd.DataFrame) -> pd.DataFrame:
-    """Without the comparison where there is one only."""
-    return frame.drop(columns="comparison") if len(frame["comparison"].unique()) < 2 else frame
+    """Without the comparison where there is one only, and without notes where there are none."""
+    said_once = [c for c in ("comparison", "note") if c in frame and len(frame[c].unique()) < 2]
+    return frame.drop(columns=[c for c in said_once if c == "comparison" or not frame[c].iloc[0]])
 
 
 def _compared(metric: str, values: dict[str, float], columns: dict[str, str], write) -> dict[str, Any]:
