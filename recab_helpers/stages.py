@@ -259,8 +259,12 @@ def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
     return f"The alias @champion now points at {log.models[verdict.winner]}."
 
 
-def log_analysis(run: tracking.Run, found: Analysis, document: dict[str, Any]) -> None:
+def log_analysis(
+    run: tracking.Run, log: Log, found: Analysis, slates: Slates, graded: pd.DataFrame, lineage: dict[str, Any]
+) -> None:
     """A child run with every effect as metrics, the checks and the verdict as tags, and the report as JSON."""
+    known = {name: getattr(log, name) for name in ("models", "truth", "quality", "yardsticks")}
+    document = report.report_json(found, slates, lineage, grading=graded, **known)
     with run.child("analysis") as child:
         for effect in found.effects:
             values = {"lift": effect.lift, "difference": effect.difference, "p_value": effect.p_value}

@@ -1,7 +1,7 @@
 """The analysis: pure functions of an impression log or a users table, wherever it came from."""
 
 from recab_helpers.experiment.analysis import Analysis, analyze
-from recab_helpers.experiment.bayes import Posterior, beta_binomial, posterior, posterior_of
+from recab_helpers.experiment.bayes import Posterior, bayes_table, beta_binomial, posterior, posterior_of
 from recab_helpers.experiment.checks import Check, run_checks, srm_check, srm_p_value
 from recab_helpers.experiment.decision import RULE, Verdict, decide
 from recab_helpers.experiment.effects import (
@@ -46,6 +46,7 @@ __all__ = [
     "SufficientStatistics",
     "Verdict",
     "analyze",
+    "bayes_table",
     "beta_binomial",
     "bootstrap",
     "check_impressions",

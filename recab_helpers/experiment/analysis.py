@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from recab_helpers.experiment.bayes import bayes_table
 from recab_helpers.experiment.checks import Check, run_checks
 from recab_helpers.experiment.decision import Verdict, decide
 from recab_helpers.experiment.effects import Effect, estimate_effects
@@ -27,6 +28,7 @@ class Analysis:
     sensitivity: list[Effect]  # sensitivity, of the goal
     checks: list[Check]  # run_checks
     verdict: Verdict  # decide
+    bayes: pd.DataFrame  # bayes_table, empty where the verdict is invalid
     power: pd.DataFrame  # power_table
     power_curve: pd.DataFrame  # power_by_lift, of the goal
     looks: pd.DataFrame  # cumulative_effects
@@ -66,6 +68,7 @@ def analyze(
     by_day = ctr_by(impressions, "day", alpha=alpha)
     checks = run_checks(users, by_day, planned)
     effects = estimate_effects(users, metrics, alpha=alpha)
+    verdict = decide(effects, checks, alpha=alpha, power=power)
     segments = segment_effects(users, CTR, alpha=alpha)
     return Analysis(
         users=users,
@@ -73,7 +76,8 @@ def analyze(
         effects=effects,
         sensitivity=sensitivity(users, CTR, alpha=alpha, strata="activity"),
         checks=checks,
-        verdict=decide(effects, checks, alpha=alpha, power=power),
+        verdict=verdict,
+        bayes=bayes_table(effects if verdict.valid else []),
         power=power_table(effects, alpha=alpha, power=power),
         power_curve=power_by_lift(effects, alpha=alpha),
         looks=cumulative_effects(users_by_day(impressions), alpha=alpha, shape=looks),

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy import integrate, stats
 
 from recab_helpers.experiment.effects import Effect
@@ -60,6 +61,28 @@ def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | N
         return None
     log_ratio = effect.direction * math.log1p(effect.lift)
     return replace(posterior(log_ratio, effect.log_se, prior_sd=prior_sd), log_scale=True)
+
+
+def bayes_table(effects: list[Effect]) -> pd.DataFrame:
+    """Every defined goal and secondary lift read the Bayesian way, in the metric's good direction.
+
+    Columns: metric, comparison, chance_to_be_better, loss_if_shipped and loss_if_kept (expected, as lifts), and
+    low and high of the central 95% credible interval.
+    """
+    rows = [
+        (
+            e.label,
+            e.comparison,
+            reading.chance_to_be_better,
+            reading.expected_loss(ship=True),
+            reading.expected_loss(ship=False),
+            *reading.interval(),
+        )
+        for e in effects
+        if e.role in ("goal", "secondary") and (reading := posterior_of(e))
+    ]
+    names = ["metric", "comparison", "chance_to_be_better", "loss_if_shipped", "loss_if_kept", "low", "high"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def beta_binomial(

@@ -172,6 +172,8 @@ def offline_headline(found: Analysis, quality: pd.DataFrame, offline: dict[str, 
 
 def truth_headline(truth: pd.DataFrame, found: Analysis) -> str:
     """Whether the interval of the goal holds the truth that clicks were drawn from."""
+    if not found.verdict.valid:
+        return f"Estimate and truth, {INVALID}"
     drawn = true_lifts(truth)
     goals = [e for e in found.effects if e.role == "goal" and math.isfinite(e.lift)]
     held = sum(e.lift_ci[0] <= drawn[e.name] <= e.lift_ci[1] for e in goals)

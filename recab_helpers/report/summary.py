@@ -78,11 +78,12 @@ def report_json(
     models: dict[str, str],
     truth: pd.DataFrame | None,
     quality: pd.DataFrame | None,
+    yardsticks: dict[str, float],
     grading: pd.DataFrame,
 ) -> dict[str, Any]:
     """The report as one document, as SCHEMA describes it; undefined numbers are null with a reason beside them.
 
-    `models` is empty, and `truth` and `quality` are None, for a real log, which knows neither.
+    `models` and `yardsticks` are empty, and `truth` and `quality` are None, for a real log, which knows none of them.
     """
     variants = [
         {"name": name, "role": CONTROL if name == CONTROL else "treatment", "model": models.get(name), **row}
@@ -101,6 +102,7 @@ def report_json(
             "effects": effects,
             "sensitivity": [asdict(e) for e in found.sensitivity],
             "checks": [asdict(c) for c in found.checks],
+            "bayes": records(found.bayes),
             "power": smallest | {"metrics": records(found.power)},
             "looks": records(found.looks),
             "ctr_by_day": records(found.by_day),
@@ -110,6 +112,7 @@ def report_json(
             "slates": {"shown": records(slates.shown), "overlap": records(slates.overlap)},
             "offline_quality": records(quality),
             "truth": records(truth),
+            "yardsticks": yardsticks,
             "grading": records(grading),
             "lineage": lineage,
         }

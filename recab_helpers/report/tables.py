@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import formats
-from recab_helpers.experiment import CONTROL, Analysis, Check, Effect, posterior_of
+from recab_helpers.experiment import CONTROL, Analysis, Check, Effect
 from recab_helpers.experiment.bayes import PRIOR_SD
 from recab_helpers.report.fragments import Number, facts, note, state, table
 
@@ -75,23 +75,12 @@ def bayes_table(found: Analysis) -> HTML:
     """Chance to be better and expected loss of every defined goal and secondary lift, with the prior stated."""
     if not found.verdict.valid:
         return note(NOT_READ)
-    rows = []
-    for e in found.effects:
-        if e.role in ("goal", "secondary") and (reading := posterior_of(e)):
-            rows.append(
-                {
-                    "metric": e.label,
-                    "comparison": e.comparison,
-                    "chance_to_be_better": reading.chance_to_be_better,
-                    "loss_if_shipped": reading.expected_loss(ship=True),
-                    "loss_if_kept": reading.expected_loss(ship=False),
-                    "95% credible interval": _interval(reading.interval()),
-                }
-            )
-    if not rows:
+    if found.bayes.empty:
         return note("No lift is defined, so there is nothing to read.")
+    intervals = [_interval(ci) for ci in zip(found.bayes["low"], found.bayes["high"], strict=True)]
+    frame = found.bayes.drop(columns=["low", "high"]).assign(**{"95% credible interval": intervals})
     prior = f"Prior of every log(1 + lift): normal, mean zero, standard deviation {PRIOR_SD:g}: mostly within 20%."
-    return table(_short(pd.DataFrame(rows)).set_index("metric"), caption=prior)
+    return table(_short(frame).set_index("metric"), caption=prior)
 
 
 def segments_table(found: Analysis) -> HTML:

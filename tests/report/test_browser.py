@@ -191,3 +191,14 @@ def test_pictures_for_people_to_look_at(visit, page_name, view):
     with Image.open(io.BytesIO(page.screenshot(path=folder / f"{view}.png", full_page=True))) as image:
         assert image.height > image.width
         assert len(image.convert("RGB").resize((300, 300)).getcolors(90_000)) > 50, "the page is blank"
+
+
+def test_the_index_opens_every_report_and_has_no_barrier(browser, page_file):
+    with browser.new_context(bypass_csp=True) as context:
+        page = context.new_page()
+        page.goto((page_file.parents[2] / "index.html").as_uri())
+        assert not Axe().run(page).response["violations"]
+        links = page.locator("td a").evaluate_all("all => all.map(a => a.href)")
+        assert page_file.as_uri() in links
+        for link in links:
+            assert page.goto(link).ok
