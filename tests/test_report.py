@@ -122,6 +122,16 @@ def test_titles_of_a_log_reach_the_page_escaped_and_keep_their_direction(invalid
     assert page.count("<script>") == 1
 
 
+def test_cells_of_every_kind_have_a_text_and_only_numbers_a_value():
+    index = pd.Index(pd.cut([1.0, 2.0, 3.0, 4.0, 5.0], 2)[:5], name="bin")
+    frame = pd.DataFrame({"a": [1, 2, 3, 4, math.nan], "b": [True, False] * 2 + [True], "c": list("vwxyz")}, index)
+    page = report.table(frame).data
+    assert page.count("data-value=") == 4
+    assert page.count("<td>yes</td>") == 3
+    assert "nan" not in page.replace("not defined", "")
+    assert page.count("(0.996, 3.0]") == 3
+
+
 def test_a_figure_of_many_marks_is_a_png():
     levels = range(report.fragments.MOST_MARKS)
     index = pd.MultiIndex.from_product([["control", "treatment"], levels], names=["variant", "position"])

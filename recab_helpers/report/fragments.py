@@ -5,10 +5,12 @@ import io
 import math
 from collections.abc import Callable
 from html import escape
+from numbers import Real
 from pathlib import Path
 from string import Template
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
@@ -131,9 +133,11 @@ def _cell(tag: str, text: str, is_number: bool, *, scope: str = "col", value: fl
 def _value_cell(value: Any, write: Callable[[Any], str], tag: str = "td") -> str:
     if isinstance(value, Number):
         return _cell(tag, value.text, True, scope="row", value=float(value.value))
-    if isinstance(value, (str, bool)):
-        return _cell(tag, value if isinstance(value, str) else "yes" if value else "no", False, scope="row")
-    return _cell(tag, write(value), True, scope="row", value=float(value))
+    if isinstance(value, (bool, np.bool_)):
+        return _cell(tag, "yes" if value else "no", False, scope="row")
+    if isinstance(value, Real):
+        return _cell(tag, write(value), True, scope="row", value=float(value))
+    return _cell(tag, str(value), False, scope="row")
 
 
 def _is_number(column: pd.Series) -> bool:
