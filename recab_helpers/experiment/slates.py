@@ -1,6 +1,6 @@
 """What the variants show: coverage and popularity of the items, overlap of the slates, and a few users to look at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -133,12 +133,14 @@ def examples(
     """The example users of a log with their slates; without `recommendations`, the first slate that each saw.
 
     `history` has user_id, item_id and rating; `titles` is indexed by item_id, and an item without one shows its id.
+    Without `recommendations` the log is a real one: its users are numbered, so that a report passed on names nobody.
     """
     names = pd.Series(dtype=str) if titles is None else titles
-    return [
+    chosen = [
         _example(users, impressions[impressions["user_id"] == user_id], user_id, recommendations, history, names)
         for user_id in example_users(users)
     ]
+    return chosen if recommendations is not None else [replace(e, user_id=str(i)) for i, e in enumerate(chosen, 1)]
 
 
 def _example(users, seen: pd.DataFrame, user_id: str, recommendations, history, titles: pd.Series) -> Example:

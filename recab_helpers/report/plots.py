@@ -181,7 +181,9 @@ def clicks_distribution(users: pd.DataFrame, *, title: str) -> Figure:
         panels[0].set_yticks(range(len(starts)), labels)
         panels[0].set_ylim(len(starts) - 0.5, -0.5)
         panels[0].set_ylabel("clicks of a user")
-        fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(names), 4), frameon=False)
+        fig.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(names), 4), frameon=False
+        )
         _title(fig, title)
     return fig
 

@@ -76,8 +76,9 @@ def test_an_example_counts_clicks_where_the_user_was_and_nowhere_else():
     assert two.n_history == 0
 
 
-def test_a_real_log_shows_the_first_slate_that_each_example_saw():
+def test_a_real_log_shows_the_first_slate_that_each_example_saw_and_names_nobody():
     impressions = log(("a", 1, "control", "x", 0), ("a", 2, "control", "y", 1), ("b", 3, "treatment", "z", 0))
     one, two = ab.look_at_slates(ab.users_table(impressions), impressions).examples
     assert {n: s["title"].tolist() for n, s in one.slates.items()} == {"control": ["x"]}
     assert two.slates["treatment"]["title"].tolist() == ["z"]
+    assert [one.user_id, two.user_id] == ["1", "2"]
