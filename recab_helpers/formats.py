@@ -56,7 +56,9 @@ def number_or_count(value: float) -> str:
 
 def label_of(name: str) -> str:
     """'ndcg_at_10' -> 'NDCG@10', 'held_out' -> 'held out': a column's name in words."""
-    words = re.sub("_(s|bits)$", r" (\1)", name).replace("_at_", "@").replace("_", " ")
+    if name in LABELS:
+        return LABELS[name]
+    words = re.sub("_bits$", " (bits)", name).replace("_at_", "@").replace("_", " ")
     return re.sub(r"\b(ctr|cuped|mde|ndcg|rmse)\b", lambda found: found[0].upper(), words)
 
 
@@ -70,6 +72,21 @@ def _percent(digits: int) -> Callable[[float], str]:
     return lambda value: percent(value, digits)
 
 
+LABELS = {  # of columns whose name alone is too short for a reader
+    "error": "Monte Carlo error (2 SE)",
+    "q": "Cochran's Q",
+    "users_for_estimate": "users for the estimate",
+    "in_common": "items in common, mean",
+    "none_in_common": "users with none in common",
+    "all_in_common": "users with all in common",
+    "most_shown": "impressions on the ten most shown",
+    "head": "impressions on the popular fifth",
+    "mean_popularity": "mean popularity of an item shown",
+    "loss_if_shipped": "expected loss if shipped",
+    "loss_if_kept": "expected loss if kept",
+    "fit_s": "fit (s)",
+    "recommend_s": "recommend (s)",
+}
 BY_COLUMN: dict[str, Callable[[Any], str]] = {  # how the numbers of a table's column look, by its name
     "ctr": percent,
     "true_ctr": percent,

@@ -40,7 +40,7 @@ def _effects(effects: list[Effect], found: Analysis, more: list[str]) -> HTML:
             "treatment": Number(e.treatment, _value(e, e.treatment)),
             "difference": Number(e.difference, _signed(e, e.difference)),
             "lift": Number(e.lift, formats.lift(e.lift)),
-            "interval of the lift": _interval(e.lift_ci),
+            "interval of the lift" if several else f"{formats.confidence(found.alpha)} interval": _interval(e.lift_ci),
             "p_value": e.p_value,
             "adjusted_p_value": e.adjusted_p_value if e.role != "guardrail" else e.noninferiority_p,
             "method": "; ".join([e.method, *([e.reason] if e.reason else [])]),

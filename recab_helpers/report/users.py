@@ -18,7 +18,8 @@ def _card(e: Example) -> str:
     visits = f"{formats.count(e.sessions)} {'session' if e.sessions == 1 else 'sessions'}"
     clicks = f"{formats.count(e.clicks)} {'click' if e.clicks == 1 else 'clicks'}"
     columns = [_history(e)] if e.n_history else []
-    columns += [_slate(name, slate, served=name == e.variant) for name, slate in e.slates.items()]
+    common = "in both" if len(e.slates) == 2 else "in another slate too"
+    columns += [_slate(name, slate, common, served=name == e.variant) for name, slate in e.slates.items()]
     return (
         f'<section class="recab user"><h3>User <bdi>{escape(e.user_id)}</bdi>, in {escape(e.variant)}</h3>'
         f'<p>{visits}, {clicks}.</p><div class="columns">{"".join(columns)}</div></section>'
@@ -32,16 +33,16 @@ def _history(e: Example) -> str:
     return f"<div><h4>History <small>{shown}, with ratings</small></h4><ul>{rows}</ul></div>"
 
 
-def _slate(name: str, slate: pd.DataFrame, *, served: bool) -> str:
-    rows = "".join(_item(row) for row in slate.itertuples())
+def _slate(name: str, slate: pd.DataFrame, common: str, *, served: bool) -> str:
+    rows = "".join(_item(row, common) for row in slate.itertuples())
     what = "what this user saw" if served else "not shown to this user"
     return f"<div><h4>Slate of {escape(name)} <small>{what}</small></h4><ol>{rows}</ol></div>"
 
 
-def _item(row) -> str:
+def _item(row, common: str) -> str:
     clicked = int(getattr(row, "clicked", 0))
     notes = [f"clicked {clicked} of {formats.count(row.shown)}"] if clicked else []
-    notes += ["in both"] if row.common else []
+    notes += [common] if row.common else []
     kind = ' class="clicked"' if clicked else ""
     return f'<li value="{int(row.position)}"{kind}>{_title(row.title)} <small>{", ".join(notes)}</small></li>'
 
