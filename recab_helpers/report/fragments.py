@@ -21,7 +21,7 @@ from recab_helpers.report.plots import report_style
 
 TEMPLATE = Path(__file__).parent / "template"
 LONG_TEXT = 40  # letters, from which a cell keeps a width that reads well on a phone
-MOST_MARKS, PNG_DPI = 2000, 144  # a figure with more marks is a PNG: smaller and faster to draw
+LARGEST_SVG, PNG_DPI = 100_000, 144  # bytes; a figure with more to draw is smaller and faster as PNG
 
 
 class Number(NamedTuple):
@@ -39,17 +39,15 @@ def style() -> HTML:
 def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
     """The figure as an image with alt text and caption; works in Jupyter and in the report.
 
-    SVG, or PNG where it has more than MOST_MARKS marks.
+    SVG, or PNG where so much is drawn that the SVG has more than LARGEST_SVG bytes and the PNG fewer than it.
     """
-    many = _marks(fig) > MOST_MARKS
-    kind, mime = ("png", "image/png") if many else ("svg", "image/svg+xml")
-    buffer = io.BytesIO()
-    with report_style():
-        fig.savefig(buffer, format=kind, dpi=PNG_DPI, metadata={} if many else {"Date": None, "Creator": None})
-    data = base64.b64encode(buffer.getvalue()).decode()
+    mime, image = "image/svg+xml", _drawn(fig, "svg", metadata={"Date": None, "Creator": None})
+    if len(image) > LARGEST_SVG:
+        png = _drawn(fig, "png", dpi=PNG_DPI)
+        mime, image = ("image/png", png) if len(png) < len(image) else (mime, image)
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    image = f'<img src="data:{mime};base64,{data}" alt="{escape(alt, quote=True)}">'
-    return HTML(f'<figure class="recab">{image}{note}</figure>')
+    source = f"data:{mime};base64,{base64.b64encode(image).decode()}"
+    return HTML(f'<figure class="recab"><img src="{source}" alt="{escape(alt, quote=True)}">{note}</figure>')
 
 
 def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
@@ -146,7 +144,8 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or any(isinstance(v, Number) for v in column)
 
 
-def _marks(fig: Figure) -> int:
-    """Points and line ends that the figure draws."""
-    lines = sum(len(line.get_xdata()) for ax in fig.axes for line in ax.lines)
-    return lines + sum(len(p.vertices) for ax in fig.axes for c in ax.collections for p in c.get_paths())
+def _drawn(fig: Figure, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    with report_style():
+        fig.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
