@@ -31,7 +31,7 @@ def log_models(
     for name, fitted in models.items():
         with run.child(name) as child:
             child.log_metrics(quality.loc[name].to_dict())
-            addresses[name] = child.log_model(fitted, experiment_name)
+            addresses[name] = tracking.log_model(child, fitted, experiment_name)
     run.tag(**{f"model.{name}": address for name, address in addresses.items()})
     return addresses
 

@@ -83,7 +83,7 @@ def test_models_load_by_alias_version_and_run_and_agree_with_the_served_slates(s
 def test_a_registered_model_stands_alone(small_run, tmp_path):
     """It has a signature, an example and exact requirements, and loads where recab is not installed."""
     model = tracking.load_model("collaborative", tracking.find_stage("train", "small"))
-    folder = tracking.mlflow.artifacts.download_artifacts(model.uri, dst_path=str(tmp_path))
+    folder = tracking.store.mlflow.artifacts.download_artifacts(model.uri, dst_path=str(tmp_path))
     described = (tmp_path / "MLmodel").read_text()
     assert "signature" in described
     assert "saved_input_example_info" in described
@@ -130,7 +130,7 @@ def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_
     client = tracking.connect()
     settings = [*SMALL, "n_users=1500", "experiment=champion", "preset=collaborative_wins"]
     assert run_pipeline("report", *settings)[0] == 0
-    with pytest.raises(tracking.mlflow.MlflowException):
+    with pytest.raises(tracking.store.mlflow.MlflowException):
         client.get_model_version_by_alias("champion-collaborative", "champion")
     code, reports = run_pipeline("analyze", "experiment=champion", "promote=true")
     assert code == 0

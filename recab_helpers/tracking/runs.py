@@ -1,16 +1,8 @@
-"""The only door to MLflow: runs, tables, models and how they are found again.
-
-One parent run holds the stages of a pipeline run; its children are one per trained model, one per simulated
-variant and one for the analysis. A stage is complete when its tag says so, which is the very last call; a
-run's own status does not prove that.
-"""
+"""Runs and what they hold: tables, arrays, JSON, metrics and tags, and how a stage finds the one before it."""
 
 import hashlib
 import json
-import logging
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,61 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
 import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import requests
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-from recab_helpers.parameters import nearest
-from recab_helpers.recommenders import fitted as fitted_module
-from recab_helpers.recommenders.fitted import FittedRecommender
+from recab_helpers.tracking.store import ARTIFACTS, TrackingError, connect
 
-ROOT = Path(__file__).resolve().parents[1]
-STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
-ARTIFACTS = ROOT / "mlartifacts"
-HEALTH_TIMEOUT_S = 5
-PARENT, RUN_NAME = "mlflow.parentRunId", "mlflow.runName"
-CANDIDATE, CHAMPION = "candidate", "champion"
+PARENT = "mlflow.parentRunId"
 BATCH = 1000  # metrics in one call, the limit of MLflow
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
-
-logging.getLogger("mlflow").setLevel(logging.ERROR)
-
-
-class TrackingError(RuntimeError):
-    """MLflow cannot be reached, or does not hold what was asked for."""
-
-
-def connect() -> mlflow.MlflowClient:
-    """A client of the store that MLFLOW_TRACKING_URI names, else of the SQLite store in the project folder.
-
-    Raises:
-        TrackingError: the server that MLFLOW_TRACKING_URI names does not answer within HEALTH_TIMEOUT_S seconds.
-    """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or STORE
-    if uri.startswith(("http://", "https://")):
-        try:
-            requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).raise_for_status()
-        except requests.RequestException as error:
-            raise TrackingError(
-                f"The MLflow server {uri} does not answer ({type(error).__name__}). Start it, correct "
-                "MLFLOW_TRACKING_URI, or unset it to use the store in the project folder."
-            ) from error
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    return mlflow.MlflowClient()
 
 
 @dataclass(frozen=True)
@@ -178,26 +127,6 @@ class Run:
             raise
         self.client.set_terminated(child.run_id, "FINISHED")
 
-    def log_model(self, fitted: FittedRecommender, experiment: str) -> str:
-        """Log the model from code, register it, point the alias @candidate at it; returns its registry URI."""
-        name = f"{experiment}-{fitted.name}"
-        example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
-        with tempfile.TemporaryDirectory() as folder, _active(self.run_id):
-            arrays = Path(folder) / "arrays.npz"
-            fitted.save(arrays)
-            logged = mlflow.pyfunc.log_model(
-                name=fitted.name,
-                python_model=fitted_module.__file__,
-                artifacts={"arrays": str(arrays)},
-                signature=SIGNATURE,
-                input_example=(example, {"k": 2}),
-                pip_requirements=[f"{p}=={sys.modules[p].__version__}" for p in REQUIREMENTS],
-                registered_model_name=name,
-            )
-        version = str(logged.registered_model_version)
-        self.client.set_registered_model_alias(name, CANDIDATE, version)
-        return f"models:/{name}/{version}"
-
     def complete(self) -> None:
         """Say that the stage is whole: the last call of a stage."""
         self.tag(**{self.stage: "complete"})
@@ -207,21 +136,6 @@ class Run:
     def fail(self) -> None:
         """Mark the run as failed."""
         self.client.set_terminated(self.run_id, "FAILED")
-
-
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec("string", "user_id")]),
-    outputs=Schema(
-        [
-            ColSpec("string", "user_id"),
-            ColSpec("long", "position"),
-            ColSpec("string", "item_id"),
-            ColSpec("float", "score"),
-            ColSpec("boolean", "cold"),
-        ]
-    ),
-    params=ParamSchema([ParamSpec("k", "long", 10)]),
-)
 
 
 def start_run(experiment: str, name: str) -> Run:
@@ -317,66 +231,13 @@ def run_tags(run_id: str) -> dict[str, str]:
     return {k.removeprefix("recab."): v for k, v in _tags(connect(), run_id).items() if k.startswith("recab.")}
 
 
-def set_champion(winner: str, models) -> None:
-    """Point @champion at the winner, `name:version`, and take it from the other models of the test."""
-    client = connect()
-    for name in {m.rpartition(":")[0] for m in models} - {winner.rpartition(":")[0]}:
-        client.delete_registered_model_alias(name, CHAMPION)
-    name, _, version = winner.rpartition(":")
-    client.set_registered_model_alias(name, CHAMPION, version)
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """A recommender loaded from the MLflow registry."""
-
-    name: str
-    version: str
-    uri: str
-    pyfunc: Any = field(repr=False)
-
-    def recommend(self, user_ids, k: int) -> pd.DataFrame:
-        """The recommendations table: user_id, position, item_id, score, cold."""
-        users = pd.DataFrame({"user_id": np.asarray(user_ids, dtype=object)})
-        return self.pyfunc.predict(users, params={"k": k})
-
-
-def load_model(reference: str, train_run_id: str = "") -> RegisteredModel:
-    """Load a registered recommender.
-
-    `reference` is the name of a model of the train run (`content`), or an MLflow address: by version
-    (`models:/recab-content/3`), by alias (`models:/recab-content@champion`) or by run (`runs:/<id>/content`).
-
-    Raises:
-        TrackingError: there is no such model.
-    """
-    client = connect()
-    uri = reference
-    if not reference.startswith(("models:/", "runs:/")):
-        models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
-        if reference not in models:
-            raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
-        uri = models[reference]
+def artifact(run_id: str, path: str) -> Path:
+    """Local path of an artifact, downloaded when the store is remote."""
+    connect()
     try:
-        loaded = mlflow.pyfunc.load_model(uri)
-        name, version = _name_and_version(client, uri)
-    except mlflow.MlflowException as error:
-        raise TrackingError(
-            f"MLflow has no model {uri}: {error.message.splitlines()[0]} Run `make train`, or correct it."
-        ) from error
-    return RegisteredModel(name, version, uri, loaded)
-
-
-def _name_and_version(client: mlflow.MlflowClient, uri: str) -> tuple[str, str]:
-    if uri.startswith("runs:/"):
-        run_id, _, name = uri.removeprefix("runs:/").partition("/")
-        return name, f"run {run_id[:8]}"
-    name = uri.removeprefix("models:/")
-    if "@" in name:
-        name, _, alias = name.partition("@")
-        return name, str(client.get_model_version_by_alias(name, alias).version)
-    name, _, version = name.rpartition("/")
-    return name, version
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
+    except (mlflow.MlflowException, OSError) as error:
+        raise TrackingError(f"Run {run_id} has no readable artifact {path}. Run its stage again.") from error
 
 
 def _tags(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
@@ -388,48 +249,9 @@ def _tags(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
         ) from error
 
 
-def artifact(run_id: str, path: str) -> Path:
-    """Local path of an artifact, downloaded when the store is remote."""
-    connect()
-    try:
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
-    except (mlflow.MlflowException, OSError) as error:
-        raise TrackingError(f"Run {run_id} has no readable artifact {path}. Run its stage again.") from error
-
-
-@contextmanager
-def _active(run_id: str) -> Iterator[None]:
-    """MLflow's fluent calls write to this run inside the block, and its status is left alone."""
-    client = mlflow.MlflowClient()
-    mlflow.start_run(run_id=run_id)
-    try:
-        yield
-    finally:
-        mlflow.end_run()
-        client.update_run(run_id, status="RUNNING")
-
-
 def _write_chunks(file: Path, tables: Iterator[pa.Table]) -> None:
     first = next(tables)
     with pq.ParquetWriter(file, first.schema) as writer:
         writer.write_table(first)
         for table in tables:
             writer.write_table(table)
-
-
-def git_commit() -> str:
-    """The commit of the project folder, with + when there are changes; empty outside a checkout."""
-    try:
-        described = [
-            "git",
-            "-C",
-            str(ROOT),
-            "describe",
-            "--always",
-            "--abbrev=12",
-            "--dirty=+",
-            "--exclude=*",
-        ]
-        return subprocess.run(described, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

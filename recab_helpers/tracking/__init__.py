@@ -1,0 +1,53 @@
+"""The only door to MLflow: runs, tables, models and how they are found again.
+
+One parent run holds the stages of a pipeline run; its children are one per trained model, one per simulated
+variant and one for the analysis. A stage is complete when its tag says so, which is the very last call; a
+run's own status does not prove that.
+"""
+
+import os
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from recab_helpers.tracking.registry import RegisteredModel, load_model, log_model, set_champion
+from recab_helpers.tracking.runs import (
+    PARENT,
+    Run,
+    artifact,
+    find_stage,
+    load_arrays,
+    load_json,
+    load_table,
+    load_tables,
+    run_tags,
+    start_run,
+    start_stage,
+)
+from recab_helpers.tracking.store import ARTIFACTS, STORE, TrackingError, connect, git_commit
+
+__all__ = [
+    "ARTIFACTS",
+    "PARENT",
+    "STORE",
+    "RegisteredModel",
+    "Run",
+    "TrackingError",
+    "artifact",
+    "connect",
+    "find_stage",
+    "git_commit",
+    "load_arrays",
+    "load_json",
+    "load_model",
+    "load_table",
+    "load_tables",
+    "log_model",
+    "run_tags",
+    "set_champion",
+    "start_run",
+    "start_stage",
+]
