@@ -67,8 +67,8 @@ def shown_table(impressions: pd.DataFrame, popularity: pd.Series | None = None) 
     items = impressions["item_id"].cat.categories
     known = pd.Series(0.0, items) if popularity is None else popularity
     counts = {
-        str(name): rows["item_id"].value_counts().reindex(known.index.union(items), fill_value=0)
-        for name, rows in impressions.groupby("variant", observed=True)
+        str(name): shown.value_counts().reindex(known.index.union(items), fill_value=0)
+        for name, shown in impressions.groupby("variant", observed=True)["item_id"]
     }
     n_items = impressions["item_id"].nunique() if popularity is None else len(known)
     head = known.nlargest(max(1, round(HEAD * len(known)))).index

@@ -60,8 +60,10 @@ def position_headline(table: pd.DataFrame) -> str:
     """How CTR falls from the first position to the last."""
     clicks = table[["impressions", "clicks"]].groupby(level="position").sum()
     ctr = clicks["clicks"] / clicks["impressions"]
-    if len(ctr) < 2 or not ctr.iloc[-1] > 0:
-        return f"CTR by position: {len(ctr)} in the log"
+    if len(ctr) < 2:
+        return "The log holds one position"
+    if not ctr.iloc[-1] > 0:
+        return f"No click at position {ctr.index[-1]}"
     return f"Position {ctr.index[0]} is clicked {ctr.iloc[0] / ctr.iloc[-1]:,.1f} times as often as {ctr.index[-1]}"
 
 
