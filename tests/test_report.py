@@ -8,6 +8,7 @@ import math
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from recab_helpers import formats, report
-from recab_helpers.report import plots
+from recab_helpers.report import plots, sentences
 from recab_helpers.report.page import markdown
 from tests.conftest import NASTY_TITLES
 
@@ -112,6 +113,56 @@ def test_an_invalid_test_names_nothing_better_or_worse(invalid_run, text):
     assert page.index('id="can-the-numbers-be-trusted"') < page.index('id="by-how-much-did-each-metric-change"')
     assert text.index('id="can-the-numbers-be-trusted"') > text.index('id="by-how-much-did-each-metric-change"')
     assert "chance to be better" not in page
+
+
+def test_the_page_goes_from_the_verdict_to_how_it_is_reproduced(text):
+    headings = re.findall(r'<h2 id="([^"]*)"', text)
+    assert text.index('class="recab verdict') < text.index("<nav") < text.index("<h2")
+    assert headings == [
+        "by-how-much-did-each-metric-change",
+        "can-the-numbers-be-trusted",
+        "what-could-this-test-find",
+        "when-could-the-test-have-stopped",
+        "how-are-clicks-spread-over-users",
+        "where-and-when-were-the-clicks",
+        "does-the-effect-differ-between-users",
+        "what-does-each-model-recommend",
+        "did-offline-quality-foretell-the-test",
+        "was-the-analysis-right",
+        "which-models-and-data-are-behind-it",
+        "how-was-it-measured",
+        "how-can-it-be-reproduced",
+    ]
+
+
+def test_the_page_says_what_it_takes_to_reproduce_it(small_run, text):
+    lineage = json.loads((small_run / "ab_report.json").read_text())["lineage"]
+    said_ = html.unescape(text)
+    wanted = [*lineage["run_ids"].values(), lineage["data_hash"], lineage["git_commit"], *lineage["commands"]]
+    wanted += [f"{name} {version}" for name, version in lineage["versions"].items()]
+    wanted += [f"{k}={v}" for values in lineage["parameters"].values() for k, v in values.items()]
+    assert not [fact for fact in wanted if fact not in said_]
+
+
+def test_users_are_shown_with_history_both_slates_and_what_they_clicked(text):
+    cards = re.findall(r'<section class="recab user">.*?</section>', text, re.DOTALL)
+    assert len(cards) == 4
+    for card in cards:
+        assert all(part in card for part in ("<h4>History", "<h4>Slate of control", "<h4>Slate of treatment"))
+        assert re.search(r'class="clicked"[^>]*><bdi>[^<]+</bdi> <small>clicked \d+ of \d+', card)
+        assert card.count("what this user saw") == card.count("not shown to this user") == 1
+
+
+@pytest.mark.parametrize(
+    ("ndcg", "lift_ci", "says"),
+    [(0.2, (0.05, 0.2), "agrees"), (0.05, (0.05, 0.2), "disagrees"), (0.2, (-0.05, 0.2), "cannot tell")],
+)
+def test_offline_quality_is_held_against_the_test(ndcg, lift_ci, says):
+    goal = SimpleNamespace(role="goal", name="treatment", lift=0.1, lift_ci=lift_ci)
+    found = SimpleNamespace(verdict=SimpleNamespace(valid=True), effects=[goal])
+    quality = pd.DataFrame({"ndcg_at_10": [0.1, ndcg]}, index=["content", "collaborative"])
+    title = sentences.offline_headline(found, quality, {"control": "content", "treatment": "collaborative"})
+    assert f"the test {says} (+10.0%)" in title
 
 
 def test_titles_of_a_log_reach_the_page_escaped_and_keep_their_direction(invalid_run):

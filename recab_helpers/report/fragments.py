@@ -63,10 +63,10 @@ def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
     return _table(top, rows, caption, label=f"Table by {first}")
 
 
-def facts(values: dict[str, Any], *, caption: str = "") -> HTML:
+def facts(values: dict[str, Any]) -> HTML:
     """A table of names and values, without a head."""
     rows = [_cell("th", str(k), False, scope="row") + _cell("td", str(v), False) for k, v in values.items()]
-    return _table("", rows, caption, label="Table of facts")
+    return _table("", rows, "", label="Table of facts")
 
 
 def note(text: str) -> HTML:

@@ -125,6 +125,13 @@ def test_a_cell_without_a_number_stays_last_in_both_orders(visit):
         assert math.isnan(values[-1])
 
 
+def test_numbers_stand_under_each_other(visit):
+    numbers = visit().locator("table.recab .number")
+    assert numbers.count() > 20
+    looks = "all => all.map(n => { const s = getComputedStyle(n); return s.textAlign + ' ' + s.fontVariantNumeric })"
+    assert set(numbers.evaluate_all(looks)) == {"right tabular-nums"}
+
+
 def test_without_script_every_row_and_heading_is_there_and_no_button(visit):
     full, plain = visit(), visit(java_script_enabled=False)
     assert plain.locator("button").count() == 0
