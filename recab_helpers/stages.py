@@ -96,7 +96,9 @@ class Log:
         if self.catalog is None and "title" not in self.impressions:
             return None
         table = self.impressions if self.catalog is None else self.catalog
-        return table.drop_duplicates("item_id").set_index("item_id")["title"].astype(str)
+        named = table[["item_id", "title"]].dropna()
+        named = named[named["title"] != ""].drop_duplicates("item_id")
+        return named.set_index("item_id")["title"].astype(str)
 
     @property
     def popularity(self) -> pd.Series | None:
@@ -237,7 +239,7 @@ def data_facts(log: Log) -> dict[str, str]:
         facts["log file"] = log.parameters["analyze"]["log_file"]
     facts["impressions in the log"] = count(len(log.impressions))
     if "timestamp" in log.impressions:
-        first, last = (pd.to_datetime(t).date() for t in log.impressions["timestamp"].agg(["min", "max"]))
+        first, last = experiment.moments(log.impressions["timestamp"].agg(["min", "max"])).dt.date
         facts["days of the log"] = f"{first} to {last}"
     return facts
 

@@ -189,10 +189,14 @@ def _units(impressions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return pd.factorize(user * len(impressions["variant"].cat.categories) + variant)
 
 
+def moments(timestamp: pd.Series) -> pd.Series:
+    """Timestamps as dates with times; numbers are seconds since 1970."""
+    return pd.to_datetime(timestamp, unit="s" if pd.api.types.is_numeric_dtype(timestamp) else None)
+
+
 def _day(log: pd.DataFrame, source: str) -> pd.Series:
     if "timestamp" in log:
-        unit = "s" if pd.api.types.is_numeric_dtype(log["timestamp"]) else None
-        stamps = pd.to_datetime(log["timestamp"], unit=unit)
+        stamps = moments(log["timestamp"])
         return (stamps.dt.floor("D") - stamps.min().floor("D")).dt.days
     if "day" not in log:
         raise DataError(f"{source} has neither timestamp nor day; add one, so that days can be told apart.")
