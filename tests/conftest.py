@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.report.summary import SCHEMA
+from recab_helpers.report.document import SCHEMA
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 

@@ -7,7 +7,7 @@ import pandas as pd
 from recab_helpers.data.movielens import movielens_dataset
 from recab_helpers.data.split import split_interactions
 from recab_helpers.data.synthetic import World, synthetic_dataset
-from recab_helpers.data.tables import (
+from recab_helpers.data.dataset import (
     DataError,
     Dataset,
     Interactions,

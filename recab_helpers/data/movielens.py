@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pooch
 
-from recab_helpers.data.tables import DataError, Dataset, make_dataset
+from recab_helpers.data.dataset import DataError, Dataset, make_dataset
 
 SHA256 = {
     "ml-latest-small": "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recab_helpers.data.tables import DataError, Dataset
+from recab_helpers.data.dataset import DataError, Dataset
 from recab_helpers.randomness import id_keys, uniform
 
 HOLDOUT = 0.2  # share of interactions kept for grading

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from recab_helpers.data.tables import Dataset, make_dataset
+from recab_helpers.data.dataset import Dataset, make_dataset
 from recab_helpers.randomness import id_keys, uniform
 
 N_TOPICS = 20

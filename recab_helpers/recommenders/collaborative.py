@@ -3,7 +3,7 @@
 import numpy as np
 from surprise import SVD, Trainset
 
-from recab_helpers.data.tables import Interactions
+from recab_helpers.data.dataset import Interactions
 from recab_helpers.recommenders.fitted import FittedRecommender
 from recab_helpers.recommenders.popularity import assemble
 

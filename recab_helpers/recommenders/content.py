@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from recab_helpers.data.tables import Interactions
+from recab_helpers.data.dataset import Interactions
 from recab_helpers.recommenders.fitted import FittedRecommender
 from recab_helpers.recommenders.popularity import assemble
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from recab_helpers.data.tables import Interactions
+from recab_helpers.data.dataset import Interactions
 from recab_helpers.recommenders.fitted import FittedRecommender
 
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from recab_helpers.data.tables import Interactions
+from recab_helpers.data.dataset import Interactions
 from recab_helpers.recommenders.fitted import FittedRecommender
 
 

@@ -14,7 +14,7 @@ from recab_helpers.report.figures import (
     segment_figure,
     truth_figure,
 )
-from recab_helpers.report.fragments import (
+from recab_helpers.report.kit.html import (
     facts,
     method_notes,
     show,
@@ -22,10 +22,10 @@ from recab_helpers.report.fragments import (
     table,
     verdict_box,
 )
-from recab_helpers.report.plots import (
+from recab_helpers.report.kit.plot import (
     report_style,
 )
-from recab_helpers.report.summary import (
+from recab_helpers.report.document import (
     lineage,
     report_json,
 )

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pandas as pd
 from IPython.display import HTML
 
-from recab_helpers.experiment import CONTROL, Analysis, Effect
+from recab_helpers.analysis import CONTROL, Analysis, Effect
 from recab_helpers.formats import label_of, percent
 from recab_helpers.report import plots, sentences
-from recab_helpers.report.fragments import note, show
-from recab_helpers.report.plots import LiftRow
+from recab_helpers.report.kit.html import note, show
+from recab_helpers.report.kit.plot import LiftRow
 
 RANKING = ("ndcg_at_10", "recall_at_10", "precision_at_10")
 

@@ -17,7 +17,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from recab_helpers import formats
-from recab_helpers.report.fragments import TEMPLATE
+from recab_helpers.report.kit.html import TEMPLATE
 
 HEADING = re.compile(r"<h2>(.*?)</h2>")
 REMOVED, FIRST_IF_INVALID = "remove-cell", "first-if-invalid"

@@ -8,9 +8,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import formats
-from recab_helpers.experiment import CONTROL, Analysis, Check, Effect
-from recab_helpers.experiment.bayes import PRIOR_SD
-from recab_helpers.report.fragments import Number, facts, note, state, table
+from recab_helpers.analysis import CONTROL, Analysis, Check, Effect
+from recab_helpers.analysis.bayes import PRIOR_SD
+from recab_helpers.report.kit.html import Number, facts, note, state, table
 
 SHARES = ("ctr", "clicked_any")  # metrics that are shares, shown as percent
 NO_RESULT = "The test is invalid: these numbers may show where its fault lies, and nothing else."

@@ -6,7 +6,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import formats
-from recab_helpers.experiment import Example
+from recab_helpers.analysis import Example
 
 
 def user_cards(examples: list[Example]) -> HTML:

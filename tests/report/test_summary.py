@@ -8,7 +8,7 @@ import pytest
 
 from recab_helpers.parameters import AnalyzeParams, SimulateParams, TrainParams
 from recab_helpers.pipeline import check_values, read_values
-from recab_helpers.report.summary import SCHEMA, commands
+from recab_helpers.report.document import SCHEMA, commands
 
 CLASSES = {"train": TrainParams, "simulate": SimulateParams, "analyze": AnalyzeParams}
 

@@ -1,0 +1,101 @@
+"""A Bayesian reading of the same estimates: the chance to be better, and the loss expected if it is not."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import integrate, stats
+
+from recab_helpers.analysis.effects import Effect
+
+PRIOR_SD = 0.2  # lifts of real tests are mostly within 20% of zero; the prior of log(1 + lift) is Normal(0, PRIOR_SD^2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """Normal posterior of a lift (a fraction), or of log(1 + lift), under a stated Normal(0, prior_sd^2) prior."""
+
+    mean: float
+    sd: float
+    prior_sd: float
+    log_scale: bool = False
+
+    @property
+    def chance_to_be_better(self) -> float:
+        """P(lift > 0)."""
+        return float(stats.norm.sf(0, self.mean, self.sd))
+
+    def expected_loss(self, *, ship: bool) -> float:
+        """Mean lift forgone by shipping a worse treatment, or by keeping control when it is worse."""
+        if self.log_scale:
+            sign = 1 if ship else -1  # E max(0, 1 - e^x) or E max(0, e^x - 1), in closed form
+            below = stats.norm.cdf(-sign * self.mean / self.sd)
+            tilted = stats.norm.cdf(-sign * (self.mean + self.sd**2) / self.sd)
+            return float(sign * (below - math.exp(self.mean + self.sd**2 / 2) * tilted))
+        mean = self.mean if ship else -self.mean
+        z = mean / self.sd
+        return float(self.sd * stats.norm.pdf(z) - mean * stats.norm.sf(z))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Central credible interval of the lift."""
+        ends = stats.norm.interval(level, self.mean, self.sd)
+        return tuple(float(math.expm1(v) if self.log_scale else v) for v in ends)
+
+
+def posterior(lift: float, se: float, *, prior_sd: float = PRIOR_SD) -> Posterior:
+    """Combine a normal estimate of a lift with the prior; an infinite prior_sd is the flat prior.
+
+    Raises:
+        ValueError: a standard error or prior that is not positive.
+    """
+    if not (se > 0 and prior_sd > 0):
+        raise ValueError(f"se is {se} and prior_sd {prior_sd}; both must be above 0.")
+    weight = 1.0 if math.isinf(prior_sd) else prior_sd**2 / (prior_sd**2 + se**2)
+    return Posterior(mean=weight * lift, sd=math.sqrt(weight) * se, prior_sd=prior_sd)
+
+
+def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | None:
+    """The posterior of an effect's lift in its good direction, on the log scale of its interval; None if undefined."""
+    if not effect.log_se > 0:
+        return None
+    log_ratio = effect.direction * math.log1p(effect.lift)
+    return replace(posterior(log_ratio, effect.log_se, prior_sd=prior_sd), log_scale=True)
+
+
+def bayes_table(effects: list[Effect]) -> pd.DataFrame:
+    """Every defined goal and secondary lift read the Bayesian way, in the metric's good direction.
+
+    Columns: metric, comparison, chance_to_be_better, loss_if_shipped and loss_if_kept (expected, as lifts), and
+    low and high of the central 95% credible interval.
+    """
+    rows = [
+        (
+            e.label,
+            e.comparison,
+            reading.chance_to_be_better,
+            reading.expected_loss(ship=True),
+            reading.expected_loss(ship=False),
+            *reading.interval(),
+        )
+        for e in effects
+        if e.role in ("goal", "secondary") and (reading := posterior_of(e))
+    ]
+    names = ["metric", "comparison", "chance_to_be_better", "loss_if_shipped", "loss_if_kept", "low", "high"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def beta_binomial(
+    control: tuple[int, int], treatment: tuple[int, int], *, prior: float = 0.5
+) -> tuple[float, float, float]:
+    """Shares of users, exactly: P(treatment better), loss of shipping it, loss of keeping control.
+
+    Each variant is (successes, users); prior Beta(prior, prior), Jeffreys's by default. Losses are differences
+    of shares. By quadrature over both posteriors.
+    """
+    (a, b) = (stats.beta(s + prior, n - s + prior) for s, n in (control, treatment))
+    grid = np.linspace(0, 1, 20_001)
+    better = integrate.trapezoid(b.pdf(grid[1:-1]) * a.cdf(grid[1:-1]), grid[1:-1])
+    ship_loss = integrate.trapezoid(b.cdf(grid) * a.sf(grid), grid)  # E max(a - b, 0) = int P(b < x < a) dx
+    keep_loss = integrate.trapezoid(a.cdf(grid) * b.sf(grid), grid)
+    return float(better), float(ship_loss), float(keep_loss)

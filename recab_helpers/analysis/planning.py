@@ -1,0 +1,244 @@
+"""Before a test: the users it needs, the lift it can find, how long it runs, and what CUPED would save.
+
+Normal approximation throughout, as in the analysis of large samples. Per-user variances, so that a metric's value
+over n users has variance / n. Numbers of users are those first exposed during the test.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Required, TypedDict, Unpack
+
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from recab_helpers.analysis.effects import columns_of, sufficient_statistics
+from recab_helpers.analysis.metrics import CONTROL, MetricSpec
+
+Sides = Literal[1, 2]
+ACTIVITY_SHAPE = 0.7  # gamma shape of session rates: a few users come often (Ehrenberg 1959)
+ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
+MIN_LIFT = 1e-6  # below it the users needed leave the range of integers
+
+
+class Design(TypedDict, total=False):
+    """What the three functions of a design share; per-user variances."""
+
+    control_variance: Required[float]
+    treatment_variance: float | None  # as in control unless given
+    null_variance: float | None  # as in Welch's test unless given; for proportions give the pooled p (1 - p)
+    alpha: float  # 0.05 unless given
+    sides: Sides  # 2 unless given; 1 for non-inferiority
+    ratio: float  # users in treatment for each in control, 1 unless given
+
+
+def users_per_variant(difference: float, *, power: float = 0.8, **design: Unpack[Design]) -> float:
+    """Users in control that find `difference` with this power, not rounded; treatment takes `ratio` times as many.
+
+    n = (z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) + z(power) sqrt(Vc + Vt/ratio))^2 / difference^2
+
+    V0 defaults to the weighted mean of Vc and Vt at which both roots are equal. For non-inferiority give sides=1 and
+    the difference from the margin, positive where it passes. The chance to reject on the wrong side is left out: at
+    most 5e-5 at alpha 0.05.
+    """
+    if not (math.isfinite(difference) and (difference > 0 or (difference < 0 and design.get("sides", 2) == 2))):
+        raise ValueError(f"difference is {difference}; give a finite one other than 0, and above 0 when sides is 1.")
+    return (detectable(1.0, power, **design) / difference) ** 2
+
+
+def detectable(n: float, power: float = 0.8, **design: Unpack[Design]) -> float:
+    """Smallest difference (MDE) that n users in control find with this power.
+
+    difference = (z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) + z(power) sqrt(Vc + Vt/ratio)) / sqrt(n)
+    """
+    critical, spread = _critical_and_spread(**design)
+    _check("n", n, 0, math.inf, "the users in control")
+    lowest = max(0.5, design.get("alpha", 0.05))
+    _check("power", power, lowest, 1, "such as 0.8; below even odds a test is not worth its users", closed=True)
+    return (critical + float(norm.isf(1 - power)) * spread) / math.sqrt(n)
+
+
+def power_of(difference: float, n: float, **design: Unpack[Design]) -> float:
+    """Chance that n users in control reject equality when this is the true difference; both tails when two-sided.
+
+    power = P(Z > (c - d sqrt(n)) / s) + P(Z > (c + d sqrt(n)) / s), the second for sides=2 only, where
+    c = z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) and s = sqrt(Vc + Vt/ratio)
+    """
+    critical, spread = _critical_and_spread(**design)
+    _check("n", n, 0, math.inf, "the users in control")
+    _check("difference", difference, -math.inf, math.inf, "in units of the metric")
+    signs = (1, -1)[: design.get("sides", 2)]
+    return float(sum(norm.sf((critical - sign * difference * math.sqrt(n)) / spread) for sign in signs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What planning knows of a metric: its value in control and its per-user variance, var(value) = variance / n.
+
+    `reduction` is the share of variance that CUPED would remove, 0 where unknown. A longer test shows each user
+    more, which changes the variance: a pilot speaks for tests that watch users about as long as it did.
+    """
+
+    value: float
+    variance: float
+    reduction: float = 0.0
+    label: str = "metric"
+
+    def __post_init__(self):
+        way_out = "a lift is a share of it. Give a longer pilot, or assumed rates to Baseline.from_rates"
+        _check(f"{self.label} without treatment", self.value, 0, math.inf, way_out)
+        _check(f"variance of {self.label}", self.variance, 0, math.inf, "from a pilot whose users differ")
+        _check("reduction", self.reduction, 0, 1, "the share that CUPED removes, 0 if unknown", closed=True)
+
+    @property
+    def variances(self) -> tuple[float, float]:
+        """Per-user variance without and with CUPED."""
+        return self.variance, self.variance * (1 - self.reduction)
+
+    @classmethod
+    def from_users(cls, users: pd.DataFrame, metric: MetricSpec) -> "Baseline":
+        """From a pilot's users table, all rows as one group; variance by the delta method.
+
+        The reduction is the squared correlation of the linearized metric and its covariate, where the table has it.
+        """
+        if missing := [c for c in metric.columns if c not in users]:
+            raise ValueError(f"The pilot has no column {', '.join(missing)}; {metric.label} needs it. Add it.")
+        if len(users) < 2:
+            raise ValueError(f"The pilot has {len(users)} users; a variance needs at least 2. Give a longer pilot.")
+        pilot = sufficient_statistics(users.assign(variant=CONTROL), columns_of([metric], users))[CONTROL]
+        value, gradient = pilot.gradient(metric.columns)
+        variance, reduction = float(gradient @ pilot.cov @ gradient), 0.0
+        variance = 0.0 if variance < ROUNDING * value**2 else variance
+        if metric.covariate and set(metric.covariate) <= set(pilot.columns):
+            pre_gradient = pilot.gradient(metric.covariate)[1]
+            scale = variance * float(pre_gradient @ pilot.cov @ pre_gradient)
+            reduction = float(gradient @ pilot.cov @ pre_gradient) ** 2 / scale if scale > 0 else 0.0
+        return cls(value=value, variance=variance, reduction=reduction, label=metric.label)
+
+    @classmethod
+    def from_rates(
+        cls, ctr: float, *, slate_size: int, sessions_per_user: float, click_correlation: float
+    ) -> "Baseline":
+        """CTR's variance from assumed rates, when there is no pilot.
+
+        Assumes that a user has m = slate_size x sessions impressions; that sessions are negative binomial with gamma
+        shape 0.7, counted over users with at least one, whose mean is `sessions_per_user`; that a user's click rate
+        is beta distributed, whatever m is, so that two impressions of a user correlate by rho = `click_correlation`.
+        Given m, clicks have variance m p (1-p) (1 + (m-1) rho); linearized as (clicks - p m) / E[m], the variance is
+
+            p (1-p) ((1-rho) E[m] + rho E[m^2]) / E[m]^2
+        """
+        _check("ctr", ctr, 0, 1, "a fraction such as 0.05")
+        _check("slate_size", slate_size, 1, math.inf, "the items of a slate", closed=True)
+        _check("sessions_per_user", sessions_per_user, 1, math.inf, "a mean over users with a session", closed=True)
+        _check("click_correlation", click_correlation, 0, 1, "of two impressions of a user", closed=True)
+        rate = _rate_of_all_users(sessions_per_user)
+        mean = slate_size * sessions_per_user
+        mean_square = slate_size * mean * (1 + rate * (1 + 1 / ACTIVITY_SHAPE))
+        spread = (1 - click_correlation) * mean + click_correlation * mean_square
+        return cls(value=ctr, variance=ctr * (1 - ctr) * spread / mean**2, label="CTR")
+
+
+def plan_table(
+    baseline: Baseline,
+    lifts: Iterable[float],
+    *,
+    users_per_day: float,
+    allocation: float = 0.5,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> pd.DataFrame:
+    """Users (both variants) and whole days to find each lift, without and with CUPED; both variants vary alike.
+
+    Columns: lift, users, days, users_with_cuped, days_with_cuped. `users_per_day` come for the first time that day.
+    """
+    _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
+    ratio, rows = _ratio(allocation), []
+    for lift in map(_checked_lift, lifts):
+        if abs(lift) < MIN_LIFT:
+            raise ValueError(f"lift is {lift}; give a fraction of at least {MIN_LIFT:f}, such as 0.05 for +5%.")
+        row = [lift]
+        for v in baseline.variances:
+            n = users_per_variant(baseline.value * lift, control_variance=v, alpha=alpha, power=power, ratio=ratio)
+            users = max(math.ceil(n), 2) + max(math.ceil(n * ratio), 2)
+            row += [users, math.ceil(users / users_per_day)]
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["lift", "users", "days", "users_with_cuped", "days_with_cuped"])
+
+
+def power_curve(
+    baseline: Baseline, users: float, lifts: Iterable[float], *, allocation: float = 0.5, alpha: float = 0.05
+) -> pd.DataFrame:
+    """Chance that a test of `users` (both variants) finds each lift; columns lift, power, power_with_cuped."""
+    _check("users", users, 0, math.inf, "the users of both variants")
+    design = {"n": users * (1 - allocation), "ratio": _ratio(allocation), "alpha": alpha}
+    rows = [
+        (lift, *(power_of(baseline.value * lift, control_variance=v, **design) for v in baseline.variances))
+        for lift in map(_checked_lift, lifts)
+    ]
+    return pd.DataFrame(rows, columns=["lift", "power", "power_with_cuped"])
+
+
+def mde_table(
+    baseline: Baseline,
+    days: Iterable[float],
+    users_per_day: float,
+    *,
+    allocation: float = 0.5,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> pd.DataFrame:
+    """Smallest lift found after each number of days; columns days, users (both variants), mde, mde_with_cuped."""
+    _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
+    design, rows = {"ratio": _ratio(allocation), "alpha": alpha, "power": power}, []
+    for day in days:
+        _check("days", day, 0, math.inf, "the length of the test")
+        users = day * users_per_day
+        smallest = [detectable(users * (1 - allocation), control_variance=v, **design) for v in baseline.variances]
+        rows.append((day, round(users), *(d / baseline.value for d in smallest)))
+    return pd.DataFrame(rows, columns=["days", "users", "mde", "mde_with_cuped"])
+
+
+def _critical_and_spread(
+    *, control_variance, treatment_variance=None, null_variance=None, alpha=0.05, sides=2, ratio=1.0
+) -> tuple[float, float]:
+    """Difference that is just significant, and standard deviation of the estimated one, both times sqrt(n)."""
+    treatment_variance = control_variance if treatment_variance is None else treatment_variance
+    _check("ratio", ratio, 0, math.inf, "the users in treatment for each in control")
+    if null_variance is None:
+        null_variance = (ratio * control_variance + treatment_variance) / (1 + ratio)
+    for name, value in (("control", control_variance), ("treatment", treatment_variance), ("null", null_variance)):
+        _check(f"{name}_variance", value, 0, math.inf, "per user")
+    _check("alpha", alpha, 0, 1, "such as 0.05 for a 95% interval")
+    if sides not in (1, 2):
+        raise ValueError(f"sides is {sides}; give 2, or 1 for non-inferiority.")
+    null_spread = math.sqrt(null_variance * (1 + 1 / ratio))
+    return float(norm.isf(alpha / sides)) * null_spread, math.sqrt(control_variance + treatment_variance / ratio)
+
+
+def _rate_of_all_users(sessions: float) -> float:
+    """Mean sessions over all users, those without one included, from the mean over users with at least one."""
+
+    def excess(log_rate: float) -> float:
+        none = -ACTIVITY_SHAPE * math.log1p(math.exp(log_rate) / ACTIVITY_SHAPE)  # log P(no session)
+        return math.exp(log_rate) / -math.expm1(none) - sessions
+
+    return 0.0 if excess(-20.0) >= 0 else math.exp(brentq(excess, -20.0, math.log(sessions) + 1))
+
+
+def _ratio(allocation: float) -> float:
+    _check("allocation", allocation, 0, 1, "the share of users in treatment")
+    return allocation / (1 - allocation)
+
+
+def _checked_lift(lift: float) -> float:
+    _check("lift", lift, -1, math.inf, "a fraction such as 0.05 for +5%")
+    return lift
+
+
+def _check(name: str, value: float, low: float, high: float, hint: str, *, closed: bool = False) -> None:
+    """Refuse what is not above `low`, or at it if closed, and below `high`; nan too."""
+    if not (low < value < high or (closed and value == low)):
+        limits = f"{'from' if closed else 'above'} {low} and below {high}"
+        raise ValueError(f"{name} is {value}; give a number {limits}: {hint}.")
