@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from recab_helpers.errors import ParameterError
+
 DATASETS = ("synthetic", "ml-latest-small", "ml-100k")
 SPLITS = ("per_user", "time")
 RECOMMENDERS = ("collaborative", "collaborative_ratings", "content", "popularity")
@@ -22,10 +24,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "parity": {"text_share": 0.8, "mean_history": 18.0},
     "aa": {"variants": ["content", "content"]},
 }
-
-
-class ParameterError(ValueError):
-    """A parameter is unknown, of the wrong type or out of range; nothing has started yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

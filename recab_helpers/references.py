@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from recab_helpers.errors import ParameterError
+
 CONTROL = "control"
 
 
@@ -21,3 +23,47 @@ def in_order(variants: Iterable[object]) -> tuple[str, ...]:
     """Names of the variants, each once, control first and the others by name."""
     names = sorted(set(map(str, variants)))
     return tuple([n for n in names if n == CONTROL] + [n for n in names if n != CONTROL])
+
+
+@dataclass(frozen=True)
+class ModelAddress:
+    """Where MLflow keeps a model: `models:/name/3`, `models:/name@alias` or `runs:/run_id/name`.
+
+    Only an address with a version always means the same model and can become champion.
+    """
+
+    name: str
+    version: str = ""
+    alias: str = ""
+    run_id: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelAddress":
+        """The address that the text writes; `str()` gives the text back.
+
+        Raises:
+            ParameterError: the text is no address of a model.
+        """
+        scheme, _, rest = text.partition(":/")
+        if scheme == "runs" and (run_id := rest.partition("/")[0]) and (name := rest.partition("/")[2]):
+            return cls(name=name, run_id=run_id)
+        if scheme == "models":
+            name, _, alias = rest.partition("@")
+            if name and alias and "/" not in name:
+                return cls(name=name, alias=alias)
+            name, _, version = rest.partition("/")
+            if name and version and "/" not in version:
+                return cls(name=name, version=version)
+        raise ParameterError(
+            f"{text!r} is no address of a model; write models:/name/3, models:/name@alias or runs:/run_id/name."
+        )
+
+    def __str__(self) -> str:
+        if self.run_id:
+            return f"runs:/{self.run_id}/{self.name}"
+        return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
+
+    @property
+    def is_version(self) -> bool:
+        """Whether the address names one version in the registry."""
+        return self.version.isdigit()

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from recab_helpers.errors import DataError
+
 if TYPE_CHECKING:
     from recab_helpers.data.synthetic import World
 
 SHOWN = 3  # how many offending values an error quotes
-
-
-class DataError(ValueError):
-    """A table broke its contract; nothing has been computed or written yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ import yaml
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 
+from recab_helpers.errors import PipelineError
 from recab_helpers.parameters import (
     PRESETS,
     AnalyzeParams,
@@ -34,7 +35,7 @@ from recab_helpers.parameters import (
     nearest,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "reports"
 STAGES = {
     "train": ("01_train", TrainParams),
@@ -49,10 +50,6 @@ PAGES = {"analyze": "ab_report", "plan": "plan", "calibrate": "calibration"}
 WARM_UP = "from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking"
 MEAN_SESSIONS, BYTES_PER_IMPRESSION = 6, 20
 FREE_BYTES = 200_000_000
-
-
-class PipelineError(RuntimeError):
-    """A notebook failed or the machine is not ready; the message is one line for people."""
 
 
 def main(arguments: list[str] | None = None) -> int:

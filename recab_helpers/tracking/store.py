@@ -8,16 +8,14 @@ from pathlib import Path
 import mlflow
 import requests
 
+from recab_helpers.errors import TrackingError
+
 ROOT = Path(__file__).resolve().parents[2]
 STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
 ARTIFACTS = ROOT / "mlartifacts"
 HEALTH_TIMEOUT_S = 5
 
 logging.getLogger("mlflow").setLevel(logging.ERROR)
-
-
-class TrackingError(RuntimeError):
-    """MLflow cannot be reached, or does not hold what was asked for."""
 
 
 def connect() -> mlflow.MlflowClient:

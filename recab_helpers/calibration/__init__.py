@@ -1,0 +1,1 @@
+"""Grade the analysis on thousands of drawn tests whose truth is known."""

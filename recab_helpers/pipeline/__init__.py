@@ -1,0 +1,1 @@
+"""The doors that people type: command line, notebooks, publishing."""
