@@ -52,9 +52,7 @@ def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunctio
     return [check(test, planned) for check in (CHECKS if checks is None else checks)]
 
 
-def judged(
-    name: str, passed: bool, detail: str, where: str, *, p_value: float = math.nan, gate: bool = True
-) -> Check:
+def judged(name: str, passed: bool, detail: str, where: str, *, p_value: float = math.nan, gate: bool = True) -> Check:
     """A check that could be tested; `where` to look is said when it failed."""
     said = detail if passed else f"{detail}. {where}"
     state: State = "passed" if passed else "failed"
@@ -106,9 +104,7 @@ def srm_by_part(test: Aggregates, planned: Planned) -> Check:
     p_values = {k: srm_p_value(c, list(planned.values())) for k, c in enough.items()}
     p = bonferroni(p_values.values())
     detail = f"{len(enough)} days and segments, the least even is {min(p_values, key=p_values.__getitem__)}"
-    return judged(
-        name, p >= SRM_ALPHA, detail, "Look at what happened to assignment or logging there.", p_value=p
-    )
+    return judged(name, p >= SRM_ALPHA, detail, "Look at what happened to assignment or logging there.", p_value=p)
 
 
 def one_variant_check(test: Aggregates, planned: Planned) -> Check:
@@ -116,8 +112,7 @@ def one_variant_check(test: Aggregates, planned: Planned) -> Check:
     name, twice = "One variant per user", test.users.in_two_variants
     if twice is None:
         return not_tested(name, "users have no ids")
-    n = test.users.whole.n
-    detail = f"{twice:,} of {n - twice:,} users were seen in more than one variant"
+    detail = f"{twice:,} users were seen in more than one variant"
     return judged(name, not twice, detail, "Look at how assignment is remembered between sessions.")
 
 

@@ -187,8 +187,6 @@ def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str 
     return replace(effect, lift=t / c - 1, lift_ci=lift_ci, log_se=log_se, noninferiority_p=p)
 
 
-
-
 def adjust_p_values(effects: list[Effect]) -> list[Effect]:
     """Holm over goal metrics, Benjamini-Hochberg over secondary ones; undefined p-values stay undefined."""
     adjusted = list(effects)

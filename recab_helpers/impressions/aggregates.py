@@ -217,23 +217,6 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
-    """One user to look at: what they met before, the slate of each variant, and what they clicked.
-
-    `history` has title and rating, best first. Each slate has position, title, common (also in another slate) and,
-    for the variant that the user was in, shown and clicked (times); other variants' slates were never shown.
-    """
-
-    user_id: str
-    variant: str
-    sessions: int
-    clicks: int
-    history: pd.DataFrame
-    n_history: int
-    slates: dict[str, pd.DataFrame]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Aggregates:
     """A log reduced to what an analysis needs; a part that the log cannot give is None.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from recab_helpers.analysis.metrics import CONTROL, variants_of
 from recab_helpers.data.dataset import (
     DataError,
     require_columns,
@@ -11,7 +12,6 @@ from recab_helpers.data.dataset import (
     require_numbers,
     require_unique,
 )
-from recab_helpers.analysis.metrics import CONTROL, variants_of
 
 COUNTS = ("impressions", "clicks", "sessions", "clicked_any", "weighted_clicks", "novelty_bits")
 
