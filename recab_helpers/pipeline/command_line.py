@@ -93,7 +93,9 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        print(f"recab: {message.removeprefix('argument DOOR: ')} See `{self.prog} --help`.", file=sys.stderr)
+        message = message.removeprefix("argument DOOR: ")
+        end = "" if message.endswith((".", "?")) else "."
+        print(f"recab: {message}{end} See `{self.prog} --help`.", file=sys.stderr)
         sys.exit(USAGE)
 
 
