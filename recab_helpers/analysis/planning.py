@@ -44,9 +44,7 @@ def users_per_variant(difference: float, *, power: float = 0.8, **groups: Unpack
     most 5e-5 at alpha 0.05.
     """
     if not (math.isfinite(difference) and (difference > 0 or (difference < 0 and groups.get("sides", 2) == 2))):
-        raise ParameterError(
-            f"difference is {difference}; give a finite one other than 0, and above 0 when sides is 1."
-        )
+        raise ParameterError(f"difference is {difference}; give one other than 0, and above 0 when sides is 1.")
     return (detectable(1.0, power, **groups) / difference) ** 2
 
 
