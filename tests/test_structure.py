@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recab_helpers.places import ROOT
+from recab_helpers.paths import ROOT
 
 PACKAGE = ROOT / "recab_helpers"
 FLOW = ("data", "recommenders", "simulation", "experiment", "report")

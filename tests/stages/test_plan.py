@@ -12,7 +12,7 @@ from statsmodels.stats.power import NormalIndPower
 import recab_helpers
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import PlanParams
-from recab_helpers.places import NOTEBOOKS
+from recab_helpers.paths import NOTEBOOKS
 from recab_helpers.stages import plan
 
 
