@@ -23,9 +23,9 @@ FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report
 run = tracking.start_run("floor", "floor")
 run.client.set_terminated(run.run_id)"""
 REPORT = """import pathlib, sys
-from recab_helpers import places
+from recab_helpers import paths
 from recab_helpers.pipeline import command_line
-places.REPORTS = pathlib.Path(sys.argv[1])
+paths.REPORTS = pathlib.Path(sys.argv[1])
 sys.exit(command_line.main(["report"]))"""
 FLOOR = """import sys, papermill
 for name in ("one", "two", "three"):

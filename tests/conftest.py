@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.places import ROOT
+from recab_helpers.paths import ROOT
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -68,14 +68,14 @@ def run_pipeline(tmp_path_factory):
 
     Every report is checked against the schema of its document.
     """
-    from recab_helpers import places
+    from recab_helpers import paths
     from recab_helpers.pipeline import command_line
     from recab_helpers.report.document import SCHEMA
 
     home = tmp_path_factory.mktemp("a place")
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-    patch.setattr(places, "REPORTS", home / "reports")
+    patch.setattr(paths, "REPORTS", home / "reports")
     (home / "reports").mkdir()
 
     def run(command: str, *settings: str, more: tuple[str, ...] = ()) -> tuple[int, Path]:

@@ -40,9 +40,8 @@ def cumulative_effects(
     """
     tables = [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha)] if running else []
     parts = [t.assign(**bands_of(t, alpha=alpha, shape=shape)) for t in tables]
-    return (
-        pd.concat(parts, ignore_index=True)[list(LOOK_COLUMNS)] if parts else pd.DataFrame(columns=list(LOOK_COLUMNS))
-    )
+    nothing = pd.DataFrame(columns=list(LOOK_COLUMNS))
+    return pd.concat(parts, ignore_index=True)[list(LOOK_COLUMNS)] if parts else nothing
 
 
 def looks_to_date(running: Running, goal: MetricSpec, *, alpha: float = 0.05) -> list[pd.DataFrame]:

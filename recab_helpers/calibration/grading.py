@@ -1,4 +1,4 @@
-"""Grade the analysis on thousands of drawn tests: the functions that a report calls, on aggregates whose truth is known."""
+"""Grade the analysis on thousands of drawn tests: the functions of a report, on aggregates whose truth is known."""
 
 import math
 from collections.abc import Callable
@@ -31,7 +31,7 @@ from recab_helpers.impressions.aggregates import Aggregates, Running
 LOOKS_EVERY, BOOTSTRAP_EVERY = 4, 16  # looks at tests with an effect and the bootstrap cost most: graded on a part
 GUARDRAIL = replace(CTR, name="guardrail", label="CTR at its margin", role="guardrail", margin=0.05)
 RATES_COLUMNS = {
-    "kind": "what is counted: rejects (p below its level), covers (interval holds the true lift), stops (a look ends it)",
+    "kind": "what is counted: a p below its level, an interval that holds the true lift, a test that a look stops",
     "method": "whose doing it is",
     "rate": "share of the tests",
     "error": "two standard errors of that share",
