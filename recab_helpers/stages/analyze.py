@@ -15,62 +15,6 @@ from recab_helpers.recommenders import FittedRecommender
 from recab_helpers.calibration import grading
 
 
-def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
-    """Log both parts of the interactions, the catalog, and the world where there is one."""
-    run.log_tables(train=train, held_out=held_out, catalog=dataset.catalog)
-    if dataset.world is not None:
-        run.log_arrays("world", dataset.world.arrays())
-
-
-def log_models(
-    run: tracking.Run, models: dict[str, FittedRecommender], quality: pd.DataFrame, experiment_name: str
-) -> dict[str, str]:
-    """One child run per model with its offline quality; returns the registry address of each."""
-    run.log_table("quality", quality)
-    addresses = {}
-    for name, fitted in models.items():
-        with run.child(name) as child:
-            child.log_metrics(quality.loc[name].to_dict())
-            addresses[name] = tracking.log_model(child, fitted, experiment_name)
-    run.tag(**{f"model.{name}": address for name, address in addresses.items()})
-    return addresses
-
-
-def load_trained(train_run: str) -> simulation.TrainedOn:
-    """The data of a train run."""
-    tables = tracking.load_tables(train_run, "train", "train", "held_out", "catalog")
-    return simulation.TrainedOn(**tables, world=tracking.load_arrays(train_run, "train/world"))
-
-
-def log_test(
-    run: tracking.Run,
-    test: simulation.Test,
-    tally: simulation.Tally,
-    known: pd.DataFrame,
-    truth: pd.DataFrame,
-    yardsticks: dict[str, float],
-) -> None:
-    """One child run per variant with totals, exact truth and daily series; plan, slates, truth and users."""
-    summary = tally.summary().join(
-        truth[truth["truth"] == truth["truth"].iloc[0]].set_index("variant")[["true_ctr", "true_lift"]]
-    )
-    for variant in test.variants:
-        with run.child(variant.name) as child:
-            child.tag(model=variant.model, version=variant.version)
-            child.log_metrics(summary.loc[variant.name].to_dict())
-            child.log_series(tally.daily(variant.name))
-    run.log_table("recommendations", test.recommendations())
-    run.log_tables(truth=truth, users=known)
-    run.log_json(
-        "plan",
-        {
-            "planned": test.planned,
-            "models": {v.name: f"{v.model}:{v.version}" for v in test.variants},
-            "yardsticks": yardsticks,
-        },
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class Log:
     """An impression log and what is known of it; a real log knows no truth, no models and no interactions."""
