@@ -56,6 +56,10 @@ class MetricSpec:
         return (self.numerator,) if self.kind == "mean" else (self.numerator, self.denominator)
 
 
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
 def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
     """A ratio of two columns' means, with the same of the period before as covariate."""
     name = f"{numerator}_per_{denominator.removesuffix('s')}"
@@ -143,7 +147,3 @@ def columns_of(metrics: Iterable[MetricSpec], available: Iterable[str]) -> tuple
     there = set(available)
     wanted = [c for m in metrics for c in (*m.columns, *(m.covariate if set(m.covariate) <= there else ()))]
     return tuple(dict.fromkeys(wanted))
-
-
-def _in_words(name: str) -> str:
-    return name.replace("_", " ").capitalize()

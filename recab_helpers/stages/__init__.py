@@ -1,6 +1,17 @@
-"""What each stage leaves in MLflow and what the next one reads back: a room per notebook."""
+"""Where both wings meet: a room per notebook, with what its stage reads and what it leaves in MLflow."""
 
+from recab_helpers.stages.analyze import (
+    Log,
+    background,
+    find_log,
+    grade_like,
+    inputs_of,
+    log_analysis,
+    promote,
+    reduce,
+    user_rows,
+)
+from recab_helpers.stages.calibrate import chances_of, grade_populations, log_grading, planned_power, rates_of
+from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
 from recab_helpers.stages.simulate import log_test
 from recab_helpers.stages.train import load_trained, log_data, log_models
-
-__all__ = ["load_trained", "log_data", "log_models", "log_test"]
