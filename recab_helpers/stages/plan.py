@@ -144,11 +144,11 @@ def _rests_on(grounds: Grounds, params: PlanParams) -> str:
 
 
 def _designed(design: Design, params: PlanParams) -> str:
-    share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g}, two-sided"
+    share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g} (two-sided)"
     comes = f"{count(params.users_per_day)} new users come a day"
     if design.n_treatments == 1:
         return f"The treatment gets {share} of users; {alpha}; {comes}."
-    return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha}, equally; {comes}."
+    return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha} equally; {comes}."
 
 
 def _days(n: float) -> str:
