@@ -40,8 +40,9 @@ test: setup ## the tests (minutes)
 test-all: setup ## the tests and the slow suites
 	@$(PY) -m pytest -q -m "slow or not slow"
 
-lint: setup ## code style, and notebooks without outputs
+lint: setup ## code style, types, and notebooks without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(PY) -m mypy
 	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info.version" notebooks/*.ipynb
 
 bench: setup ## time and memory of the main job and its hot paths
