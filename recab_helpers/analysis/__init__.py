@@ -1,41 +1,34 @@
-"""The analysis: pure functions of an impression log or a users table, wherever it came from."""
+"""The analysis: pure functions of aggregates, wherever the log lies."""
 
-from recab_helpers.analysis.analysis import Analysis, analyze
-from recab_helpers.analysis.bayes import Posterior, bayes_table, beta_binomial, posterior, posterior_of
-from recab_helpers.analysis.checks import Check, run_checks, srm_check, srm_p_value
-from recab_helpers.analysis.decision import RULE, Verdict, decide
-from recab_helpers.analysis.effects import (
-    Effect,
-    SufficientStatistics,
-    compare,
-    estimate,
-    estimate_effects,
-    sufficient_statistics,
-)
-from recab_helpers.impressions.users import (
-    check_impressions,
-    check_users,
-    ctr_by,
-    join_known,
-    moments,
-    totals,
-    users_by_day,
-    users_table,
-)
+from recab_helpers.analysis.analysis import Analysis, analyze, read_further
+from recab_helpers.analysis.bayes import Posterior, bayes_table, posterior, posterior_of
+from recab_helpers.analysis.checks import CHECKS, Check, run_checks, srm_p_value
+from recab_helpers.analysis.decision import Verdict, decide
+from recab_helpers.analysis.effects import Effect, estimate, estimate_effects
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
-from recab_helpers.analysis.metrics import CLICKS_PER_USER, CONTROL, CTR, METRICS, MetricSpec, mean_of, variants_of
+from recab_helpers.analysis.metrics import (
+    CLICKS_PER_USER,
+    CTR,
+    METRICS,
+    MetricSpec,
+    columns_of,
+    goals_of,
+    mean_of,
+    metrics_from,
+    ratio_of,
+)
 from recab_helpers.analysis.planning import Baseline, mde_table, plan_table, power_curve
 from recab_helpers.analysis.power import mde, power_by_lift, power_table, users_for_lift
-from recab_helpers.analysis.segments import heterogeneity, segment_columns, segment_effects
+from recab_helpers.analysis.segments import heterogeneity, segment_effects
 from recab_helpers.analysis.sensitivity import bootstrap, mann_whitney, sensitivity
-from recab_helpers.analysis.slates import Example, Slates, examples, look_at_slates, shown_table, slate_overlap
+from recab_helpers.analysis.slates import Example, Slates, shown_table
+from recab_helpers.analysis.totals import ctr_table, totals
 
 __all__ = [
+    "CHECKS",
     "CLICKS_PER_USER",
-    "CONTROL",
     "CTR",
     "METRICS",
-    "RULE",
     "Analysis",
     "Baseline",
     "Check",
@@ -44,48 +37,37 @@ __all__ = [
     "MetricSpec",
     "Posterior",
     "Slates",
-    "SufficientStatistics",
     "Verdict",
     "analyze",
     "bayes_table",
-    "beta_binomial",
     "bootstrap",
-    "check_impressions",
-    "check_users",
-    "compare",
+    "columns_of",
     "could_have_stopped",
-    "ctr_by",
+    "ctr_table",
     "cumulative_effects",
     "decide",
     "estimate",
     "estimate_effects",
-    "examples",
+    "goals_of",
     "heterogeneity",
-    "join_known",
-    "look_at_slates",
     "mann_whitney",
     "mde",
     "mde_table",
     "mean_of",
-    "moments",
+    "metrics_from",
     "plan_table",
     "posterior",
     "posterior_of",
     "power_by_lift",
     "power_curve",
     "power_table",
+    "ratio_of",
+    "read_further",
     "run_checks",
-    "segment_columns",
     "segment_effects",
     "sensitivity",
     "shown_table",
-    "slate_overlap",
-    "srm_check",
     "srm_p_value",
-    "sufficient_statistics",
     "totals",
-    "users_by_day",
     "users_for_lift",
-    "users_table",
-    "variants_of",
 ]

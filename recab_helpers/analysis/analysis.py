@@ -1,6 +1,6 @@
-"""The whole analysis of one test: from an impression log to effects, checks and a verdict."""
+"""Everything that a test says, in one object: what the report's sections and `ab_report.json` are made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,82 +9,95 @@ from recab_helpers.analysis.bayes import bayes_table
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, estimate_effects
-from recab_helpers.impressions.users import ctr_by, totals, users_by_day, users_table
 from recab_helpers.analysis.looks import cumulative_effects
-from recab_helpers.analysis.metrics import CTR, METRICS, mean_of
+from recab_helpers.analysis.metrics import METRICS, MetricSpec, goals_of
 from recab_helpers.analysis.power import power_by_lift, power_table
 from recab_helpers.analysis.segments import heterogeneity, segment_effects
 from recab_helpers.analysis.sensitivity import sensitivity
-from recab_helpers.parameters import nearest
+from recab_helpers.analysis.sequential import Shape
+from recab_helpers.analysis.totals import ctr_table, totals
+from recab_helpers.impressions.aggregates import Aggregates
 
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """Everything that a test says, made by `analyze`; each table is described where its function is."""
+    """Everything that a test says; each table is described where its function is."""
 
-    users: pd.DataFrame  # users_table
-    totals: pd.DataFrame  # totals
-    effects: list[Effect]  # estimate_effects
-    sensitivity: list[Effect]  # sensitivity, of the goal
+    test: Aggregates
+    metrics: tuple[MetricSpec, ...]
     checks: list[Check]  # run_checks
+    effects: list[Effect]  # estimate_effects
     verdict: Verdict  # decide
+    totals: pd.DataFrame  # totals
+    sensitivity: list[Effect]  # sensitivity, of the goals
     bayes: pd.DataFrame  # bayes_table, empty where the verdict is invalid
     power: pd.DataFrame  # power_table
-    power_curve: pd.DataFrame  # power_by_lift, of the goal
-    looks: pd.DataFrame  # cumulative_effects
-    by_day: pd.DataFrame  # ctr_by day
-    by_position: pd.DataFrame  # ctr_by position
-    segments: pd.DataFrame  # segment_effects, of the goal
+    power_curve: pd.DataFrame  # power_by_lift, of the goals
+    looks: pd.DataFrame  # cumulative_effects, of the goals
+    by_day: pd.DataFrame | None  # ctr_table
+    by_position: pd.DataFrame | None  # ctr_table
+    segments: pd.DataFrame  # segment_effects, of the goals
     heterogeneity: pd.DataFrame  # heterogeneity
     alpha: float
     wanted_power: float
 
+    @property
+    def goals(self) -> tuple[MetricSpec, ...]:
+        """The metrics that decide."""
+        return goals_of(self.metrics)
 
-def analyze(
-    impressions: pd.DataFrame,
-    known: pd.DataFrame | None = None,
+    @property
+    def goal_effects(self) -> list[Effect]:
+        """The effects on the goals."""
+        return [e for e in self.effects if e.metric.role == "goal"]
+
+
+def read_further(
+    test: Aggregates,
+    metrics: tuple[MetricSpec, ...],
+    checks: list[Check],
+    effects: list[Effect],
+    verdict: Verdict,
     *,
-    planned: dict[str, float],
-    more_metrics: Sequence[str] = (),
     alpha: float = 0.05,
     power: float = 0.8,
-    looks: str = "obrien_fleming",
+    shape: Shape = "obrien_fleming",
 ) -> Analysis:
-    """Analyze a checked log (`check_impressions`).
-
-    `known` adds what is known of the users from before, `planned` holds the planned share of users by variant, and
-    `more_metrics` names further numeric columns of the users, each read as a mean.
-
-    Raises:
-        ValueError: a metric that is no numeric column of the users table.
-        DataError: `known` breaks its contract.
-    """
-    users = users_table(impressions, known)
-    numeric = users.select_dtypes("number").columns
-    for name in more_metrics:
-        if name not in numeric:
-            raise ValueError(f"metrics has {name!r}, which is no numeric column of the users. {nearest(name, numeric)}")
-    metrics = METRICS + tuple(mean_of(name) for name in more_metrics)
-    by_day = ctr_by(impressions, "day", alpha=alpha)
-    checks = run_checks(users, by_day, planned)
-    effects = estimate_effects(users, metrics, alpha=alpha)
-    verdict = decide(effects, checks, alpha=alpha, power=power)
-    segments = segment_effects(users, CTR, alpha=alpha)
+    """The analysis whole: beside what decides, every other reading of the same aggregates."""
+    goals = goals_of(metrics)
+    segments = segment_effects(test.users, goals, alpha=alpha)
     return Analysis(
-        users=users,
-        totals=totals(users),
-        effects=effects,
-        sensitivity=sensitivity(users, CTR, alpha=alpha, strata="activity"),
+        test=test,
+        metrics=metrics,
         checks=checks,
+        effects=effects,
         verdict=verdict,
+        totals=totals(test.users),
+        sensitivity=sensitivity(test.users, goals, alpha=alpha),
         bayes=bayes_table(effects if verdict.valid else []),
-        power=power_table(effects, alpha=alpha, power=power),
-        power_curve=power_by_lift(effects, alpha=alpha),
-        looks=cumulative_effects(users_by_day(impressions), alpha=alpha, shape=looks),
-        by_day=by_day,
-        by_position=ctr_by(impressions, "position", alpha=alpha),
+        power=power_table(effects, power=power),
+        power_curve=power_by_lift(effects),
+        looks=cumulative_effects(test.running, goals, alpha=alpha, shape=shape),
+        by_day=ctr_table(test.by_day, test.users, alpha=alpha),
+        by_position=ctr_table(test.by_position, test.users, alpha=alpha),
         segments=segments,
         heterogeneity=heterogeneity(segments),
         alpha=alpha,
         wanted_power=power,
     )
+
+
+def analyze(
+    test: Aggregates,
+    *,
+    planned: Mapping[str, float],
+    metrics: tuple[MetricSpec, ...] = METRICS,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    shape: Shape = "obrien_fleming",
+) -> Analysis:
+    """Analyze a reduced log (`impressions.reduce`) in one call; `planned` holds the share of users by variant."""
+    checks = run_checks(test, planned)
+    effects = estimate_effects(test.users, metrics, alpha=alpha)
+    verdict = decide(effects, checks, power=power)
+    return read_further(test, metrics, checks, effects, verdict, alpha=alpha, power=power, shape=shape)

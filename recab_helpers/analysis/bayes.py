@@ -3,13 +3,22 @@
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
-from scipy import integrate, stats
+from scipy import stats
 
 from recab_helpers.analysis.effects import Effect
+from recab_helpers.assumptions import PRIOR_SD
 
-PRIOR_SD = 0.2  # lifts of real tests are mostly within 20% of zero; the prior of log(1 + lift) is Normal(0, PRIOR_SD^2)
+BAYES_COLUMNS = {
+    "metric": "label of the metric",
+    "variant": "the treatment",
+    "against": "what it is held against",
+    "chance_to_be_better": "P(lift > 0) in the metric's good direction",
+    "loss_if_shipped": "expected lift lost by shipping a worse treatment",
+    "loss_if_kept": "expected lift forgone by keeping control",
+    "low": "low end of the central 95% credible interval of the lift",
+    "high": "high end of it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +48,8 @@ class Posterior:
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Central credible interval of the lift."""
-        ends = stats.norm.interval(level, self.mean, self.sd)
-        return tuple(float(math.expm1(v) if self.log_scale else v) for v in ends)
+        low, high = (float(end) for end in stats.norm.interval(level, self.mean, self.sd))
+        return (math.expm1(low), math.expm1(high)) if self.log_scale else (low, high)
 
 
 def posterior(lift: float, se: float, *, prior_sd: float = PRIOR_SD) -> Posterior:
@@ -59,43 +68,23 @@ def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | N
     """The posterior of an effect's lift in its good direction, on the log scale of its interval; None if undefined."""
     if not effect.log_se > 0:
         return None
-    log_ratio = effect.direction * math.log1p(effect.lift)
+    log_ratio = effect.metric.direction * math.log1p(effect.lift)
     return replace(posterior(log_ratio, effect.log_se, prior_sd=prior_sd), log_scale=True)
 
 
 def bayes_table(effects: list[Effect]) -> pd.DataFrame:
-    """Every defined goal and secondary lift read the Bayesian way, in the metric's good direction.
-
-    Columns: metric, comparison, chance_to_be_better, loss_if_shipped and loss_if_kept (expected, as lifts), and
-    low and high of the central 95% credible interval.
-    """
+    """Every defined goal and secondary lift read the Bayesian way, as BAYES_COLUMNS says."""
     rows = [
         (
-            e.label,
-            e.comparison,
+            e.metric.label,
+            e.comparison.variant,
+            e.comparison.against,
             reading.chance_to_be_better,
             reading.expected_loss(ship=True),
             reading.expected_loss(ship=False),
             *reading.interval(),
         )
         for e in effects
-        if e.role in ("goal", "secondary") and (reading := posterior_of(e))
+        if e.metric.role in ("goal", "secondary") and (reading := posterior_of(e))
     ]
-    names = ["metric", "comparison", "chance_to_be_better", "loss_if_shipped", "loss_if_kept", "low", "high"]
-    return pd.DataFrame(rows, columns=names)
-
-
-def beta_binomial(
-    control: tuple[int, int], treatment: tuple[int, int], *, prior: float = 0.5
-) -> tuple[float, float, float]:
-    """Shares of users, exactly: P(treatment better), loss of shipping it, loss of keeping control.
-
-    Each variant is (successes, users); prior Beta(prior, prior), Jeffreys's by default. Losses are differences
-    of shares. By quadrature over both posteriors.
-    """
-    (a, b) = (stats.beta(s + prior, n - s + prior) for s, n in (control, treatment))
-    grid = np.linspace(0, 1, 20_001)
-    better = integrate.trapezoid(b.pdf(grid[1:-1]) * a.cdf(grid[1:-1]), grid[1:-1])
-    ship_loss = integrate.trapezoid(b.cdf(grid) * a.sf(grid), grid)  # E max(a - b, 0) = int P(b < x < a) dx
-    keep_loss = integrate.trapezoid(a.cdf(grid) * b.sf(grid), grid)
-    return float(better), float(ship_loss), float(keep_loss)
+    return pd.DataFrame(rows, columns=list(BAYES_COLUMNS))

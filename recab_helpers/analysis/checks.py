@@ -1,52 +1,70 @@
-"""Checks that gate the verdict: a test that fails one of them names no winner."""
+"""Checks that gate the verdict: a test that fails one of them names no winner.
+
+A check is a function of the aggregates and the planned shares; CHECKS is the list of those that are run, and a caller
+may give another.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from recab_helpers.analysis.effects import Effect, estimate, sufficient_statistics
-from recab_helpers.analysis.metrics import CONTROL, MetricSpec, variants_of
-from recab_helpers.analysis.segments import segment_columns
+from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.metrics import mean_of, ratio_of
+from recab_helpers.analysis.statistics import bonferroni
 from recab_helpers.formats import lift
+from recab_helpers.impressions.aggregates import PRE, Aggregates
+from recab_helpers.references import CONTROL
 
 SRM_ALPHA = 5e-4  # one false alarm in two thousand healthy experiments
 GATE_ALPHA = 1e-3  # of the other gates that test a hypothesis
 NOVELTY_ALPHA = 0.01  # a warning, not a gate
 SMALL_N = 500  # users in a variant, below which normal intervals are doubtful for heavy-tailed counts
 SMALL_CLICKED = 100  # users of a variant who clicked, likewise
+FEW_DAYS = 4  # with clicks in both variants, below which no trend is told
+
+State = Literal["passed", "failed", "not tested"]
+Planned = Mapping[str, float]  # share of users by variant
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One check; `detail` gives the counts behind it and, when it failed, where to look.
+    """One check; `detail` gives the counts behind it and, when it failed, where to look, or why it was not tested.
 
     A failed check that is no gate is a warning: it does not void the verdict.
     """
 
     name: str
-    passed: bool
+    state: State
     detail: str
     p_value: float = math.nan
     gate: bool = True
 
 
-def run_checks(users: pd.DataFrame, daily: pd.DataFrame, planned: dict[str, float]) -> list[Check]:
-    """All checks on a users table and its daily totals; those that need what is not known are left out."""
-    checks = [srm_check(users, planned), srm_by_part(users, planned), one_variant_check(users), possible_check(users)]
-    checks.append(days_check(users, daily))
-    pre = [c for c in users if c.startswith("pre_")]
-    if {"pre_clicks", "pre_impressions"} <= set(pre):
-        checks.append(pre_period_check(users))
-    if pre:
-        checks.append(balance_check(users, pre))
-    return [*checks, novelty_check(users, daily), size_check(users)]
+CheckFunction = Callable[[Aggregates, Planned], Check]
 
 
-def srm_p_value(counts: Sequence[int], weights: Sequence[float]) -> float:
+def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunction] | None = None) -> list[Check]:
+    """Every check of the list (CHECKS unless given) on the test; `planned` holds the share of users by variant."""
+    return [check(test, planned) for check in (CHECKS if checks is None else checks)]
+
+
+def judged(name: str, passed: bool, detail: str, where: str, *, p_value: float = math.nan, gate: bool = True) -> Check:
+    """A check that could be tested; `where` to look is said when it failed."""
+    said = detail if passed else f"{detail}. {where}"
+    state: State = "passed" if passed else "failed"
+    return Check(name=name, state=state, detail=said, p_value=p_value, gate=gate)
+
+
+def not_tested(name: str, why: str, *, gate: bool = True) -> Check:
+    """A check that these data cannot answer."""
+    return Check(name=name, state="not tested", detail=why, gate=gate)
+
+
+def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     """Chance of a split this uneven or worse, had assignment followed `weights`.
 
     Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019).
@@ -55,120 +73,119 @@ def srm_p_value(counts: Sequence[int], weights: Sequence[float]) -> float:
     return float(stats.chisquare(counts, [total * w / mass for w in weights]).pvalue)
 
 
-def srm_check(users: pd.DataFrame, planned: dict[str, float]) -> Check:
+def srm_check(test: Aggregates, planned: Planned) -> Check:
     """Do the users per variant fit the planned shares? A variant that was not planned fails."""
-    found = users["variant"].value_counts()
-    if extra := [str(v) for v in found.index if v not in planned and found[v]]:
+    name, found = "Sample ratio (SRM)", test.users.counts
+    if extra := [v for v, n in found.items() if v not in planned and n]:
         detail = f"planned are {', '.join(planned)}, but the log also holds {', '.join(sorted(extra))}"
-        return Check(name="Sample ratio (SRM)", passed=False, detail=f"{detail}. Check how variants are named.")
-    counts = found.reindex(list(planned), fill_value=0)
-    p = srm_p_value(counts.to_list(), list(planned.values()))
-    split = ", ".join(f"{v} {n:,} users ({n / counts.sum():.2%}, planned {planned[v]:.2%})" for v, n in counts.items())
-    passed = p >= SRM_ALPHA
-    where = "" if passed else ". Look for users lost or filtered in one variant, redirects, bots and late logging."
-    return Check(name="Sample ratio (SRM)", passed=passed, p_value=p, detail=split + where)
+        return judged(name, False, detail, "Check how variants are named.")
+    counts = {v: found.get(v, 0) for v in planned}
+    p = srm_p_value(list(counts.values()), list(planned.values()))
+    n = sum(counts.values())
+    detail = ", ".join(f"{v} {c:,} users ({c / n:.2%}, planned {planned[v]:.2%})" for v, c in counts.items())
+    where = "Look for users lost or filtered in one variant, redirects, bots and late logging."
+    return judged(name, p >= SRM_ALPHA, detail, where, p_value=p)
 
 
-def srm_by_part(users: pd.DataFrame, planned: dict[str, float]) -> Check:
+def srm_by_part(test: Aggregates, planned: Planned) -> Check:
     """The sample ratio of every day's newly exposed users and of every segment, Bonferroni over them."""
     parts = {}
-    for column in ["exposed_at", *segment_columns(users)]:
-        if column not in users:
-            continue
-        counts = users.groupby([column, "variant"], observed=True).size().unstack(fill_value=0)
-        counts = counts.reindex(columns=list(planned), fill_value=0)
-        counts = counts[counts.sum(axis=1) * min(planned.values()) >= 5]  # chi-squared needs five expected
-        parts |= {
-            (column, level): srm_p_value(row.tolist(), list(planned.values())) for level, row in counts.iterrows()
-        }
+    if test.users.first_seen is not None:
+        for day, row in test.users.first_seen.iterrows():
+            parts[f"users first seen on day {day + 1}"] = [row.get(v, 0) for v in planned]
+    for segment, levels in test.users.segments.items():
+        for level, group in levels.items():
+            parts[f"{segment} {level}"] = [group[v].n if v in group else 0 for v in planned]
+    smallest = min(planned.values())
+    enough = {k: c for k, c in parts.items() if sum(c) * smallest >= 5}  # chi-squared needs five expected
     name = "Sample ratio by day and segment"
-    if not parts:
-        return Check(name=name, passed=True, detail="no day or segment has users enough to test")
-    p = min(1.0, min(parts.values()) * len(parts))
-    column, level = min(parts, key=parts.get)
-    which = f"users first seen on day {level + 1}" if column == "exposed_at" else f"{column} {level}"
-    detail = f"{len(parts)} days and segments, the least even is {which}"
-    where = "" if p >= SRM_ALPHA else ". Look at what happened to assignment or logging there."
-    return Check(name=name, passed=p >= SRM_ALPHA, p_value=p, detail=detail + where)
+    if not enough:
+        return not_tested(name, "no day or segment has users enough to test")
+    p_values = {k: srm_p_value(c, list(planned.values())) for k, c in enough.items()}
+    p = bonferroni(p_values.values())
+    detail = f"{len(enough)} days and segments, the least even is {min(p_values, key=p_values.__getitem__)}"
+    return judged(name, p >= SRM_ALPHA, detail, "Look at what happened to assignment or logging there.", p_value=p)
 
 
-def one_variant_check(users: pd.DataFrame) -> Check:
+def one_variant_check(test: Aggregates, planned: Planned) -> Check:
     """Was every user seen in one variant only?"""
-    twice = int(users["user_id"].duplicated().sum())
-    detail = f"{twice:,} of {users['user_id'].nunique():,} users were seen in more than one variant"
-    where = "" if not twice else ". Look at how assignment is remembered between sessions."
-    return Check(name="One variant per user", passed=not twice, detail=detail + where)
+    name, twice = "One variant per user", test.users.in_two_variants
+    if twice is None:
+        return not_tested(name, "users have no ids")
+    detail = f"{twice:,} users were seen in more than one variant"
+    return judged(name, not twice, detail, "Look at how assignment is remembered between sessions.")
 
 
-def possible_check(users: pd.DataFrame) -> Check:
+def possible_check(test: Aggregates, planned: Planned) -> Check:
     """Can every count be: clicks within impressions, and no impression without a session?"""
-    bad = int(((users["clicks"] > users["impressions"]) | (users["impressions"] < users["sessions"])).sum())
+    name, bad = "Possible counts", test.users.impossible
+    if bad is None:
+        return not_tested(name, "clicks, impressions or sessions are not counted")
     detail = f"{bad:,} users with more clicks than impressions or more sessions than impressions"
-    where = "" if not bad else ". Look for rows logged twice and for slate ids shared between users."
-    return Check(name="Possible counts", passed=not bad, detail=detail + where)
+    return judged(name, not bad, detail, "Look for rows logged twice and for slate ids shared between users.")
 
 
-def days_check(users: pd.DataFrame, daily: pd.DataFrame) -> Check:
+def days_check(test: Aggregates, planned: Planned) -> Check:
     """Does every variant have impressions on every day of the test?"""
-    days = sorted(daily.index.get_level_values("day").unique())
-    n = days[-1] - days[0] + 1
-    missing = [
-        f"{v} day {d + 1}"
-        for v in variants_of(users)
-        for d in range(days[0], days[-1] + 1)
-        if (v, d) not in daily.index
-    ]
-    detail = f"{n} days, each with impressions in every variant"
-    if missing:
-        detail = (
-            f"{n} days; without impressions: {', '.join(missing[:5])}. Look for lost logs, or keep whole days only."
-        )
-    return Check(name="Days complete", passed=not missing, detail=detail)
+    name = "Days complete"
+    if test.by_day is None:
+        return not_tested(name, "days are not known")
+    days = test.by_day.index.get_level_values("day")
+    span = range(days.min(), days.max() + 1)
+    missing = [f"{v} day {d + 1}" for v in test.users.variants for d in span if (v, d) not in test.by_day.index]
+    if not missing:
+        return judged(name, True, f"{len(span)} days, each with impressions in every variant", "")
+    detail = f"{len(span)} days; without impressions: {', '.join(missing[:5])}"
+    return judged(name, False, detail, "Look for lost logs, or keep whole days only.")
 
 
-def pre_period_check(users: pd.DataFrame) -> Check:
+def pre_period_check(test: Aggregates, planned: Planned) -> Check:
     """An A/A test of CTR on the pre-experiment period, when both variants had the same model."""
-    spec = MetricSpec(
-        name="pre", label="CTR before", kind="ratio", numerator="pre_clicks", denominator="pre_impressions"
-    )
-    statistics = sufficient_statistics(users, spec.columns)
-    effects = [estimate(spec, statistics[CONTROL], s) for v, s in statistics.items() if v != CONTROL]
-    p = min(1.0, min((e.p_value for e in effects if e.p_value == e.p_value), default=math.nan) * len(effects))
-    if p != p:
-        return Check(name="A/A before the test", passed=True, detail=f"not defined: {effects[0].reason}")
-    passed = p >= GATE_ALPHA
-    lifts = ", ".join(lift(e.lift) for e in effects)
-    where = "" if passed else ". The variants differed before the test: look at assignment and at earlier experiments."
-    return Check(
-        name="A/A before the test", passed=passed, p_value=p, detail=f"CTR lift {lifts} before the test{where}"
-    )
+    name = "A/A before the test"
+    spec = ratio_of(f"{PRE}clicks", f"{PRE}impressions", name="pre", label="CTR before the test", covariate=())
+    if not set(spec.columns) <= set(test.users.columns):
+        return not_tested(name, "clicks and impressions of the period before the test are not known")
+    statistics = test.users.statistics
+    effects = [estimate(spec, statistics[c.against], statistics[c.variant]) for c in test.users.comparisons]
+    p = bonferroni(e.p_value for e in effects)
+    if math.isnan(p):
+        return not_tested(name, next(e.reason for e in effects))
+    detail = f"CTR lift {', '.join(lift(e.lift) for e in effects)} before the test"
+    where = "The variants differed before the test: look at assignment and at earlier experiments."
+    return judged(name, p >= GATE_ALPHA, detail, where, p_value=p)
 
 
-def balance_check(users: pd.DataFrame, columns: list[str]) -> Check:
+def balance_check(test: Aggregates, planned: Planned) -> Check:
     """Do the variants have alike means of what is known from before? Welch tests, Bonferroni over columns."""
-    statistics = sufficient_statistics(users, columns)
-    worst, n = (1.0, ""), 0
-    for name in variants_of(users)[1:]:
+    name, columns = "Balance of covariates", test.users.pre_columns
+    if not columns:
+        return not_tested(name, "nothing is known of the period before the test")
+    statistics = test.users.statistics
+    p_values = {}
+    for c in test.users.comparisons:
         for column in columns:
-            spec = MetricSpec(name=column, label=column, kind="mean", numerator=column)
-            effect: Effect = estimate(spec, statistics[CONTROL], statistics[name])
-            n += 1
-            worst = min(worst, (effect.p_value, column)) if effect.p_value == effect.p_value else worst
-    p = min(1.0, worst[0] * n)
-    least = (worst[1] or columns[0]).removeprefix("pre_")
-    detail = f"{len(columns)} counts from before the test, the least alike is {least}"
-    where = "" if p >= GATE_ALPHA else ". The variants were unlike before the test: look at assignment."
-    return Check(name="Balance of covariates", passed=p >= GATE_ALPHA, p_value=p, detail=detail + where)
+            spec = mean_of(column, covariate=())
+            p_values[column, c] = estimate(spec, statistics[c.against], statistics[c.variant]).p_value
+    p = bonferroni(p_values.values())
+    if math.isnan(p):
+        return not_tested(name, "nothing known of the period before the test varies between users")
+    column, _ = min(p_values, key=lambda k: (math.isnan(p_values[k]), p_values[k]))
+    detail = f"{len(columns)} counts from before the test, the least alike is {column.removeprefix(PRE)}"
+    where = "The variants were unlike before the test: look at assignment."
+    return judged(name, p >= GATE_ALPHA, detail, where, p_value=p)
 
 
-def novelty_check(users: pd.DataFrame, daily: pd.DataFrame) -> Check:
+def novelty_check(test: Aggregates, planned: Planned) -> Check:
     """Does the daily effect drift? A trend of daily log CTR ratios over days, weighted by clicks; a warning only."""
-    name = "Steady effect (novelty)"
-    ctr, clicks = daily["ctr"].unstack("variant"), daily["clicks"].unstack("variant")
+    name, few = "Steady effect (novelty)", f"fewer than {FEW_DAYS} days with clicks in both variants"
+    if test.by_day is None:
+        return not_tested(name, "days are not known", gate=False)
+    clicks = test.by_day["clicks"].unstack("variant")
+    ctr = clicks / test.by_day["impressions"].unstack("variant")
     trends = []
     for treatment in [v for v in ctr if v != CONTROL]:
         defined = (clicks[treatment] > 0) & (clicks[CONTROL] > 0)
-        if defined.sum() < 4:
+        if defined.sum() < FEW_DAYS:
             continue
         y = np.log(ctr.loc[defined, treatment] / ctr.loc[defined, CONTROL]).to_numpy()
         weight = 1 / (1 / clicks.loc[defined, treatment] + 1 / clicks.loc[defined, CONTROL]).to_numpy()
@@ -178,21 +195,32 @@ def novelty_check(users: pd.DataFrame, daily: pd.DataFrame) -> Check:
         se = math.sqrt(np.sum(weight * rest**2) / (len(y) - 2) / np.sum(weight * x**2))
         trends.append((float(2 * stats.t.sf(abs(slope) / se, len(y) - 2)) if se > 0 else 1.0, slope))
     if not trends:
-        return Check(name=name, passed=True, detail="too few days with clicks to tell", gate=False)
-    p, slope = min(trends)
-    p = min(1.0, p * len(trends))
-    detail = f"the lift changes by {lift(float(np.expm1(slope)), 2)} of itself a day"
-    where = "" if p >= NOVELTY_ALPHA else ". Run longer, and compare new with old users in the segments."
-    return Check(name=name, passed=p >= NOVELTY_ALPHA, p_value=p, detail=detail + where, gate=False)
+        return not_tested(name, few, gate=False)
+    p = bonferroni(p for p, _ in trends)
+    detail = f"the lift changes by {lift(float(np.expm1(min(trends)[1])), 2)} of itself a day"
+    where = "Run longer, and compare new with old users in the segments."
+    return judged(name, p >= NOVELTY_ALPHA, detail, where, p_value=p, gate=False)
 
 
-def size_check(users: pd.DataFrame) -> Check:
+def size_check(test: Aggregates, planned: Planned) -> Check:
     """Are there users and clicks enough for normal intervals? A warning only."""
-    by = users.groupby("variant", observed=True)
-    n, clicked = int(by.size().min()), int(by["clicked_any"].sum().min())
-    passed = n >= SMALL_N and clicked >= SMALL_CLICKED
-    detail = f"the smallest variant has {n:,} users, and {clicked:,} who clicked"
-    where = (
-        "" if passed else f". Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
-    )
-    return Check(name="Size for the method", passed=passed, detail=detail + where, gate=False)
+    n = min(test.users.counts.values())
+    detail, passed = f"the smallest variant has {n:,} users", n >= SMALL_N
+    if "clicked_any" in test.users.columns:
+        clicked = round(min(s.sum("clicked_any") for s in test.users.statistics.values()))
+        detail, passed = f"{detail}, and {clicked:,} who clicked", passed and clicked >= SMALL_CLICKED
+    where = f"Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
+    return judged("Size for the method", passed, detail, where, gate=False)
+
+
+CHECKS: tuple[CheckFunction, ...] = (
+    srm_check,
+    srm_by_part,
+    one_variant_check,
+    possible_check,
+    days_check,
+    pre_period_check,
+    balance_check,
+    novelty_check,
+    size_check,
+)

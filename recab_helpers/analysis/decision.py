@@ -1,4 +1,4 @@
-"""The verdict, by a written rule: invalid, ship, keep control or inconclusive."""
+"""The verdict, by a written rule: invalid, ship, keep control or inconclusive. It returns facts; a report words them."""
 
 import math
 from dataclasses import dataclass
@@ -6,26 +6,33 @@ from typing import Literal
 
 from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
-from recab_helpers.analysis.power import alpha_of, mde, users_for_lift
-from recab_helpers.formats import confidence, count, lift_interval, percent
+from recab_helpers.analysis.power import mde, users_for_lift
+from recab_helpers.references import CONTROL
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
-RULE = (
-    "Invalid when a gate failed. Ship when the interval of a goal metric lies above zero in its direction and every "
-    "guardrail's interval lies inside its margin. Keep control when every goal interval lies below zero or a "
-    "guardrail's lies wholly beyond its margin. Inconclusive otherwise."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The call, one plain sentence, the reasons behind it and what would change it; `winner` is a variant."""
+    """The call and the facts behind it.
+
+    `winner` is the variant to go on with, empty where none is named. `effect` is the goal's effect that the call is
+    about, and `held`, `doubtful` and `broken` are guardrails: of its treatment those shown to stay inside their margin
+    and those not, and of every treatment those that lie wholly beyond it. `failed` are the gates that void the test,
+    `undefined` the goals without a lift. `mde` is the smallest lift of `effect` that this test finds, and
+    `users_for_estimate` would find one as large as the estimate.
+    """
 
     call: Call
-    sentence: str
-    reasons: tuple[str, ...]
-    would_change: str = ""
     winner: str = ""
+    effect: Effect | None = None
+    failed: tuple[Check, ...] = ()
+    undefined: tuple[Effect, ...] = ()
+    held: tuple[Effect, ...] = ()
+    doubtful: tuple[Effect, ...] = ()
+    broken: tuple[Effect, ...] = ()
+    mde: float = math.nan
+    users_for_estimate: float = math.nan
 
     @property
     def valid(self) -> bool:
@@ -33,81 +40,37 @@ class Verdict:
         return self.call != "invalid"
 
 
-def decide(effects: list[Effect], checks: list[Check], *, alpha: float = 0.05, power: float = 0.8) -> Verdict:
-    """Apply RULE; of several treatments that may be shipped, the one with the largest goal lift is."""
-    failed = [c for c in checks if c.gate and not c.passed]
-    if failed:
-        return Verdict(
-            call="invalid",
-            sentence=f"The test cannot be trusted: {failed[0].name} failed. No winner is named.",
-            reasons=tuple(f"{c.name}: {c.detail}" for c in failed),
-            would_change="Mend the cause and run the test again; these data cannot be repaired by analysis.",
-        )
-    goals = {e.name: e for e in effects if e.role == "goal"}
-    if undefined := [e for e in goals.values() if math.isnan(e.lift)]:
-        sentence = f"No call: the lift of {undefined[0].label} is not defined, because {undefined[0].reason}."
-        return Verdict(call="inconclusive", sentence=sentence, reasons=(undefined[0].reason,))
-    guards = {name: [e for e in effects if e.role == "guardrail" and e.name == name] for name in goals}
-    broken = {name: [e for e in guards[name] if _good(e)[1] < -e.margin] for name in goals}
-    open_ = {name: [e for e in guards[name] if not _good(e)[0] > -e.margin] for name in goals}
-    better = [e for e in goals.values() if _good(e)[0] > 0]
-    worse = [e for e in goals.values() if _good(e)[1] < 0 or broken[e.name]]
-    shippable = [e for e in better if not open_[e.name]]
-    best = max(shippable or better or list(goals.values()), key=lambda e: e.direction * e.lift)
-    way = "higher" if best.lift > 0 else "lower"
-    design = {"alpha": alpha_of(best, effects, alpha), "power": power}
-    interval = f"{confidence(design['alpha'])} interval {lift_interval(best.lift_ci)}"
-    size = f"{percent(abs(best.lift), 1)} {way} than control's ({interval})"
-    changed = f"{best.label} of {best.name} is {size}"
-    smallest = percent(mde(best, **design), 1)
-    reached = f"A test of this size finds a {best.label} lift of {smallest} with power {percent(power, 0)}."
+def decide(effects: list[Effect], checks: list[Check], *, power: float = 0.8) -> Verdict:
+    """Invalid when a gate failed, and inconclusive when a goal's lift is not defined. Then:
+
+    Ship a treatment when the interval of a goal lies wholly on its good side, no goal's lies wholly on its bad side,
+    and every guardrail's lies inside its margin; of several such treatments, the one with the largest goal lift. Keep
+    control when every treatment has lost: a goal on its bad side and none on its good one, or a guardrail wholly
+    beyond its margin. Inconclusive otherwise.
+    """
+    if failed := tuple(c for c in checks if c.gate and c.state == "failed"):
+        return Verdict(call="invalid", failed=failed)
+    goals = [e for e in effects if e.metric.role == "goal"]
+    if undefined := tuple(e for e in goals if not e.defined):
+        return Verdict(call="inconclusive", effect=undefined[0], undefined=undefined)
+    guards = [e for e in effects if e.metric.role == "guardrail"]
+    beyond = [e for e in guards if e.good_ci[1] < -e.margin]
+    inside = [e for e in guards if e.good_ci[0] > -e.margin]
+    winning, losing = ({e.comparison for e in goals if sign(e)} for sign in (lambda e: e.better, lambda e: e.worse))
+    doubted = {e.comparison for e in guards if e not in inside}
+    lost = (losing - winning) | {e.comparison for e in beyond}
+    shippable = [e for e in goals if e.better and e.comparison not in losing | doubted]
+    best = max(shippable or [e for e in goals if e.better] or goals, key=lambda e: e.metric.direction * e.lift)
+    facts = {
+        "effect": best,
+        "held": tuple(e for e in inside if e.comparison == best.comparison),
+        "doubtful": tuple(e for e in guards if e not in inside and e.comparison == best.comparison),
+        "broken": tuple(beyond),
+        "mde": mde(best, power=power),
+        "users_for_estimate": users_for_lift(best, best.lift, power=power),
+    }
     if shippable:
-        held = ", ".join(f"{e.label} is inside its margin of {percent(e.margin, 0)}" for e in guards[best.name])
-        return Verdict(
-            call="ship",
-            sentence=f"Ship {best.name}: {changed}.",
-            reasons=(_interval_reason(best), *([f"Guardrails: {held}."] if held else []), reached),
-            would_change="A failed check, or a guardrail beyond its margin, would change it.",
-            winner=best.name,
-        )
-    if len(worse) == len(goals):
-        lost = [
-            f"{e.label} of {e.name} lies wholly beyond its margin of {percent(e.margin, 0)}."
-            for n in goals
-            for e in broken[n]
-        ]
-        return Verdict(
-            call="keep control",
-            sentence=f"Keep control: {changed}.",
-            reasons=(*lost, _interval_reason(best), reached),
-            would_change="A treatment whose interval lies above zero would change it.",
-            winner="control",
-        )
-    needed = users_for_lift(best, best.lift, **design)
-    longer = (
-        f"If the true lift is as large as the estimate, about {count(needed)} users would show it."
-        if math.isfinite(needed)
-        else ""
-    )
-    doubtful = [
-        f"{e.label} of {best.name} is not shown to stay within its margin of {percent(e.margin, 0)}."
-        for e in open_[best.name]
-    ]
-    return Verdict(
-        call="inconclusive",
-        sentence=f"No call: {changed}{'' if best in better else ', which does not rule out zero'}.",
-        reasons=(_interval_reason(best), *(doubtful if best in better else []), reached),
-        would_change=longer,
-    )
-
-
-def _good(effect: Effect) -> tuple[float, float]:
-    """The lift interval in the metric's good direction, low end first."""
-    low, high = effect.lift_ci
-    return (low, high) if effect.direction > 0 else (-high, -low)
-
-
-def _interval_reason(e: Effect) -> str:
-    low, high = e.lift_ci
-    where = "above" if low > 0 else "below" if high < 0 else "on both sides of"
-    return f"The interval of the {e.label} lift lies {where} zero."
+        return Verdict(call="ship", winner=best.comparison.variant, **facts)
+    if lost == {e.comparison for e in goals}:
+        return Verdict(call="keep control", winner=CONTROL, **facts)
+    return Verdict(call="inconclusive", **facts)

@@ -1,22 +1,27 @@
-"""The metrics as data, and the names that the whole analysis shares."""
+"""The metrics as data: the caller's list decides what is compared, and which of it is the goal."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
 
-import pandas as pd
+from recab_helpers.errors import ParameterError
+from recab_helpers.parameters import nearest
 
-Role = Literal["goal", "secondary", "guardrail", "sensitivity"]
+Role = Literal["goal", "secondary", "guardrail"]
 Kind = Literal["mean", "ratio"]
-CONTROL = "control"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A mean of one column of the users table, or a ratio of two column means.
+    """A mean of one column of the users, or a ratio of two column means.
 
     `direction` is 1 when more is better and -1 when less is. A guardrail's `margin` is the worst relative change
     that we accept, a fraction. `covariate` names pre-experiment columns for CUPED, of the same kind as the
-    metric: one for a mean, numerator and denominator for a ratio; it is used where the table has them.
+    metric: one for a mean, numerator and denominator for a ratio; it is used where the users have them. A `share`
+    lies between 0 and 1 and is shown in percent.
+
+    Raises:
+        ParameterError: a field that does not fit the others.
     """
 
     name: str
@@ -28,39 +33,117 @@ class MetricSpec:
     direction: Literal[1, -1] = 1
     margin: float = 0.0
     covariate: tuple[str, ...] = ()
+    share: bool = False
+
+    def __post_init__(self):
+        where = f"metric {self.name}"
+        for field, choices in (("role", get_args(Role)), ("kind", get_args(Kind)), ("direction", (1, -1))):
+            if (value := getattr(self, field)) not in choices:
+                raise ParameterError(f"{where}: {field} is {value!r}; give {' or '.join(map(str, choices))}.")
+        if (self.kind == "ratio") != bool(self.denominator):
+            raise ParameterError(f"{where}: a ratio has a denominator and a mean has none; it is {self.denominator!r}.")
+        if self.role == "guardrail" and not 0 < self.margin < 1:
+            raise ParameterError(
+                f"{where}: margin is {self.margin:g}; a guardrail needs the worst relative change that is accepted, "
+                "between 0 and 1, such as 0.05."
+            )
+        if self.covariate and len(self.covariate) != len(self.columns):
+            raise ParameterError(f"{where}: covariate names {len(self.covariate)} columns; give {len(self.columns)}.")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the users table that the metric reads, without its covariate."""
+        """Columns of the users that the metric reads, without its covariate."""
         return (self.numerator,) if self.kind == "mean" else (self.numerator, self.denominator)
 
 
-def _ratio(name: str, label: str, numerator: str, denominator: str, **more) -> MetricSpec:
-    covariate = (f"pre_{numerator}", f"pre_{denominator}")
-    more = {"covariate": covariate, **more}
-    return MetricSpec(name=name, label=label, kind="ratio", numerator=numerator, denominator=denominator, **more)
+def _in_words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
-def mean_of(column: str, label: str = "", **more) -> MetricSpec:
-    """The mean of any column of the users table."""
-    label = label or column.replace("_", " ").capitalize()
-    more = {"name": column, "covariate": (f"pre_{column}",), **more}
-    return MetricSpec(label=label, kind="mean", numerator=column, **more)
+def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
+    """A ratio of two columns' means, with the same of the period before as covariate."""
+    name = f"{numerator}_per_{denominator.removesuffix('s')}"
+    made = {"name": name, "label": _in_words(more.get("name", name))}
+    made["covariate"] = (f"pre_{numerator}", f"pre_{denominator}")
+    return MetricSpec(**made | {"kind": "ratio", "numerator": numerator, "denominator": denominator} | more)
 
 
-CTR = _ratio("ctr", "CTR", "clicks", "impressions", role="goal")
-CLICKS_PER_USER = mean_of("clicks", "Clicks per user", name="clicks_per_user")
+def mean_of(column: str, **more: Any) -> MetricSpec:
+    """The mean of a column, with the same of the period before as covariate."""
+    made = {"name": column, "label": _in_words(more.get("name", column)), "covariate": (f"pre_{column}",)}
+    return MetricSpec(**made | {"kind": "mean", "numerator": column} | more)
+
+
+CTR = ratio_of("clicks", "impressions", name="ctr", label="CTR", role="goal", share=True)
+CLICKS_PER_USER = mean_of("clicks", name="clicks_per_user")
 METRICS = (
     CTR,
-    mean_of("clicked_any", "Users with a click", role="guardrail", margin=0.05, covariate=("pre_clicks",)),
+    mean_of(
+        "clicked_any", label="Users with a click", role="guardrail", margin=0.05, covariate=("pre_clicks",), share=True
+    ),
     CLICKS_PER_USER,
-    _ratio("clicks_per_session", "Clicks per session", "clicks", "sessions"),
-    _ratio("weighted_clicks", "Rank-weighted clicks per session", "weighted_clicks", "sessions", covariate=()),
-    _ratio("novelty", "Novelty of what was shown (bits)", "novelty_bits", "impressions", covariate=()),
+    ratio_of("clicks", "sessions"),
+    ratio_of(
+        "weighted_clicks",
+        "sessions",
+        name="weighted_clicks",
+        label="Rank-weighted clicks per session",
+        covariate=(),
+    ),
+    ratio_of("novelty_bits", "impressions", name="novelty", label="Novelty of what was shown (bits)", covariate=()),
 )
 
 
-def variants_of(users: pd.DataFrame) -> list[str]:
-    """Names of the variants, control first."""
-    names = sorted(map(str, users["variant"].unique()))
-    return [CONTROL, *(n for n in names if n != CONTROL)]
+def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, ...]:
+    """METRICS, changed and extended by what is given: names of columns, or fields of metrics by name.
+
+    A name alone is the mean of that column, as a secondary metric. Fields given for a metric of METRICS replace its
+    own. Whoever names a goal replaces CTR as the goal, which then is a secondary metric.
+
+    Raises:
+        ParameterError: an unknown field, or one that does not fit the others.
+    """
+    metrics = {m.name: m for m in METRICS}
+    known = {f.name for f in fields(MetricSpec)}
+    named = {}
+    for one in given:
+        values = {"name": one} if isinstance(one, str) else dict(one)
+        if unknown := sorted(set(map(str, values)) - known):
+            raise ParameterError(f"metrics has the field {unknown[0]!r}. {nearest(unknown[0], known)}")
+        if not values.get("name"):
+            raise ParameterError(f"metrics has {values!r} without a name; give name: and the column to read.")
+        if "covariate" in values:
+            values["covariate"] = tuple(values["covariate"])
+        named[values["name"]] = values
+    if any(v.get("role") == "goal" for v in named.values()):
+        metrics = {n: replace(m, role="secondary") if m.role == "goal" else m for n, m in metrics.items()}
+    for name, values in named.items():
+        if name in metrics:
+            metrics[name] = replace(metrics[name], **values)
+        else:
+            rest = {k: v for k, v in values.items() if k not in ("numerator", "denominator", "kind")}
+            column = values.get("numerator", name)
+            bottom = values.get("denominator")
+            metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
+            if values.get("kind", metrics[name].kind) != metrics[name].kind:
+                raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
+    return tuple(sorted(metrics.values(), key=lambda m: m.role != "goal"))
+
+
+def goals_of(metrics: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:
+    """The metrics that decide.
+
+    Raises:
+        ParameterError: there is none.
+    """
+    goals = tuple(m for m in metrics if m.role == "goal")
+    if not goals:
+        raise ParameterError("No metric has the role goal; give one: metrics: [{name: ctr, role: goal}].")
+    return goals
+
+
+def columns_of(metrics: Iterable[MetricSpec], available: Iterable[str]) -> tuple[str, ...]:
+    """Columns that the metrics read, each once, with those covariates that are available."""
+    there = set(available)
+    wanted = [c for m in metrics for c in (*m.columns, *(m.covariate if set(m.covariate) <= there else ()))]
+    return tuple(dict.fromkeys(wanted))

@@ -13,8 +13,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from recab_helpers.analysis.effects import columns_of, sufficient_statistics
-from recab_helpers.analysis.metrics import CONTROL, MetricSpec
+from recab_helpers.analysis.metrics import MetricSpec
 
 Sides = Literal[1, 2]
 ACTIVITY_SHAPE = 0.7  # gamma shape of session rates: a few users come often (Ehrenberg 1959)

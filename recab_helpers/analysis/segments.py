@@ -1,58 +1,77 @@
 """Effects within segments of users: exploratory, corrected for their number, and tested for being unlike."""
 
-import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from recab_helpers.analysis.effects import Effect, benjamini_hochberg, columns_of, estimate, sufficient_statistics
-from recab_helpers.analysis.metrics import CONTROL, MetricSpec, variants_of
+from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.analysis.statistics import benjamini_hochberg
+from recab_helpers.impressions.aggregates import ByVariant, Users
+from recab_helpers.references import Comparison
 
 MIN_USERS = 100  # in each variant of a segment; smaller ones are not estimated
-MAX_LEVELS = 12
+SEGMENT_COLUMNS = {
+    "metric": "name of the goal",
+    "segment": "what tells users apart",
+    "level": "which of them these are",
+    "variant": "the treatment",
+    "against": "what it is held against",
+    "users": "users of both variants at this level",
+    "lift": "estimate, a fraction",
+    "low": "low end of the lift's interval",
+    "high": "high end of the lift's interval",
+    "log_se": "standard error of log(1 + lift)",
+    "p_value": "of the difference",
+    "adjusted_p_value": "over all rows, Benjamini-Hochberg",
+    "reason": "why there is no lift, where there is none",
+}
+HETEROGENEITY_COLUMNS = {
+    "metric": "name of the goal",
+    "segment": "what tells users apart",
+    "variant": "the treatment",
+    "against": "what it is held against",
+    "levels": "levels with a lift",
+    "q": "Cochran's Q of their log ratios",
+    "p_value": "of equal lifts",
+    "adjusted_p_value": "over the segments, Benjamini-Hochberg",
+}
 
 
-def segment_columns(users: pd.DataFrame) -> list[str]:
-    """Text, category and true/false columns with a few levels; the ids and the variant are not segments."""
-    taken = {"user_id", "variant"}
-    kinds = users.select_dtypes(["object", "string", "category", "bool"]).columns
-    return [c for c in kinds if c not in taken and 2 <= users[c].nunique() <= MAX_LEVELS]
-
-
-def segment_effects(users: pd.DataFrame, metric: MetricSpec, *, alpha: float = 0.05) -> pd.DataFrame:
-    """The metric's lift in every level of every segment; p-values adjusted over all rows (Benjamini-Hochberg).
-
-    Columns: segment, level, comparison, users, lift, low, high, p_value, adjusted_p_value, reason.
-    """
-    rows = []
-    for segment in segment_columns(users):
-        parts = dict(list(users.groupby(users[segment].astype(str), observed=True)))
-        for level in sorted(parts, key=_natural):
-            part = parts[level]
-            rows += [_row(segment, level, part, name, metric, alpha) for name in variants_of(users)[1:]]
-    names = ["segment", "level", "comparison", "users", "lift", "low", "high", "log_se", "p_value", "reason"]
-    table = pd.DataFrame(rows, columns=names)
+def segment_effects(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05) -> pd.DataFrame:
+    """The goals' lifts in every level of every segment, as SEGMENT_COLUMNS says."""
+    rows = [
+        {"metric": goal.name, "segment": segment, "level": level}
+        | _effect_row(levels[level], comparison, goal, alpha=alpha)
+        for goal in goals
+        for segment, levels in users.segments.items()
+        for level in sorted(levels, key=_natural)
+        for comparison in users.comparisons
+    ]
+    table = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     defined = table["p_value"].notna()
-    table["adjusted_p_value"] = np.nan
-    table.loc[defined, "adjusted_p_value"] = benjamini_hochberg(table.loc[defined, "p_value"].to_numpy())
+    p = table.loc[defined, "p_value"].to_numpy(dtype=float)
+    table.loc[defined, "adjusted_p_value"] = benjamini_hochberg(p)
     return table
 
 
 def heterogeneity(segments: pd.DataFrame) -> pd.DataFrame:
-    """Do lifts differ between the levels of a segment? Cochran's Q on log ratios (Cochran 1954), BH-adjusted.
+    """Do lifts differ between the levels of a segment? Cochran's Q on log ratios (Cochran 1954).
 
-    Columns: segment, comparison, levels, q, p_value, adjusted_p_value.
+    From the table of `segment_effects`; as HETEROGENEITY_COLUMNS says.
     """
     rows = []
-    for (segment, comparison), part in segments[segments["log_se"] > 0].groupby(["segment", "comparison"]):
+    key = ["metric", "segment", "variant", "against"]
+    for names, part in segments[segments["log_se"] > 0].groupby(key, sort=True):
         if len(part) < 2:
             continue
         weight, log_ratio = part["log_se"] ** -2.0, np.log1p(part["lift"])
         q = float(np.sum(weight * (log_ratio - np.average(log_ratio, weights=weight)) ** 2))
-        rows.append((segment, comparison, len(part), q, float(stats.chi2.sf(q, len(part) - 1))))
-    table = pd.DataFrame(rows, columns=["segment", "comparison", "levels", "q", "p_value"])
+        rows.append((*names, len(part), q, float(stats.chi2.sf(q, len(part) - 1))))
+    table = pd.DataFrame(rows, columns=list(HETEROGENEITY_COLUMNS)[:-1])
     return table.assign(adjusted_p_value=benjamini_hochberg(table["p_value"].to_numpy(dtype=float)))
 
 
@@ -62,13 +81,13 @@ def _natural(level: str) -> tuple[float, str]:
     return float(number[0]) if number else -1.0, level
 
 
-def _row(segment: str, level: str, part: pd.DataFrame, name: str, metric: MetricSpec, alpha: float) -> tuple:
-    comparison = f"{name} vs {CONTROL}"
-    pair = part[part["variant"].isin((CONTROL, name))]
-    counts = pair["variant"].value_counts().reindex([CONTROL, name], fill_value=0)
-    if counts.min() < MIN_USERS:
-        reason = f"{counts.min()} {'user' if counts.min() == 1 else 'users'} in one variant; {MIN_USERS} are needed"
-        return (segment, level, comparison, int(counts.sum()), *([math.nan] * 5), reason)
-    statistics = sufficient_statistics(pair, columns_of((metric,), pair))
-    e: Effect = estimate(metric, statistics[CONTROL], statistics[name], alpha=alpha)
-    return (segment, level, comparison, int(counts.sum()), e.lift, *e.lift_ci, e.log_se, e.p_value, e.reason)
+def _effect_row(group: ByVariant, comparison: Comparison, metric: MetricSpec, *, alpha: float) -> dict:
+    pair = [group.get(v) for v in (comparison.against, comparison.variant)]
+    counts = [0 if s is None else s.n for s in pair]
+    row = {"variant": comparison.variant, "against": comparison.against, "users": sum(counts)}
+    if min(counts) < MIN_USERS:
+        few = min(counts)
+        return row | {"reason": f"{few} {'user' if few == 1 else 'users'} in one variant; {MIN_USERS} are needed"}
+    e = estimate(metric, *pair, comparison=comparison, alpha=alpha)
+    numbers = {"lift": e.lift, "low": e.lift_ci[0], "high": e.lift_ci[1], "log_se": e.log_se, "p_value": e.p_value}
+    return row | numbers | {"reason": e.reason}

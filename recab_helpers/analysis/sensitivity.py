@@ -1,130 +1,141 @@
 """Other ways to the same question, shown beside the main estimate: do they agree?"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
-from recab_helpers.analysis.effects import (
-    Effect,
-    SufficientStatistics,
-    estimate,
-    sufficient_statistics,
-    with_uncertainty,
-)
-from recab_helpers.analysis.metrics import CONTROL, MetricSpec, variants_of
+from recab_helpers.analysis.effects import Effect, estimate, with_uncertainty
+from recab_helpers.analysis.metrics import MetricSpec, mean_of
+from recab_helpers.analysis.statistics import variance_of
+from recab_helpers.impressions.aggregates import Histogram, SufficientStatistics, Users
+from recab_helpers.references import Comparison
 
-BUCKETS, REPLICATES = 1000, 1000
+REPLICATES = 1000
+CELLS = 4_000_000  # resampled counts held at once
+MOST_DISTINCT = 200_000  # combinations of values, above which the bootstrap is left out
 MIN_STRATUM = 20  # users of a stratum in each variant
+STRATA = "activity"  # the segment whose levels are the strata
 
 
-def sensitivity(users: pd.DataFrame, metric: MetricSpec, *, alpha: float = 0.05, strata: str = "") -> list[Effect]:
-    """The goal metric without CUPED, post-stratified by `strata` and by bucket bootstrap, and clicks by ranks."""
-    statistics = sufficient_statistics(users, metric.columns)
+def sensitivity(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05, boot: bool = True) -> list[Effect]:
+    """The goals without CUPED, post-stratified and by bootstrap, and their numerators by ranks; alpha is of each."""
     rows = []
-    for name in variants_of(users)[1:]:
-        plain = estimate(metric, statistics[CONTROL], statistics[name], comparison=f"{name} vs {CONTROL}", alpha=alpha)
-        rows.append(plain)
-        if strata in users:
-            rows.append(post_stratified(users, metric, strata, plain, alpha=alpha))
-        rows.append(bootstrap(users, metric, plain, alpha=alpha))
-    rows = [replace(e, role="sensitivity") for e in rows]
-    return rows + mann_whitney(users, metric.numerator, f"{metric.numerator.capitalize()} per user (ranks)")
-
-
-def mann_whitney(users: pd.DataFrame, column: str, label: str) -> list[Effect]:
-    """Rank test (Mann and Whitney 1947) of a per-user column: are ranks, not totals, alike?
-
-    `control` and `treatment` are medians; it has no lift.
-    """
-    control = users.loc[users["variant"] == CONTROL, column]
-    defined = users[column].min() < users[column].max()
-    rows = []
-    for name in variants_of(users)[1:]:
-        treatment = users.loc[users["variant"] == name, column]
-        rows.append(
-            Effect(
-                metric=column,
-                label=label,
-                role="sensitivity",
-                comparison=f"{name} vs {CONTROL}",
-                method="Mann-Whitney",
-                n_control=len(control),
-                n_treatment=len(treatment),
-                control=float(control.median()),
-                treatment=float(treatment.median()),
-                p_value=float(stats.mannwhitneyu(control, treatment).pvalue) if defined else math.nan,
-                reason="a rank test has no lift" if defined else "all users have the same value",
-            )
-        )
+    for goal in goals:
+        histogram = users.histograms.get(goal.columns)
+        for c in users.comparisons:
+            control, treatment = users.statistics[c.against], users.statistics[c.variant]
+            plain = estimate(goal, control, treatment, comparison=c, alpha=alpha, cuped=False)
+            rows.append(plain)
+            if STRATA in users.segments:
+                rows.append(post_stratified(users, plain))
+            if histogram is not None and boot:
+                rows.append(bootstrap(histogram, plain))
+        if histogram is not None:
+            rows += [mann_whitney(histogram, c, alpha=alpha) for c in users.comparisons]
     return rows
 
 
-def post_stratified(users: pd.DataFrame, metric: MetricSpec, strata: str, plain: Effect, *, alpha: float) -> Effect:
-    """Per-stratum values weighted by the strata's shares of both variants together (Miratrix, Sekhon and Yu 2013).
+def mann_whitney(histogram: Histogram, comparison: Comparison, *, alpha: float = 0.05) -> Effect:
+    """Rank test (Mann and Whitney 1947) of the histogram's first column: are ranks, not totals, alike?
+
+    Normal approximation with the correction for ties and for continuity. `control` and `treatment` are medians; it
+    has no lift.
+    """
+    of = histogram.only(histogram.columns[0])
+    c, t = (of.counts[v].astype(np.float64) for v in (comparison.against, comparison.variant))
+    n, m, both = c.sum(), t.sum(), c + t
+    below = np.cumsum(c) - c
+    u = float(t @ (below + c / 2))
+    ties = np.sum(both**3 - both) / max((n + m) * (n + m - 1), 1)
+    variance = n * m / 12 * (n + m + 1 - ties)
+    defined = variance > 1e-9 * max(n * m, 1)
+    z = max(abs(u - n * m / 2) - 0.5, 0) / math.sqrt(variance) if defined else math.nan
+    metric = mean_of(histogram.columns[0])
+    return Effect(
+        metric=mean_of(metric.name, label=f"{metric.label} per user (ranks)"),
+        comparison=comparison,
+        method="Mann-Whitney",
+        alpha=alpha,
+        n_control=int(n),
+        n_treatment=int(m),
+        control=_median(of, comparison.against),
+        treatment=_median(of, comparison.variant),
+        p_value=float(2 * stats.norm.sf(z)),
+        reason="a rank test has no lift" if defined else "all users have the same value",
+    )
+
+
+def post_stratified(users: Users, plain: Effect, *, strata: str = STRATA) -> Effect:
+    """Per-stratum values weighted by the strata's shares of all variants together (Miratrix, Sekhon and Yu 2013).
 
     A ratio weights the linearized numerator and denominator, so that it stays a ratio of totals.
     """
-    codes, _ = pd.factorize(users[strata].astype(str), sort=True)
-    share = np.bincount(codes) / len(codes)
+    levels = users.segments[strata]
+    n_all = np.array([sum(s.n for s in group.values()) for group in levels.values()])
+    share = n_all / n_all.sum()
+    method, columns = f"post-stratified by {strata}", plain.metric.columns
     values, variances = [], []
-    for name in (CONTROL, plain.name):
-        rows = (users["variant"] == name).to_numpy()
-        x, code = users.loc[rows, list(metric.columns)].to_numpy(dtype=np.float64), codes[rows]
-        n = np.bincount(code, minlength=len(share))
-        if (n < MIN_STRATUM).any():
-            return replace(
-                plain,
-                method=f"post-stratified by {strata}",
-                **dict.fromkeys(("lift", "p_value", "difference", "se", "log_se"), math.nan),
-                lift_ci=(math.nan, math.nan),
-                difference_ci=(math.nan, math.nan),
-                reason=f"a stratum of {strata} has {n.min()} users in {name}; {MIN_STRATUM} are needed",
-            )
-        mean = np.column_stack([np.bincount(code, x[:, j], len(share)) / n for j in range(x.shape[1])])
-        centered = x - mean[code]
-        overall = SufficientStatistics(n=len(x), columns=metric.columns, mean=share @ mean, cov=np.eye(x.shape[1]))
-        value, gradient = overall.gradient(metric.columns)
-        spread = np.bincount(code, (centered @ gradient) ** 2, len(share)) / (n - 1)
-        values.append(value)
-        variances.append(float(np.sum(share**2 * spread / n)))
-    effect = replace(plain, control=values[0], treatment=values[1], difference=values[1] - values[0])
-    return with_uncertainty(replace(effect, method=f"post-stratified by {strata}", reason=""), *variances, alpha=alpha)
-
-
-def bootstrap(users: pd.DataFrame, metric: MetricSpec, plain: Effect, *, alpha: float) -> Effect:
-    """Percentile interval of the lift from REPLICATES resamples of BUCKETS buckets of users (Efron 1979).
-
-    Users fall into buckets by a hash of their row, so the work does not grow with them beyond one pass.
-    """
-    lifts = []
-    for seed, name in enumerate((CONTROL, plain.name)):
-        rows = users.loc[(users["variant"] == name).to_numpy(), list(metric.columns)].to_numpy(dtype=np.float64)
-        bucket = np.random.default_rng(seed).integers(0, min(BUCKETS, len(rows)), len(rows), dtype=np.int32)
-        sums = np.column_stack(
-            [np.bincount(bucket, minlength=BUCKETS), *(np.bincount(bucket, c, BUCKETS) for c in rows.T)]
+    for name in (plain.comparison.against, plain.comparison.variant):
+        groups = [group.get(name) for group in levels.values()]
+        if (few := min(0 if s is None else s.n for s in groups)) < MIN_STRATUM:
+            reason = f"a stratum of {strata} has {few} users in {name}; {MIN_STRATUM} are needed"
+            return plain.without_numbers(reason, method=method)
+        at = [groups[0].columns.index(c) for c in columns]
+        mean = share @ np.array([s.mean[at] for s in groups])
+        overall = SufficientStatistics(n=sum(s.n for s in groups), columns=columns, mean=mean, cov=np.eye(len(at)))
+        value, gradient = overall.gradient(columns)
+        within = (
+            SufficientStatistics(n=s.n, columns=columns, mean=s.mean[at], cov=s.cov[np.ix_(at, at)]) for s in groups
         )
-        resampled = _weights(seed) @ sums
+        values.append(value)
+        variances.append(float(np.sum(share**2 * [variance_of(s, gradient) for s in within])))
+    fresh = plain.without_numbers("", method=method, control=values[0], treatment=values[1])
+    return with_uncertainty(replace(fresh, difference=values[1] - values[0]), *variances)
+
+
+def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
+    """Percentile interval of the lift from REPLICATES resamples of the users (Efron 1979).
+
+    Users with the same values are alike, so a resample is a multinomial draw of how many there are of each.
+    """
+    method = "bootstrap"
+    if len(histogram.values) > MOST_DISTINCT:
+        return plain.without_numbers(f"users have {len(histogram.values):,} distinct values; too many", method=method)
+    at = [histogram.columns.index(c) for c in plain.metric.columns]
+    values = np.column_stack([histogram.values[:, at], np.ones(len(histogram.values))])
+    lifts = []
+    for seed, name in enumerate((plain.comparison.against, plain.comparison.variant)):
+        there = histogram.counts[name] > 0
+        sums = _resampled(histogram.counts[name][there], values[there], np.random.default_rng((29, seed)))
         with np.errstate(divide="ignore", invalid="ignore"):
-            lifts.append(resampled[:, 1] / resampled[:, -1 if metric.kind == "ratio" else 0])
+            lifts.append(sums[:, 0] / sums[:, 1])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = lifts[1] / lifts[0] - 1
     if not np.isfinite(ratio).all():
-        nothing = dict.fromkeys(("lift", "p_value", "se", "log_se"), math.nan)
-        undefined = {"lift_ci": (math.nan, math.nan), "difference_ci": (math.nan, math.nan)}
-        return replace(plain, method="bootstrap", **nothing, **undefined, reason="a resample has no clicks")
-    low, high = np.quantile(ratio, [alpha / 2, 1 - alpha / 2])
+        return plain.without_numbers(f"a resample has no {plain.metric.numerator}", method=method)
+    low, high = np.quantile(ratio, [plain.alpha / 2, 1 - plain.alpha / 2])
     tail = min(np.mean(ratio <= 0), np.mean(ratio >= 0))
     p = max(2 * float(tail), 2 / REPLICATES)  # a bootstrap cannot tell smaller ones apart
-    nothing = {"difference_ci": (math.nan, math.nan), "se": math.nan, "log_se": math.nan}
-    return replace(plain, method=f"bootstrap of {BUCKETS} buckets", lift_ci=(low, high), p_value=min(p, 1.0), **nothing)
+    found = {"difference": plain.difference, "lift": plain.lift, "lift_ci": (float(low), float(high))}
+    return replace(plain.without_numbers("", method=method), **found, p_value=min(p, 1.0))
 
 
-@lru_cache(maxsize=4)
-def _weights(seed: int) -> np.ndarray:
-    """How often each bucket enters each resample, shape (REPLICATES, BUCKETS)."""
-    rng = np.random.default_rng((29, seed))
-    return rng.multinomial(BUCKETS, np.full(BUCKETS, 1 / BUCKETS), size=REPLICATES).astype(np.float64)
+def _resampled(counts: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Sums of every column of `values` in each resample, shape (REPLICATES, n_columns)."""
+    n, share = int(counts.sum()), counts / counts.sum()
+    step = max(1, CELLS // len(counts))
+    parts = [rng.multinomial(n, share, size=min(step, REPLICATES - i)) @ values for i in range(0, REPLICATES, step)]
+    return np.concatenate(parts)
+
+
+def _median(histogram: Histogram, variant: str) -> float:
+    """Median of the users of a variant; the mean of the two middle ones where their number is even."""
+    up_to = np.cumsum(histogram.counts[variant])
+    if not up_to[-1]:
+        return math.nan
+    low, high = (up_to[-1] - 1) // 2, up_to[-1] // 2
+    at = np.searchsorted(up_to, [low, high], side="right")
+    return float(histogram.values[at, 0].mean())

@@ -1,0 +1,238 @@
+"""What an analysis reads of a test: its users summed up, and a few small tables; never an impression.
+
+`impressions.reduce` makes them from a log of any size; `Users.of` and `Running.of` make the same ones from arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from recab_helpers.references import CONTROL, Comparison, in_order
+
+PRE = "pre_"  # begins the name of a column that counts the period before the test
+
+
+@dataclass(frozen=True, kw_only=True)
+class SufficientStatistics:
+    """Number of users, column means and the sample covariance of the columns (n - 1), in float64."""
+
+    n: int
+    columns: tuple[str, ...]
+    mean: np.ndarray  # (n_columns,)
+    cov: np.ndarray  # (n_columns, n_columns); nan below two users
+
+    @classmethod
+    def of(cls, values: np.ndarray, columns: Sequence[str]) -> "SufficientStatistics":
+        """From one row per user, shape (n, n_columns); in two passes, so that large means do not cancel."""
+        n = len(values)
+        mean = values.mean(axis=0) if n else np.full(len(columns), nan)
+        rest = values - mean
+        cov = rest.T @ rest / (n - 1) if n > 1 else np.full((len(columns),) * 2, nan)
+        return cls(n=n, columns=tuple(columns), mean=mean, cov=cov)
+
+    @classmethod
+    def from_sums(
+        cls, n: int, sums: np.ndarray, products: np.ndarray, columns: Sequence[str], *, shift: np.ndarray
+    ) -> "SufficientStatistics":
+        """From sums and cross products of (value - shift), shapes (n_columns,) and (n_columns, n_columns)."""
+        mean = sums / n if n else np.full(len(columns), nan)
+        cov = (products - n * np.outer(mean, mean)) / (n - 1) if n > 1 else np.full((len(columns),) * 2, nan)
+        return cls(n=n, columns=tuple(columns), mean=mean + shift, cov=cov)
+
+    def gradient(self, columns: tuple[str, ...]) -> tuple[float, np.ndarray]:
+        """Value of the mean of one column or the ratio of two, and its derivative by every column mean."""
+        g = np.zeros(len(self.columns))
+        top = self.columns.index(columns[0])
+        if len(columns) == 1:
+            g[top] = 1.0
+            return float(self.mean[top]), g
+        bottom = self.columns.index(columns[1])
+        if not self.mean[bottom] > 0:
+            return nan, np.full_like(g, nan)
+        ratio = self.mean[top] / self.mean[bottom]
+        g[top], g[bottom] = 1 / self.mean[bottom], -ratio / self.mean[bottom]
+        return float(ratio), g
+
+    def sum(self, column: str) -> float:
+        """The column's total over the users."""
+        return float(self.n * self.mean[self.columns.index(column)]) if self.n else 0.0
+
+    def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
+        """Statistics of both groups together (Chan, Golub and LeVeque 1983)."""
+        if not (self.n and other.n):
+            return self if self.n else other
+        n, shift = self.n + other.n, other.mean - self.mean
+        parts = [(s.n - 1) * s.cov for s in (self, other) if s.n > 1]
+        scatter = sum(parts, np.outer(shift, shift) * self.n * other.n / n)
+        return replace(self, n=n, mean=self.mean + shift * other.n / n, cov=scatter / (n - 1))
+
+
+ByVariant = dict[str, SufficientStatistics]  # control first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """How many users of each variant have each distinct combination of values."""
+
+    columns: tuple[str, ...]
+    values: np.ndarray  # (n_distinct, n_columns), sorted
+    counts: dict[str, np.ndarray]  # by variant, control first; (n_distinct,) users
+
+    @classmethod
+    def of(cls, variant: np.ndarray, values: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> "Histogram":
+        """From one row per user: the code of its variant in `names`, and its values (n, n_columns)."""
+        distinct, inverse = np.unique(values, axis=0, return_inverse=True)
+        counts = np.bincount(inverse.ravel() * len(names) + variant, minlength=len(distinct) * len(names))
+        by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))
+        return cls(columns=tuple(columns), values=distinct, counts=by_name)
+
+    def only(self, column: str) -> "Histogram":
+        """The histogram of one of the columns."""
+        values, inverse = np.unique(self.values[:, self.columns.index(column)], return_inverse=True)
+        counts = {v: np.bincount(inverse, c, len(values)).astype(np.int64) for v, c in self.counts.items()}
+        return Histogram(columns=(column,), values=values[:, None], counts=counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Users:
+    """The users of a test, summed up once: every function of the analysis reads this and no table of users.
+
+    `statistics` are by variant, control first. `segments` are by segment, level and variant, of a few columns.
+    `histograms` are by their columns. `first_seen` counts users by the day of their first impression (rows, from 0)
+    and variant (columns); None where days are not known. `in_two_variants` and `impossible` count users seen in more
+    than one variant, and users with more clicks than impressions or more sessions than impressions; None where the
+    columns that tell are not there.
+    """
+
+    statistics: ByVariant
+    segments: dict[str, dict[str, ByVariant]] = field(default_factory=dict)
+    histograms: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
+    first_seen: pd.DataFrame | None = None
+    in_two_variants: int | None = None
+    impossible: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        variant: Sequence[str] | np.ndarray | pd.Series,
+        columns: Mapping[str, np.ndarray],
+        *,
+        segments: Mapping[str, np.ndarray] | None = None,
+        histograms: Sequence[tuple[str, ...]] = (),
+    ) -> "Users":
+        """From arrays of one value per user: the variant, numeric columns, and segments as text."""
+        coded = pd.Categorical(variant)
+        names = in_order(coded.categories[np.unique(coded.codes)])
+        code = np.array([names.index(str(c)) if str(c) in names else -1 for c in coded.categories])[coded.codes]
+        values = np.column_stack([np.asarray(c, dtype=np.float64) for c in columns.values()])
+        at = {c: i for i, c in enumerate(columns)}
+        by_segment: dict[str, dict[str, ByVariant]] = {}
+        for segment, levels in (segments or {}).items():
+            level_of, level_names = pd.factorize(np.asarray(levels).astype(str), sort=True)
+            by_segment[segment] = {
+                str(name): _by_variant(values[level_of == i], code[level_of == i], tuple(columns), names)
+                for i, name in enumerate(level_names)
+            }
+        return cls(
+            statistics=_by_variant(values, code, tuple(columns), names),
+            segments=by_segment,
+            histograms={h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms},
+        )
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants, control first."""
+        return tuple(self.statistics)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every treatment against control."""
+        return tuple(Comparison(v) for v in self.variants if v != CONTROL)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Numeric columns that the statistics hold."""
+        return next(iter(self.statistics.values())).columns
+
+    @property
+    def pre_columns(self) -> tuple[str, ...]:
+        """The columns that count the period before the test."""
+        return tuple(c for c in self.columns if c.startswith(PRE))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Users by variant."""
+        return {v: s.n for v, s in self.statistics.items()}
+
+    @cached_property
+    def whole(self) -> SufficientStatistics:
+        """Statistics of all variants together."""
+        first, *others = self.statistics.values()
+        return sum(others, first)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Statistics of all data to date at the end of every day (from 0); a user enters on the first day seen."""
+
+    columns: tuple[str, ...]
+    n: dict[str, np.ndarray]  # by variant, control first; (n_days,) users seen so far
+    sums: dict[str, np.ndarray]  # (n_days, n_columns)
+    products: dict[str, np.ndarray]  # (n_days, n_columns, n_columns) sums of products of a user's sums to date
+
+    @classmethod
+    def of(
+        cls, variant: np.ndarray, daily: np.ndarray, columns: Sequence[str], names: Sequence[str], *, seen: str
+    ) -> "Running":
+        """From codes of variants (n_users,) and what each day added, shape (n_users, n_days, n_columns).
+
+        A user is seen from the first day on which the column `seen` is above zero.
+        """
+        to_date = np.cumsum(daily, axis=1, dtype=np.float64)
+        exposed = to_date[:, :, list(columns).index(seen)] > 0
+        n, sums, products = {}, {}, {}
+        for code, name in enumerate(names):
+            rows = to_date[variant == code]
+            n[name] = exposed[variant == code].sum(axis=0)
+            sums[name] = rows.sum(axis=0)
+            products[name] = np.einsum("udi,udj->dij", rows, rows)
+        return cls(columns=tuple(columns), n=n, sums=sums, products=products)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.n.values())))
+
+    def at(self, day: int) -> ByVariant:
+        """Statistics by variant at the end of this day."""
+        zero = np.zeros(len(self.columns))
+        return {
+            v: SufficientStatistics.from_sums(
+                int(self.n[v][day]), self.sums[v][day], self.products[v][day], self.columns, shift=zero
+            )
+            for v in self.n
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregates:
+    """A log reduced to what an analysis needs; a part that the log cannot give is None.
+
+    `by_day` and `by_position` are indexed by variant and level and hold impressions, clicks, users and, over the
+    users of the cell, sums of squares and products (clicks_clicks, clicks_impressions, impressions_impressions).
+    `items` holds impressions by item_id (rows) and variant (columns).
+    """
+
+    users: Users
+    running: Running | None = None
+    by_day: pd.DataFrame | None = None
+    by_position: pd.DataFrame | None = None
+    items: pd.DataFrame | None = None
+    n_impressions: int = 0
+    first_day: pd.Timestamp | None = None  # where days have dates
+
+
+def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:
+    return {name: SufficientStatistics.of(values[code == i], columns) for i, name in enumerate(names)}

@@ -1,0 +1,318 @@
+"""From a lazy log to the aggregates of an analysis, by one set of expressions for every engine.
+
+Impressions become slates, slates become one row per user and day, those one row per user; all that leaves the engine
+are small tables. A slate belongs to the day of its first impression.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from recab_helpers.errors import DataError
+from recab_helpers.impressions.aggregates import (
+    PRE,
+    Aggregates,
+    ByVariant,
+    Histogram,
+    Running,
+    SufficientStatistics,
+    Users,
+)
+from recab_helpers.impressions.contract import USER
+from recab_helpers.impressions.sources import keep
+from recab_helpers.references import in_order
+
+COUNTS = {
+    "impressions": "items shown to the user",
+    "clicks": "of them clicked",
+    "sessions": "slates that the user saw",
+    "clicked_any": "1 for a user who clicked, else 0",
+    "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
+    "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
+}
+MAX_LEVELS = 12  # of a segment
+UNKNOWN = "unknown"  # level of users of whom a segment is not known
+CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
+UNIT = ("user_id", "variant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRows:
+    """One row per user and variant, computed once and kept by the engine, with what it was made from.
+
+    `users` has user_id, variant, COUNTS, first_day, what is known from before, and segments; `days` has the counts
+    per user and day. `numeric` and `segments` name the columns that metrics may read and that tell users apart.
+    """
+
+    log: nw.LazyFrame
+    days: nw.LazyFrame
+    users: nw.LazyFrame
+    items: pd.DataFrame  # impressions by item_id and variant
+    day_labels: list[Any]  # days of the log in order; dates, or numbers
+    numeric: tuple[str, ...]
+    segments: tuple[str, ...]
+    summed: tuple[str, ...]  # of `numeric`, those that are sums over the days
+
+
+def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: Sequence[str] = ()) -> UserRows:
+    """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.
+
+    `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. Users
+    first seen in the early half of the test are told from late ones by the segment `exposure`.
+
+    Raises:
+        DataError: `known` has a column that the log's users already have.
+    """
+    shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
+    items = shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
+    summed = ("impressions", "clicks", "sessions", "weighted_clicks", "novelty_bits", *numbers)
+    days = keep(_per_day(log, shown, tuple(numbers)))
+    users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
+    users = users.with_columns(clicked_any=(nw.col("clicks") > 0).cast(nw.Float64))
+    labels = sorted(days.select("day").unique().collect("pyarrow")["day"].to_list())
+    half = labels[0] + (labels[-1] - labels[0]) / 2
+    early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
+    users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
+    numeric, segments = (*summed, "clicked_any"), ["exposure"]
+    if known is not None:
+        users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
+        numeric, segments = (*numeric, *more), [*text, *segments]
+    users = keep(users)
+    return UserRows(
+        log=log,
+        days=days,
+        users=users,
+        items=items[list(in_order(items.columns))].rename_axis(columns=None),
+        day_labels=labels,
+        numeric=numeric,
+        segments=_with_few_levels(users, segments),
+        summed=summed,
+    )
+
+
+def reduce(
+    rows: UserRows, columns: Sequence[str] = (), *, goals: Sequence[tuple[str, ...]] = (("clicks", "impressions"),)
+) -> Aggregates:
+    """The aggregates of a test: statistics of `columns` and of what is known from before, and those of the goals.
+
+    `goals` names the columns that each goal reads: for these there are also segments, looks and histograms.
+
+    Raises:
+        DataError: a column is empty for some users.
+    """
+    pre = [c for c in rows.numeric if c.startswith(PRE)]
+    of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
+    basic = ("impressions", "clicks", "sessions", "clicked_any")
+    wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
+    means = (
+        rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow").rows(named=True)[0]
+    )
+    _refuse_empty(rows.users, wanted)
+    shift = np.array([round(means[c]) if np.isfinite(means[c]) else 0.0 for c in wanted], dtype=np.float64)
+    statistics = _statistics(rows.users, wanted, shift, ())[()]
+    for_segments = [c for c in wanted if c in {*of_goals, *pre}]
+    at = [wanted.index(c) for c in for_segments]
+    segments = {s: _statistics(rows.users, for_segments, shift[at], (s,)) for s in rows.segments}
+    first_seen = _counts(rows.users, "first_day", rows.day_labels)
+    ids = rows.users.select(n=nw.col("user_id").n_unique(), rows=nw.len()).collect("pyarrow").rows(named=True)[0]
+    odd = (nw.col("clicks") > nw.col("impressions")) | (nw.col("sessions") > nw.col("impressions"))
+    daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
+    users = Users(
+        statistics=statistics,
+        segments={s: {level[0]: by for level, by in levels.items()} for s, levels in segments.items()},
+        histograms={g: _histogram(rows.users, g, list(statistics)) for g in dict.fromkeys((*goals, ("clicks",)))},
+        first_seen=first_seen,
+        in_two_variants=int(ids["rows"] - ids["n"]),
+        impossible=int(rows.users.select(n=odd.cast(nw.Int64).sum()).collect("pyarrow")["n"][0]),
+    )
+    first = rows.day_labels[0]
+    return Aggregates(
+        users=users,
+        running=_running(rows, daily, list(statistics)),
+        by_day=_cells(rows.days, "day", rows.day_labels, list(statistics)),
+        by_position=_by_position(rows.log, list(statistics)),
+        items=rows.items,
+        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
+        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
+    )
+
+
+def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -> nw.LazyFrame:
+    """Counts per user, variant and day, by way of slates."""
+    total = float(shown["shown"].sum())
+    bits = log.group_by("item_id").agg(nw.len().alias("of_item"))
+    bits = bits.select("item_id", novelty_bits=(nw.lit(total) / nw.col("of_item").cast(nw.Float64)).log(2))
+    clicked = nw.col("clicked").cast(nw.Float64)
+    weight = (nw.col("position").cast(nw.Float64) + 1).log(2)
+    rows = log.join(bits, on="item_id", how="left").with_columns(
+        day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
+    )
+    sums = ("clicks", "weighted_clicks", "novelty_bits", *numbers)
+    slates = rows.group_by(*UNIT, "slate_id").agg(
+        nw.col("day").min(), nw.len().alias("impressions"), *(nw.col(c).cast(nw.Float64).sum() for c in sums)
+    )
+    return slates.group_by(*UNIT, "day").agg(
+        nw.len().cast(nw.Float64).alias("sessions"),
+        *(nw.col(c).cast(nw.Float64).sum() for c in ("impressions", *sums)),
+    )
+
+
+def _day(log: nw.LazyFrame) -> nw.Expr:
+    """The day of an impression: a date, or a number."""
+    schema = log.collect_schema()
+    if "timestamp" not in schema.names():
+        return nw.col("day").cast(nw.Int64)
+    if schema["timestamp"].is_numeric():  # seconds since 1970
+        return (nw.col("timestamp").cast(nw.Float64) / 86_400).floor().cast(nw.Int64)
+    return nw.col("timestamp").cast(nw.Date)
+
+
+def _start_of(labels: list[Any], half: Any) -> Any:
+    """The last day that is not after the middle of the test."""
+    return max(label for label in labels if label <= half)
+
+
+def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tuple[nw.LazyFrame, list[str], list[str]]:
+    """The users with what is known of them, and the names of the numeric and of the text columns of that."""
+    schema = known.drop("variant", strict=False).collect_schema()
+    if clash := sorted(taken & set(schema.names())):
+        raise DataError(
+            f"The users table has the column {clash[0]}, which is counted from the log. Rename it, or leave it out."
+        )
+    names = [n for n in schema.names() if n != USER.name]
+    numeric = [n for n in names if schema[n].is_numeric()]
+    text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
+    joined = users.join(known.select(USER.name, *numeric, *text), on=USER.name, how="left")
+    counts = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
+    levels = {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
+    return joined.with_columns(**counts, **levels), numeric, text
+
+
+def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str, ...]:
+    found = users.select(*(nw.col(s).n_unique() for s in segments)).collect("pyarrow").rows(named=True)[0]
+    return tuple(s for s in segments if 2 <= found[s] <= MAX_LEVELS)
+
+
+def _refuse_empty(users: nw.LazyFrame, columns: Sequence[str]) -> None:
+    empty = users.select(*((nw.col(c).is_null()).cast(nw.Int64).sum() for c in columns))
+    for column, n in empty.collect("pyarrow").rows(named=True)[0].items():
+        if n:
+            raise DataError(f"The column {column} is empty for {n:,} users of the log. Fill it, or leave it out.")
+
+
+def _statistics(
+    users: nw.LazyFrame, columns: Sequence[str], shift: np.ndarray, by: tuple[str, ...]
+) -> dict[tuple[str, ...], ByVariant]:
+    """Statistics by variant in every group of `by`, from sums of the columns less `shift` and of their products."""
+    k = len(columns)
+    less = {f"x{i}": nw.col(c).cast(nw.Float64) - float(s) for i, (c, s) in enumerate(zip(columns, shift, strict=True))}
+    pairs = [(i, j) for i in range(k) for j in range(i, k)]
+    grouped = users.select(*by, "variant", **less).with_columns(
+        **{f"p{i}_{j}": nw.col(f"x{i}") * nw.col(f"x{j}") for i, j in pairs}
+    )
+    table = grouped.group_by(*by, "variant").agg(
+        nw.len().alias("n"),
+        *(nw.col(f"x{i}").sum().alias(f"s{i}") for i in range(k)),
+        *(nw.col(f"p{i}_{j}").sum() for i, j in pairs),
+    )
+    found: dict[tuple[str, ...], ByVariant] = {}
+    for row in table.collect("pyarrow").rows(named=True):
+        cross = np.empty((k, k))
+        for i, j in pairs:
+            cross[i, j] = cross[j, i] = row[f"p{i}_{j}"]
+        made = SufficientStatistics.from_sums(
+            int(row["n"]), np.array([row[f"s{i}"] for i in range(k)]), cross, columns, shift=shift
+        )
+        found.setdefault(tuple(str(row[b]) for b in by), {})[str(row["variant"])] = made
+    return {group: {v: by_variant[v] for v in in_order(by_variant)} for group, by_variant in found.items()}
+
+
+def _histogram(users: nw.LazyFrame, columns: tuple[str, ...], variants: Sequence[str]) -> Histogram:
+    table = users.group_by(*columns, "variant").agg(nw.len().alias("users")).collect("pandas").to_native()
+    wide = table.pivot_table(index=list(columns), columns="variant", values="users", fill_value=0, aggfunc="sum")
+    values = np.column_stack([wide.index.get_level_values(c).to_numpy(dtype=np.float64) for c in columns])
+    return Histogram(columns=columns, values=values, counts={v: wide[v].to_numpy(dtype=np.int64) for v in variants})
+
+
+def _counts(users: nw.LazyFrame, by: str, labels: list[Any]) -> pd.DataFrame:
+    """Users by day (rows, from 0) and variant (columns)."""
+    table = users.group_by(by, "variant").agg(nw.len().alias("users")).collect("pandas").to_native()
+    day = _numbered(table[by], labels)
+    wide = table.assign(day=day).pivot_table(
+        index="day", columns="variant", values="users", fill_value=0, aggfunc="sum"
+    )
+    return wide.rename_axis(columns=None)
+
+
+def _numbered(days: pd.Series, labels: list[Any]) -> np.ndarray:
+    """Days from 0, by the calendar."""
+    first = labels[0]
+    if isinstance(first, (int, float)):
+        return days.to_numpy(dtype=np.int64) - int(first)
+    return (pd.to_datetime(days) - pd.Timestamp(first)).dt.days.to_numpy()
+
+
+def _running(rows: UserRows, columns: list[str], variants: Sequence[str]) -> Running:
+    """Sums to date by day: what each day changes in the sums of users' values and of their products, added up."""
+    sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
+    to_date = {f"to {c}": nw.col(c).cum_sum().over(*UNIT, order_by="day") for c in sources}
+    frame = rows.days.select(*UNIT, "day", *sources).with_columns(
+        **to_date,
+        which=nw.col("impressions" if "impressions" in sources else sources[0]).cum_count().over(*UNIT, order_by="day"),
+    )
+    after, before = {}, {}
+    for i, c in enumerate(columns):
+        if c == "clicked_any":
+            after[f"a{i}"] = (nw.col("to clicks") > 0).cast(nw.Float64)
+            before[f"b{i}"] = (nw.col("to clicks") - nw.col("clicks") > 0).cast(nw.Float64)
+        else:
+            after[f"a{i}"], before[f"b{i}"] = nw.col(f"to {c}"), nw.col(f"to {c}") - nw.col(c)
+    k = len(columns)
+    pairs = [(i, j) for i in range(k) for j in range(i, k)]
+    frame = frame.with_columns(**after, **before, new=(nw.col("which") == 1).cast(nw.Int64))
+    changes = {f"s{i}": nw.col(f"a{i}") - nw.col(f"b{i}") for i in range(k)}
+    changes |= {f"p{i}_{j}": nw.col(f"a{i}") * nw.col(f"a{j}") - nw.col(f"b{i}") * nw.col(f"b{j}") for i, j in pairs}
+    frame = frame.select("variant", "day", "new", **changes)
+    table = frame.group_by("variant", "day").agg(nw.col("new").sum(), *(nw.col(c).sum() for c in changes))
+    found = table.collect("pandas").to_native()
+    found["day"] = _numbered(found["day"], rows.day_labels)
+    n_days = int(found["day"].max()) + 1
+    n, sums, products = {}, {}, {}
+    for name in variants:
+        of = found[found["variant"] == name].set_index("day").reindex(range(n_days), fill_value=0)
+        n[name] = of["new"].to_numpy(dtype=np.int64).cumsum()
+        sums[name] = np.column_stack([of[f"s{i}"].to_numpy(dtype=np.float64) for i in range(k)]).cumsum(axis=0)
+        cross = np.empty((n_days, k, k))
+        for i, j in pairs:
+            cross[:, i, j] = cross[:, j, i] = of[f"p{i}_{j}"].to_numpy(dtype=np.float64).cumsum()
+        products[name] = cross
+    return Running(columns=tuple(columns), n=n, sums=sums, products=products)
+
+
+def _cells(units: nw.LazyFrame, by: str, labels: list[Any] | None, variants: Sequence[str]) -> pd.DataFrame:
+    """Impressions and clicks by variant and level, with sums of squares and products over the units of each cell."""
+    c, n = nw.col("clicks"), nw.col("impressions")
+    table = (
+        units.with_columns(clicks_clicks=c * c, clicks_impressions=c * n, impressions_impressions=n * n)
+        .group_by("variant", by)
+        .agg(nw.len().alias("users"), *(nw.col(x).sum() for x in ("impressions", "clicks", *CELL)))
+        .collect("pandas")
+        .to_native()
+    )
+    level = table[by].to_numpy(dtype=np.int64) if labels is None else _numbered(table[by], labels)
+    table = table.assign(**{by: level}).set_index(["variant", by])
+    order = {v: i for i, v in enumerate(variants)}
+    return table.sort_index(key=lambda i: i.map(order) if i.name == "variant" else i)[
+        ["impressions", "clicks", "users", *CELL]
+    ]
+
+
+def _by_position(log: nw.LazyFrame, variants: Sequence[str]) -> pd.DataFrame:
+    units = log.group_by(*UNIT, "position").agg(
+        nw.len().cast(nw.Float64).alias("impressions"), nw.col("clicked").cast(nw.Float64).sum().alias("clicks")
+    )
+    return _cells(units, "position", None, variants)
