@@ -2,37 +2,53 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin/python
-RUN := $(PY) -m recab_helpers.pipeline
-ARGS = $(if $(PARAMS),--params "$(PARAMS)") $(if $(SET),--set $(SET))
+RUN := $(PY) -m recab_helpers
 .PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint bench clean
+
+# Values reach the program as they were typed: neither make nor a shell reads them.
+VALUES := LOG USERS PARAMS SET
+export RECAB_LOG = $(value LOG)
+export RECAB_USERS = $(value USERS)
+export RECAB_PARAMS = $(value PARAMS)
+export RECAB_SET = $(value SET)
+unexport $(VALUES)
+
+# Refused: values where no door uses them, and parameters outside SET, such as `make report n_users=500`.
+GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
+WRONG := $(filter $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z),$(GIVEN)) $(if \
+  $(filter report train simulate analyze plan calibrate,$(MAKECMDGOALS)),,$(filter $(VALUES),$(GIVEN)))
+ifeq ($(MAKELEVEL),0)
+$(foreach v,$(WRONG),$(error $(strip make $(MAKECMDGOALS)) does not use $(v). A stage takes $(VALUES), \
+  and parameters go into SET: make report SET="seed=7"))
+endif
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Parameters: make report PARAMS=my.yaml SET="n_users=20000 seed=7"'
 
 report: setup ## train, simulate, analyze; write reports/ab_report.html and .json
-	@$(RUN) report $(ARGS)
+	@$(RUN) report
 
 train: setup ## fit, log and register the models
-	@$(RUN) train $(ARGS)
+	@$(RUN) train
 
 simulate: setup ## serve the newest trained models to simulated users
-	@$(RUN) simulate $(ARGS)
+	@$(RUN) simulate
 
 analyze: setup ## analyze the newest simulation, or a real log: LOG=impressions.parquet
-	@$(RUN) analyze $(ARGS) $(if $(LOG),--log "$(LOG)")
+	@$(RUN) analyze
 
 plan: setup ## before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet
-	@$(RUN) plan $(ARGS) $(if $(LOG),--log "$(LOG)")
+	@$(RUN) plan
 
 calibrate: setup ## grade the analysis on thousands of simulated tests
-	@$(RUN) calibrate $(ARGS)
+	@$(RUN) calibrate
 
 lab: setup ## open the notebooks in JupyterLab
-	@JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks
+	@$(RUN) lab
 
 server: setup ## browse runs and models at http://127.0.0.1:8080 (Ctrl-C stops it)
-	@$(PY) -m recab_helpers.server
+	@$(RUN) server
 
 test: setup ## the tests (minutes)
 	@$(PY) -m pytest -q

@@ -1,22 +1,35 @@
-"""The run parameters of the three notebooks, and every range check on them.
+"""The parameters of every stage, and every check on them that needs nothing but the values.
 
-Each field stands in the parameters cell of its notebook with the same default; the pipeline checks all
-values here before any kernel starts, the notebooks check them again for those who run them by hand.
+Each field stands in the parameters cell of its notebook with the same default; the command line checks all values
+before any kernel starts, the notebooks check them again for those who run them by hand. A new parameter is its field
+here and its line there. What other rooms own (names of models, what a metric may be) they check themselves.
 """
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from recab_helpers.errors import ParameterError
 
 DATASETS = ("synthetic", "ml-latest-small", "ml-100k")
 SPLITS = ("per_user", "time")
-RECOMMENDERS = ("collaborative", "collaborative_ratings", "content", "popularity")
 TRUTHS = ("held_out", "completed")
 LOOKS = ("obrien_fleming", "pocock")
 MAX_VARIANTS = 10
+METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
+    "name": str,
+    "label": str,
+    "kind": str,
+    "numerator": str,
+    "denominator": str,
+    "role": str,
+    "direction": int,
+    "margin": float,
+    "covariate": list[str],
+    "share": bool,
+}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "collaborative_wins": {"text_share": 0.3},
@@ -40,6 +53,10 @@ class _Params:
     def of(cls, values: dict[str, Any]):
         """The parameters among `values`, such as the globals() of a notebook."""
         return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
+    def unused(self) -> dict[str, str]:
+        """Parameters that the others leave without a use, each with the reason; harmless at their defaults."""
+        return {}
 
     def as_dict(self) -> dict[str, Any]:
         """Parameter values by name, ready to log."""
@@ -75,6 +92,11 @@ class TrainParams(_Params):
         _one_of("split", self.split, SPLITS)
         _within("content_popularity", self.content_popularity, 0, 10)
 
+    def unused(self) -> dict[str, str]:
+        """What makes the synthetic world, where the data come from elsewhere."""
+        world = ("n_users", "n_items", "text_share", "mean_history")
+        return {} if self.dataset == "synthetic" else dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateParams(_Params):
@@ -99,9 +121,6 @@ class SimulateParams(_Params):
                 f"variants is {self.variants}; name 2 to {MAX_VARIANTS} models, the first is control, "
                 "such as [content, collaborative]."
             )
-        for model in self.variants:
-            if not model.startswith(("models:/", "runs:/")):
-                _one_of("variants", model, RECOMMENDERS)
         _inside("allocation", self.allocation, 0, 1)
         _within("slate_size", self.slate_size, 1, 1000)
         _within("horizon_days", self.horizon_days, 1, 366)
@@ -118,7 +137,7 @@ class AnalyzeParams(_Params):
     simulate_run_id: str = ""
     log_file: str = ""
     users_file: str = ""
-    metrics: list[str] = ()
+    metrics: list[str | dict] = ()
     allocation: float = 0.5
     alpha: float = 0.05
     power: float = 0.8
@@ -128,11 +147,18 @@ class AnalyzeParams(_Params):
     def _check(self):
         _named("experiment", self.experiment)
         _exists("log_file", self.log_file)
-        _exists("users_file", self.users_file)
+        _beside_a_log(self.users_file, self.log_file)
+        _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
         _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+
+    def unused(self) -> dict[str, str]:
+        """What a simulated test says itself, and what only a simulated test has."""
+        if self.log_file:
+            return dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
+        return {"allocation": "a simulated test knows its own"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +166,7 @@ class PlanParams(_Params):
     """Parameters of 00_plan."""
 
     log_file: str = ""
+    users_file: str = ""
     ctr: float = 0.1
     slate_size: int = 10
     sessions_per_user: float = 7.5
@@ -147,11 +174,14 @@ class PlanParams(_Params):
     cuped_reduction: float = 0.3
     users_per_day: float = 500.0
     lift: float = 0.05
+    n_treatments: int = 1
     allocation: float = 0.5
+    alpha: float = 0.05
     power: float = 0.8
 
     def _check(self):
         _exists("log_file", self.log_file)
+        _beside_a_log(self.users_file, self.log_file)
         _inside("ctr", self.ctr, 0, 1)
         _within("slate_size", self.slate_size, 1, 1000)
         _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
@@ -159,8 +189,15 @@ class PlanParams(_Params):
         _within("cuped_reduction", self.cuped_reduction, 0, 0.99)
         _inside("users_per_day", self.users_per_day, 0, 1e9)
         _inside("lift", self.lift, 0, 10)
+        _within("n_treatments", self.n_treatments, 1, MAX_VARIANTS - 1)
         _inside("allocation", self.allocation, 0, 1)
+        _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+
+    def unused(self) -> dict[str, str]:
+        """The rates that a pilot log says itself."""
+        rates = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
+        return dict.fromkeys(rates, "the pilot log says it") if self.log_file else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +220,16 @@ class CalibrateParams(_Params):
         _inside("lift", self.lift, 0, 1)
 
 
-def nearest(name: str, names) -> str:
+STAGES: dict[str, type[_Params]] = {
+    "train": TrainParams,
+    "simulate": SimulateParams,
+    "analyze": AnalyzeParams,
+    "plan": PlanParams,
+    "calibrate": CalibrateParams,
+}
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
     """The end of an error message: the nearest right name, or all of them."""
     close = difflib.get_close_matches(name, list(names), n=1)
     return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
@@ -191,19 +237,42 @@ def nearest(name: str, names) -> str:
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
+    if get_origin(kind) is list:
+        return _typed_list(name, value, get_args(kind)[0])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    if kind == list[str]:
-        if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
-            return list(value)
-    elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(
-        kind, "a list of names, [a, b]"
-    )
+    expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
     raise ParameterError(f"{name} is {value!r}; give {expected}.")
+
+
+def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:
+    if isinstance(value, (list, tuple)) and all(isinstance(v, kind) for v in value):
+        return list(value)
+    also = "" if kind is str else ", or of metrics, [{name: a, role: goal}]"
+    raise ParameterError(f"{name} is {value!r}; give a list of names, [a, b]{also}.")
+
+
+def _checked_metrics(metrics: list[str | dict]) -> None:
+    """Refuse a metric without a name, a field that no metric has, a value of the wrong type, a name given twice."""
+    names = [_metric_name(metric) for metric in metrics]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise ParameterError(f"metrics names {twice[0]} twice. Leave one out, or give it another name.")
+
+
+def _metric_name(metric: str | dict) -> str:
+    if isinstance(metric, str):
+        return metric
+    if not metric.get("name"):
+        raise ParameterError(f"metrics has {metric!r} without a name. Add name: and the column that is read.")
+    for field, value in metric.items():
+        if field not in METRIC_FIELDS:
+            raise ParameterError(f"metric {metric['name']} has {field!r}. {nearest(str(field), METRIC_FIELDS)}")
+        _typed(f"{field} of the metric {metric['name']}", value, METRIC_FIELDS[field])
+    return str(metric["name"])
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:
@@ -216,7 +285,7 @@ def _inside(name: str, value: float, low: float, high: float) -> None:
         raise ParameterError(f"{name} is {value:g}; give a value between {low:g} and {high:g}, both excluded.")
 
 
-def _one_of(name: str, value: str, choices) -> None:
+def _one_of(name: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ParameterError(f"{name} has {value!r}. {nearest(value, choices)}")
 
@@ -229,3 +298,11 @@ def _named(name: str, value: str) -> None:
 def _exists(name: str, value: str) -> None:
     if value and not Path(value).expanduser().exists():
         raise ParameterError(f"{name} is {value!r}, but there is no such file or folder. Correct the path.")
+
+
+def _beside_a_log(users_file: str, log_file: str) -> None:
+    _exists("users_file", users_file)
+    if users_file and not log_file:
+        raise ParameterError(
+            f"users_file is {users_file!r}, but there is no log_file. Give the log of these users too."
+        )

@@ -23,9 +23,10 @@ FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report
 run = tracking.start_run("floor", "floor")
 run.client.set_terminated(run.run_id)"""
 REPORT = """import pathlib, sys
-from recab_helpers import pipeline
-pipeline.REPORTS = pathlib.Path(sys.argv[1])
-sys.exit(pipeline.main(["report"]))"""
+from recab_helpers import places
+from recab_helpers.pipeline import command_line
+places.REPORTS = pathlib.Path(sys.argv[1])
+sys.exit(command_line.main(["report"]))"""
 FLOOR = """import sys, papermill
 for name in ("one", "two", "three"):
     papermill.execute_notebook(sys.argv[1], f"{sys.argv[2]}/{name}.ipynb", kernel_name="python3", progress_bar=False)"""

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.report.document import SCHEMA
+from recab_helpers.places import ROOT
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 NASTY_TITLES = ["<script>alert(1)</script>", "\u0645\u0631\u062d\u0628\u0627 (1999)", 'a "quoted" & <b>bold</b> title']
 SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
@@ -69,16 +68,18 @@ def run_pipeline(tmp_path_factory):
 
     Every report is checked against the schema of its document.
     """
-    from recab_helpers import pipeline
+    from recab_helpers import places
+    from recab_helpers.pipeline import command_line
+    from recab_helpers.report.document import SCHEMA
 
     home = tmp_path_factory.mktemp("a place")
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-    patch.setattr(pipeline, "REPORTS", home / "reports")
+    patch.setattr(places, "REPORTS", home / "reports")
     (home / "reports").mkdir()
 
     def run(command: str, *settings: str, more: tuple[str, ...] = ()) -> tuple[int, Path]:
-        code = pipeline.main([command, *more, "--set", *settings])
+        code = command_line.main([command, *more, "--set", *settings])
         if code == 0 and command in ("report", "analyze"):
             document = json.loads((home / "reports" / "ab_report.json").read_text())
             jsonschema.validate(document, json.loads(SCHEMA.read_text()))

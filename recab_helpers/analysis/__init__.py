@@ -1,6 +1,6 @@
 """The analysis: pure functions of aggregates, wherever the log lies."""
 
-from recab_helpers.analysis.analysis import Analysis, analyze, read_further
+from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, bayes_table, posterior, posterior_of
 from recab_helpers.analysis.checks import CHECKS, Check, run_checks, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
@@ -17,7 +17,7 @@ from recab_helpers.analysis.metrics import (
     metrics_from,
     ratio_of,
 )
-from recab_helpers.analysis.planning import Baseline, mde_table, plan_table, power_curve
+from recab_helpers.analysis.planning import Baseline, Design, mde_table, plan_table, power_curve
 from recab_helpers.analysis.power import mde, power_by_lift, power_table, users_for_lift
 from recab_helpers.analysis.segments import heterogeneity, segment_effects
 from recab_helpers.analysis.sensitivity import bootstrap, mann_whitney, sensitivity
@@ -32,6 +32,7 @@ __all__ = [
     "Analysis",
     "Baseline",
     "Check",
+    "Design",
     "Effect",
     "Example",
     "MetricSpec",
@@ -68,6 +69,7 @@ __all__ = [
     "sensitivity",
     "shown_table",
     "srm_p_value",
+    "table",
     "totals",
     "users_for_lift",
 ]

@@ -1,4 +1,4 @@
-"""The verdict, by a written rule: invalid, ship, keep control or inconclusive. It returns facts; a report words them."""
+"""The verdict by a written rule, as facts: invalid, ship, keep control or inconclusive. A report words them."""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """The lift as it stood at the end of every day, with the bands that may be read at every look."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,27 +38,31 @@ def cumulative_effects(
     The band for planned looks spends alpha with `shape` (Lan and DeMets 1983), the one for any look is a confidence
     sequence. Days before a lift is defined are left out, and goals whose columns have no days.
     """
-    parts = [pd.DataFrame(columns=list(LOOK_COLUMNS))]
-    if running is not None:
-        days = [running.at(day) for day in range(len(running))]
-        for goal in [g for g in goals if set(g.columns) <= set(running.columns)]:
-            fraction = information_fraction(running, goal)
-            for name in [v for v in days[-1] if v != CONTROL]:
-                effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha, cuped=False) for s in days]
-                kept = [d for d, e in enumerate(effects) if e.log_se > 0]
-                table = pd.DataFrame(
-                    [
-                        (d, fraction[d], np.log1p(e.lift), e.log_se, e.lift, *e.lift_ci)
-                        for d in kept
-                        for e in [effects[d]]
-                    ],
-                    columns=["day", "fraction", "log_ratio", "log_se", "lift", "naive_low", "naive_high"],
-                )
-                table = table[table["fraction"].diff().fillna(1) > 0]
-                if len(table):
-                    known = {"metric": goal.name, "variant": name, "against": CONTROL}
-                    parts.append(table.assign(**known, **bands_of(table, alpha=alpha, shape=shape)))
-    return pd.concat(parts[1:] or parts, ignore_index=True)[list(LOOK_COLUMNS)]
+    tables = [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha)] if running else []
+    parts = [t.assign(**bands_of(t, alpha=alpha, shape=shape)) for t in tables]
+    nothing = pd.DataFrame(columns=list(LOOK_COLUMNS))
+    return pd.concat(parts, ignore_index=True)[list(LOOK_COLUMNS)] if parts else nothing
+
+
+def looks_to_date(running: Running, goal: MetricSpec, *, alpha: float = 0.05) -> list[pd.DataFrame]:
+    """One table per treatment with the goal's lift to date by day, before any band; none where nothing is defined."""
+    if not set(goal.columns) <= set(running.columns):
+        return []
+    days = [running.at(day) for day in range(len(running))]
+    fraction = information_fraction(running, goal)
+    tables = []
+    for name in [v for v in days[-1] if v != CONTROL]:
+        effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha, cuped=False) for s in days]
+        rows = [
+            (d, f, math.log1p(e.lift), e.log_se, e.lift, *e.lift_ci)
+            for d, (e, f) in enumerate(zip(effects, fraction, strict=True))
+            if e.log_se > 0
+        ]
+        names = ["day", "fraction", "log_ratio", "log_se", "lift", "naive_low", "naive_high"]
+        table = pd.DataFrame(rows, columns=names)
+        table = table[table["fraction"].diff().fillna(1) > 0]
+        tables += [table.assign(metric=goal.name, variant=name, against=CONTROL)] if len(table) else []
+    return tables
 
 
 def information_fraction(running: Running, goal: MetricSpec) -> np.ndarray:

@@ -14,15 +14,17 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.assumptions import ACTIVITY_SHAPE
+from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions.aggregates import SufficientStatistics
 
 Sides = Literal[1, 2]
-ACTIVITY_SHAPE = 0.7  # gamma shape of session rates: a few users come often (Ehrenberg 1959)
 ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
 MIN_LIFT = 1e-6  # below it the users needed leave the range of integers
 
 
-class Design(TypedDict, total=False):
-    """What the three functions of a design share; per-user variances."""
+class TwoGroups(TypedDict, total=False):
+    """What the three functions on control and one treatment share; per-user variances."""
 
     control_variance: Required[float]
     treatment_variance: float | None  # as in control unless given
@@ -32,7 +34,7 @@ class Design(TypedDict, total=False):
     ratio: float  # users in treatment for each in control, 1 unless given
 
 
-def users_per_variant(difference: float, *, power: float = 0.8, **design: Unpack[Design]) -> float:
+def users_per_variant(difference: float, *, power: float = 0.8, **groups: Unpack[TwoGroups]) -> float:
     """Users in control that find `difference` with this power, not rounded; treatment takes `ratio` times as many.
 
     n = (z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) + z(power) sqrt(Vc + Vt/ratio))^2 / difference^2
@@ -41,34 +43,72 @@ def users_per_variant(difference: float, *, power: float = 0.8, **design: Unpack
     the difference from the margin, positive where it passes. The chance to reject on the wrong side is left out: at
     most 5e-5 at alpha 0.05.
     """
-    if not (math.isfinite(difference) and (difference > 0 or (difference < 0 and design.get("sides", 2) == 2))):
-        raise ValueError(f"difference is {difference}; give a finite one other than 0, and above 0 when sides is 1.")
-    return (detectable(1.0, power, **design) / difference) ** 2
+    if not (math.isfinite(difference) and (difference > 0 or (difference < 0 and groups.get("sides", 2) == 2))):
+        raise ParameterError(f"difference is {difference}; give one other than 0, and above 0 when sides is 1.")
+    return (detectable(1.0, power, **groups) / difference) ** 2
 
 
-def detectable(n: float, power: float = 0.8, **design: Unpack[Design]) -> float:
+def detectable(n: float, power: float = 0.8, **groups: Unpack[TwoGroups]) -> float:
     """Smallest difference (MDE) that n users in control find with this power.
 
     difference = (z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) + z(power) sqrt(Vc + Vt/ratio)) / sqrt(n)
     """
-    critical, spread = _critical_and_spread(**design)
+    critical, spread = _critical_and_spread(**groups)
     _check("n", n, 0, math.inf, "the users in control")
-    lowest = max(0.5, design.get("alpha", 0.05))
+    lowest = max(0.5, groups.get("alpha", 0.05))
     _check("power", power, lowest, 1, "such as 0.8; below even odds a test is not worth its users", closed=True)
     return (critical + float(norm.isf(1 - power)) * spread) / math.sqrt(n)
 
 
-def power_of(difference: float, n: float, **design: Unpack[Design]) -> float:
+def power_of(difference: float, n: float, **groups: Unpack[TwoGroups]) -> float:
     """Chance that n users in control reject equality when this is the true difference; both tails when two-sided.
 
     power = P(Z > (c - d sqrt(n)) / s) + P(Z > (c + d sqrt(n)) / s), the second for sides=2 only, where
     c = z(1 - alpha/sides) sqrt(V0 (1 + 1/ratio)) and s = sqrt(Vc + Vt/ratio)
     """
-    critical, spread = _critical_and_spread(**design)
+    critical, spread = _critical_and_spread(**groups)
     _check("n", n, 0, math.inf, "the users in control")
     _check("difference", difference, -math.inf, math.inf, "in units of the metric")
-    signs = (1, -1)[: design.get("sides", 2)]
+    signs = (1, -1)[: groups.get("sides", 2)]
     return float(sum(norm.sf((critical - sign * difference * math.sqrt(n)) / spread) for sign in signs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What is decided before a test: every treatment is held against control.
+
+    The treatments divide `allocation`, the planned share of users outside control, and `alpha` equally, as they do in
+    the intervals of a goal. `power` is the chance to find the lift of one of them.
+    """
+
+    allocation: float = 0.5
+    n_treatments: int = 1
+    alpha: float = 0.05
+    power: float = 0.8
+
+    def __post_init__(self):
+        _check("allocation", self.allocation, 0, 1, "the share of users in treatment")
+        _check("n_treatments", self.n_treatments, 1, math.inf, "the variants beside control", closed=True)
+        _check("alpha", self.alpha, 0, 1, "such as 0.05 for a 95% interval")
+        _check("power", self.power, 0.5, 1, "such as 0.8; below even odds a test is not worth its users", closed=True)
+
+    @property
+    def level(self) -> float:
+        """Alpha of one comparison."""
+        return self.alpha / self.n_treatments
+
+    @property
+    def ratio(self) -> float:
+        """Users in one treatment for each in control."""
+        return self.allocation / self.n_treatments / (1 - self.allocation)
+
+    def in_control(self, users: float) -> float:
+        """Of so many users in all variants, those in control."""
+        return users * (1 - self.allocation)
+
+    def in_all(self, control: float) -> int:
+        """Users in all variants, whole ones and at least two in each, for so many in control."""
+        return max(math.ceil(control), 2) + self.n_treatments * max(math.ceil(control * self.ratio), 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,23 +136,25 @@ class Baseline:
         return self.variance, self.variance * (1 - self.reduction)
 
     @classmethod
-    def from_users(cls, users: pd.DataFrame, metric: MetricSpec) -> "Baseline":
-        """From a pilot's users table, all rows as one group; variance by the delta method.
+    def from_statistics(cls, statistics: SufficientStatistics, metric: MetricSpec) -> "Baseline":
+        """From a pilot's users as one group, such as `Users.whole`; variance by the delta method.
 
-        The reduction is the squared correlation of the linearized metric and its covariate, where the table has it.
+        The reduction is the squared correlation of the linearized metric and its covariate, where the pilot has it.
+
+        Raises:
+            DataError: the pilot lacks a column, or users, or a variance.
         """
-        if missing := [c for c in metric.columns if c not in users]:
-            raise ValueError(f"The pilot has no column {', '.join(missing)}; {metric.label} needs it. Add it.")
-        if len(users) < 2:
-            raise ValueError(f"The pilot has {len(users)} users; a variance needs at least 2. Give a longer pilot.")
-        pilot = sufficient_statistics(users.assign(variant=CONTROL), columns_of([metric], users))[CONTROL]
-        value, gradient = pilot.gradient(metric.columns)
-        variance, reduction = float(gradient @ pilot.cov @ gradient), 0.0
+        if missing := [c for c in metric.columns if c not in statistics.columns]:
+            raise DataError(f"The pilot has no column {', '.join(missing)}; {metric.label} needs it. Add it.")
+        if statistics.n < 2:
+            raise DataError(f"The pilot has {statistics.n} users; a variance needs at least 2. Give a longer pilot.")
+        value, gradient = statistics.gradient(metric.columns)
+        variance, reduction = float(gradient @ statistics.cov @ gradient), 0.0
         variance = 0.0 if variance < ROUNDING * value**2 else variance
-        if metric.covariate and set(metric.covariate) <= set(pilot.columns):
-            pre_gradient = pilot.gradient(metric.covariate)[1]
-            scale = variance * float(pre_gradient @ pilot.cov @ pre_gradient)
-            reduction = float(gradient @ pilot.cov @ pre_gradient) ** 2 / scale if scale > 0 else 0.0
+        if metric.covariate and set(metric.covariate) <= set(statistics.columns):
+            pre_gradient = statistics.gradient(metric.covariate)[1]
+            scale = variance * float(pre_gradient @ statistics.cov @ pre_gradient)
+            reduction = float(gradient @ statistics.cov @ pre_gradient) ** 2 / scale if scale > 0 else 0.0
         return cls(value=value, variance=variance, reduction=reduction, label=metric.label)
 
     @classmethod
@@ -139,62 +181,43 @@ class Baseline:
         return cls(value=ctr, variance=ctr * (1 - ctr) * spread / mean**2, label="CTR")
 
 
-def plan_table(
-    baseline: Baseline,
-    lifts: Iterable[float],
-    *,
-    users_per_day: float,
-    allocation: float = 0.5,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> pd.DataFrame:
-    """Users (both variants) and whole days to find each lift, without and with CUPED; both variants vary alike.
+def plan_table(baseline: Baseline, lifts: Iterable[float], design: Design, *, users_per_day: float) -> pd.DataFrame:
+    """Users (all variants) and whole days to find each lift, without and with CUPED; all variants vary alike.
 
     Columns: lift, users, days, users_with_cuped, days_with_cuped. `users_per_day` come for the first time that day.
     """
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
-    ratio, rows = _ratio(allocation), []
+    groups, rows = {"alpha": design.level, "ratio": design.ratio, "power": design.power}, []
     for lift in map(_checked_lift, lifts):
         if abs(lift) < MIN_LIFT:
-            raise ValueError(f"lift is {lift}; give a fraction of at least {MIN_LIFT:f}, such as 0.05 for +5%.")
+            raise ParameterError(f"lift is {lift}; give a fraction of at least {MIN_LIFT:f}, such as 0.05 for +5%.")
         row = [lift]
         for v in baseline.variances:
-            n = users_per_variant(baseline.value * lift, control_variance=v, alpha=alpha, power=power, ratio=ratio)
-            users = max(math.ceil(n), 2) + max(math.ceil(n * ratio), 2)
+            users = design.in_all(users_per_variant(baseline.value * lift, control_variance=v, **groups))
             row += [users, math.ceil(users / users_per_day)]
         rows.append(row)
     return pd.DataFrame(rows, columns=["lift", "users", "days", "users_with_cuped", "days_with_cuped"])
 
 
-def power_curve(
-    baseline: Baseline, users: float, lifts: Iterable[float], *, allocation: float = 0.5, alpha: float = 0.05
-) -> pd.DataFrame:
-    """Chance that a test of `users` (both variants) finds each lift; columns lift, power, power_with_cuped."""
-    _check("users", users, 0, math.inf, "the users of both variants")
-    design = {"n": users * (1 - allocation), "ratio": _ratio(allocation), "alpha": alpha}
+def power_curve(baseline: Baseline, users: float, lifts: Iterable[float], design: Design) -> pd.DataFrame:
+    """Chance that a test of `users` (all variants) finds each lift; columns lift, power, power_with_cuped."""
+    _check("users", users, 0, math.inf, "the users of all variants")
+    groups = {"n": design.in_control(users), "ratio": design.ratio, "alpha": design.level}
     rows = [
-        (lift, *(power_of(baseline.value * lift, control_variance=v, **design) for v in baseline.variances))
+        (lift, *(power_of(baseline.value * lift, control_variance=v, **groups) for v in baseline.variances))
         for lift in map(_checked_lift, lifts)
     ]
     return pd.DataFrame(rows, columns=["lift", "power", "power_with_cuped"])
 
 
-def mde_table(
-    baseline: Baseline,
-    days: Iterable[float],
-    users_per_day: float,
-    *,
-    allocation: float = 0.5,
-    alpha: float = 0.05,
-    power: float = 0.8,
-) -> pd.DataFrame:
-    """Smallest lift found after each number of days; columns days, users (both variants), mde, mde_with_cuped."""
+def mde_table(baseline: Baseline, days: Iterable[float], design: Design, *, users_per_day: float) -> pd.DataFrame:
+    """Smallest lift found after each number of days; columns days, users (all variants), mde, mde_with_cuped."""
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
-    design, rows = {"ratio": _ratio(allocation), "alpha": alpha, "power": power}, []
+    groups, rows = {"ratio": design.ratio, "alpha": design.level, "power": design.power}, []
     for day in days:
         _check("days", day, 0, math.inf, "the length of the test")
         users = day * users_per_day
-        smallest = [detectable(users * (1 - allocation), control_variance=v, **design) for v in baseline.variances]
+        smallest = [detectable(design.in_control(users), control_variance=v, **groups) for v in baseline.variances]
         rows.append((day, round(users), *(d / baseline.value for d in smallest)))
     return pd.DataFrame(rows, columns=["days", "users", "mde", "mde_with_cuped"])
 
@@ -211,7 +234,7 @@ def _critical_and_spread(
         _check(f"{name}_variance", value, 0, math.inf, "per user")
     _check("alpha", alpha, 0, 1, "such as 0.05 for a 95% interval")
     if sides not in (1, 2):
-        raise ValueError(f"sides is {sides}; give 2, or 1 for non-inferiority.")
+        raise ParameterError(f"sides is {sides}; give 2, or 1 for non-inferiority.")
     null_spread = math.sqrt(null_variance * (1 + 1 / ratio))
     return float(norm.isf(alpha / sides)) * null_spread, math.sqrt(control_variance + treatment_variance / ratio)
 
@@ -226,11 +249,6 @@ def _rate_of_all_users(sessions: float) -> float:
     return 0.0 if excess(-20.0) >= 0 else math.exp(brentq(excess, -20.0, math.log(sessions) + 1))
 
 
-def _ratio(allocation: float) -> float:
-    _check("allocation", allocation, 0, 1, "the share of users in treatment")
-    return allocation / (1 - allocation)
-
-
 def _checked_lift(lift: float) -> float:
     _check("lift", lift, -1, math.inf, "a fraction such as 0.05 for +5%")
     return lift
@@ -240,4 +258,4 @@ def _check(name: str, value: float, low: float, high: float, hint: str, *, close
     """Refuse what is not above `low`, or at it if closed, and below `high`; nan too."""
     if not (low < value < high or (closed and value == low)):
         limits = f"{'from' if closed else 'above'} {low} and below {high}"
-        raise ValueError(f"{name} is {value}; give a number {limits}: {hint}.")
+        raise ParameterError(f"{name} is {value}; give a number {limits}: {hint}.")

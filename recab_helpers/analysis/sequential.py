@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 from scipy.interpolate import CubicSpline
 
 Shape = Literal["obrien_fleming", "pocock"]
@@ -30,7 +30,7 @@ def spending(fraction: np.ndarray, *, alpha: float, shape: Shape) -> np.ndarray:
     _check_alpha(alpha)
     t = _checked_fraction(fraction)
     if shape == "obrien_fleming":
-        return 4 * stats.norm.sf(stats.norm.isf(alpha / 4) / np.sqrt(t))
+        return 4 * special.ndtr(special.ndtri(alpha / 4) / np.sqrt(t))
     if shape == "pocock":
         return alpha * np.log1p((math.e - 1) * t)
     raise ValueError(f"shape is {shape!r}; give 'obrien_fleming' or 'pocock'.")
@@ -105,21 +105,25 @@ def first_crossing(low: np.ndarray, high: np.ndarray) -> int | None:
 def _excess(score: float, increment: float, density: Density | None, edge: float, sd: float) -> float:
     """Log of the chance to pass +-score at this look over the chance allowed; zero at the boundary."""
     if density is None:  # the first look starts from zero, not from a density
-        return math.log(2 * stats.norm.sf(score / sd) / increment)
+        return math.log(2 * special.ndtr(-score / sd) / increment)
     cuts = np.clip([score - REACH * sd, score + REACH * sd], -edge, edge)
     u, w = _panels(np.array([cuts[0], cuts[1]]), np.array([cuts[1], edge]))
-    passing = 2 * np.sum(w * density(u) * stats.norm.sf((score - u) / sd))
+    passing = 2 * np.sum(w * density(u) * special.ndtr((u - score) / sd))
     return math.log(max(passing, 1e-300) / increment)  # past the reach nothing is left
 
 
 def _advance(density: Density | None, edge: float, sd: float, *, new_edge: float) -> Density:
     """Density of the score at this look within +-new_edge, given that of the look before."""
     if density is None:
-        return lambda x: stats.norm.pdf(x, scale=sd)
+        return lambda x: _normal_density(x / sd) / sd
     x = new_edge * np.sin(ANGLES)
     u, w = _panels(np.clip(x - REACH * sd, -edge, edge), np.clip(x + REACH * sd, -edge, edge))
-    spline = CubicSpline(ANGLES, np.sum(w * density(u) * stats.norm.pdf(x[:, None], loc=u, scale=sd), axis=1))
+    spline = CubicSpline(ANGLES, np.sum(w * density(u) * _normal_density((x[:, None] - u) / sd) / sd, axis=1))
     return lambda v: np.maximum(spline(np.arcsin(np.clip(v / new_edge, -1, 1))), 0)
+
+
+def _normal_density(z: np.ndarray) -> np.ndarray:
+    return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
 
 
 def _panels(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

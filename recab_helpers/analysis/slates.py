@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from recab_helpers.impressions.slates import Example
 from recab_helpers.references import in_order
 
 HEAD = 0.2  # the most popular fifth of the catalog is its head
@@ -16,31 +17,6 @@ SHOWN_COLUMNS = {
     "mean_popularity": "past interactions of an item shown, mean (Abdollahpouri and others 2019)",
     "head": "share of impressions of the most popular fifth of the catalog",
 }
-OVERLAP_COLUMNS = {
-    "variant": "the treatment",
-    "against": "what it is held against",
-    "slate_size": "items of a slate",
-    "in_common": "items that a user's two slates share, mean",
-    "none_in_common": "share of users whose slates share none",
-    "all_in_common": "share of users whose slates hold the same items",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """One user to look at: what they met before, the slate of each variant, and what they clicked.
-
-    `history` has title and rating, best first. Each slate has position, title, common (also in another slate) and,
-    for the variant that the user was in, shown and clicked (times); other variants' slates were never shown.
-    """
-
-    user_id: str
-    variant: str
-    sessions: int
-    clicks: int
-    history: pd.DataFrame
-    n_history: int
-    slates: dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,24 @@
 """From a log of any size to the aggregates that an analysis needs."""
+
+from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, SufficientStatistics, Users
+from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows
+from recab_helpers.impressions.slates import Example, examples, overlap
+from recab_helpers.impressions.sources import open_log, open_table, open_users
+
+__all__ = [
+    "COUNTS",
+    "Aggregates",
+    "Example",
+    "Histogram",
+    "Running",
+    "SufficientStatistics",
+    "UserRows",
+    "Users",
+    "examples",
+    "open_log",
+    "open_table",
+    "open_users",
+    "overlap",
+    "reduce",
+    "user_rows",
+]

@@ -85,8 +85,11 @@ class Histogram:
     @classmethod
     def of(cls, variant: np.ndarray, values: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> "Histogram":
         """From one row per user: the code of its variant in `names`, and its values (n, n_columns)."""
-        distinct, inverse = np.unique(values, axis=0, return_inverse=True)
-        counts = np.bincount(inverse.ravel() * len(names) + variant, minlength=len(distinct) * len(names))
+        order = np.lexsort(values.T[::-1])
+        ordered = values[order]
+        new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
+        distinct, which = ordered[new], np.cumsum(new) - 1
+        counts = np.bincount(which * len(names) + variant[order], minlength=len(distinct) * len(names))
         by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))
         return cls(columns=tuple(columns), values=distinct, counts=by_name)
 

@@ -140,7 +140,8 @@ def check_log(log: nw.LazyFrame, *, source: str, pilot: bool = False) -> int:
     if twice := again.sort(key).head(1).collect("pyarrow").rows(named=True):
         row = {k: twice[0][k] for k in key}
         raise DataError(
-            f"{source}: {twice[0]['rows']:,} rows have the same user_id, slate_id and position, {row}. Keep one of each."
+            f"{source}: {twice[0]['rows']:,} rows have the same user_id, slate_id and position, {row}. "
+            "Keep one of each."
         )
     variants = in_order(log.select("variant").unique().collect("pyarrow")["variant"].to_list())
     if not pilot and (CONTROL not in variants or len(variants) < 2):

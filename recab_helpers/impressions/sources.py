@@ -71,9 +71,13 @@ def open_users(table: Table) -> nw.LazyFrame:
     return users
 
 
-def column_names(table: Table) -> list[str]:
-    """Names of the table's columns, without reading its rows."""
-    return _opened(table)[0].collect_schema().names()
+def open_table(table: Table) -> nw.LazyFrame:
+    """Any other table as a lazy frame, unchecked.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return _opened(table, infer=True)[0]
 
 
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:

@@ -1,1 +1,1 @@
-"""The doors that people type: command line, notebooks, publishing."""
+"""What people type: the doors, the command line that opens them, the notebooks behind them, and what they publish."""

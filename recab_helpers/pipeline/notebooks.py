@@ -1,14 +1,13 @@
-"""The doors that run notebooks, from `make report` to `make calibrate`: check parameters, execute, render.
+"""Notebooks run in turn, each in a kernel of its own, and a page made of the last one.
 
-All parameters are checked before any kernel starts. The three kernels start at once and warm up with their
-imports while the earlier notebooks run; each notebook still has a kernel of its own.
+The kernels start at once and warm up with the imports of their notebooks while the earlier notebooks run.
 """
 
-import argparse
+import ast
 import os
 import shutil
-import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -18,196 +17,119 @@ os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kern
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products: threads cost more than they give
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
+import nbformat
 import papermill as pm
-import yaml
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+from nbclient.exceptions import DeadKernelError
 
-from recab_helpers.errors import PipelineError
-from recab_helpers.parameters import (
-    PRESETS,
-    AnalyzeParams,
-    CalibrateParams,
-    ParameterError,
-    PlanParams,
-    SimulateParams,
-    TrainParams,
-    nearest,
-)
+from recab_helpers import places
+from recab_helpers.assumptions import MEAN_SESSIONS
+from recab_helpers.errors import PipelineError, TrackingError
+from recab_helpers.parameters import STAGES
+from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.pipeline.publish import RUNS, publish, shown
 
-ROOT = Path(__file__).resolve().parents[2]
-REPORTS = ROOT / "reports"
-STAGES = {
-    "train": ("01_train", TrainParams),
-    "simulate": ("02_simulate", SimulateParams),
-    "analyze": ("03_analyze", AnalyzeParams),
-    "plan": ("00_plan", PlanParams),
-    "calibrate": ("04_calibrate", CalibrateParams),
-}
-COMMANDS = {"report": ("train", "simulate", "analyze"), **{stage: (stage,) for stage in STAGES}}
-RUNS = "runs"  # folder of reports/ that keeps each run's pages and executed notebooks
-PAGES = {"analyze": "ab_report", "plan": "plan", "calibrate": "calibration"}
-WARM_UP = "from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking"
-MEAN_SESSIONS, BYTES_PER_IMPRESSION = 6, 20
+BYTES_PER_IMPRESSION = 20
 FREE_BYTES = 200_000_000
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when it worked, 1 with one line on stderr when it did not."""
-    parser = argparse.ArgumentParser(prog="python -m recab_helpers.pipeline", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("--params", help="YAML file of parameters")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="single parameters")
-    parser.add_argument("--log", default="", help="an impression log to analyze (.parquet, .csv)")
-    args = parser.parse_args(arguments)
-    try:
-        values = read_values(args.params, args.set)
-        if args.log:
-            values["log_file"] = str(Path(args.log).expanduser().resolve())
-        run_command(args.command, check_values(args.command, values))
-    except (ParameterError, PipelineError) as error:
-        print(f"recab: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("recab: stopped.", file=sys.stderr)
-        return 130
-    return 0
-
-
-def read_values(params_file: str | None, settings: list[str]) -> dict[str, Any]:
-    """Values from the preset, then the YAML file, then NAME=VALUE settings, later ones winning."""
-    values = {}
-    if params_file:
-        try:
-            values = yaml.safe_load(Path(params_file).read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ParameterError(f"PARAMS={params_file} cannot be read as YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise ParameterError(f"PARAMS={params_file} holds no names; write one `name: value` per line.")
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise ParameterError(f"SET has {setting!r}; write name=value, such as seed=7.")
-        values[name.strip()] = yaml.safe_load(text) if text.strip() else ""
-    preset = values.pop("preset", "default")
-    if preset not in PRESETS:
-        raise ParameterError(f"preset has {preset!r}. {nearest(str(preset), PRESETS)}")
-    return PRESETS[preset] | values
-
-
-def check_values(command: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The checked parameters of every stage of the command.
+def run(door: str, params: dict[str, Any]) -> None:
+    """Run the notebooks of the door's stages with these parameters, and publish its page where it has one.
 
     Raises:
-        ParameterError: a name that no stage has, with the nearest right one, or a value out of range.
+        PipelineError: the machine is not ready, a notebook is not as it should be, failed or stopped.
     """
-    known = {f.name for _, cls in STAGES.values() for f in fields(cls)}
-    for name in values.keys() - known:
-        raise ParameterError(f"There is no parameter {name}. {nearest(name, known | {'preset'})}")
-    for notebook, cls in STAGES.values():
-        cell = pm.inspect_notebook(str(_notebook(notebook))).keys()
-        if cell != {f.name for f in fields(cls)}:
-            raise ParameterError(f"The parameters cell of {notebook} has {', '.join(sorted(cell))}; restore it.")
-    params = {stage: STAGES[stage][1].of(values) for stage in COMMANDS[command]}
-    train, simulate = params.get("train"), params.get("simulate")
-    if train and simulate and train.dataset == "synthetic" and simulate.slate_size > train.n_items:
-        raise ParameterError(
-            f"slate_size is {simulate.slate_size}, but n_items is {train.n_items}. Lower the one or raise the other."
-        )
-    return params
-
-
-def run_command(command: str, params: dict[str, Any]) -> None:
-    """Run the notebooks of the command in turn and publish the report when the analysis is among them."""
+    for stage in params:
+        _check_cell(stage)
     _check_machine(params)
-    with _warm_kernels(list(params)) as kernels:
+    with warm_kernels(params) as kernels:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
         try:
             first = next(iter(params.values()))
-            run = tracking.start_run(getattr(first, "experiment", "recab"), command)
-        except tracking.TrackingError as error:
+            mlflow_run = tracking.start_run(getattr(first, "experiment", "recab"), door)
+        except TrackingError as error:
             raise PipelineError(str(error)) from error
         try:
-            executed = _run_notebooks(run, params, kernels)
-            if page := PAGES.get(list(params)[-1]):
-                publish(executed, run, page)
+            executed = _run_in_turn(mlflow_run, params, kernels)
+            if DOORS[door].page:
+                publish(executed, mlflow_run, DOORS[door].page)
         except BaseException:
-            run.fail()
+            mlflow_run.fail()
             raise
-        run.client.set_terminated(run.run_id, "FINISHED")
+        mlflow_run.client.set_terminated(mlflow_run.run_id, "FINISHED")
 
 
-def _run_notebooks(run, params: dict[str, Any], kernels: dict[str, AsyncKernelManager]) -> Path:
-    """Execute each stage's notebook into the run's folder of reports; returns the last executed copy."""
-    found = {}
-    folder = REPORTS / RUNS / run.run_id
-    folder.mkdir(parents=True)
-    for stage, checked in params.items():
-        notebook = STAGES[stage][0]
-        copy = folder / f"{notebook}.ipynb"
-        values = checked.as_dict() | {k: v for k, v in found.items() if k in checked.as_dict()}
-        _execute(kernels[stage], f"import os; os.environ['MLFLOW_RUN_ID'] = '{run.run_id}'")
-        try:
-            done = pm.execute_notebook(
-                _notebook(notebook),
-                copy,
-                values,
-                kernel_name="python3",
-                km=kernels[stage],
-                progress_bar={"desc": notebook},
-            )
-        except pm.PapermillExecutionError as error:
-            message = str(error.evalue).splitlines()[0] if error.evalue else ""
-            raise PipelineError(
-                f"{notebook} failed in cell {error.exec_count}: {error.ename}: {message} "
-                f"The traceback is in {_shown(copy)}."
-            ) from None
-        if skipped := [c for c in done.cells if c.cell_type == "code" and c.source and not c.execution_count]:
-            raise PipelineError(f"{notebook} stopped early: {len(skipped)} cells never ran. See {_shown(copy)}.")
-        found[f"{stage}_run_id"] = run.run_id
-    return copy
+def notebook_of(stage: str) -> Path:
+    """The notebook of a stage, 01_train.ipynb for train.
 
-
-def publish(executed: Path, run, name: str) -> None:
-    """Render the executed notebook beside it, log the page with its run, and replace the newest page in one step.
-
-    The folder of the run keeps its page, so that earlier reports stay; an index page lists them.
+    Raises:
+        PipelineError: there is none.
     """
-    from recab_helpers import tracking
-    from recab_helpers.report.page import render, render_index
+    found = sorted(places.NOTEBOOKS.glob(f"[0-9][0-9]_{stage}.ipynb"))
+    if not found:
+        raise PipelineError(f"{shown(places.NOTEBOOKS)} has no notebook of the stage {stage}. Restore it.")
+    return found[0]
 
-    files, call = [executed.parent / f"{name}.html"], ""
-    if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
-        run = tracking.Run(analysis_run_id, "analyze", run.client)
-        call = tracking.run_tags(analysis_run_id)["verdict"]
-        document = tracking.artifact(analysis_run_id, f"analyze/{name}.json")
-        files.append(Path(shutil.copy(document, executed.parent / f"{name}.json")))
-    files[0].write_text(render(executed, call=call), encoding="utf-8")
-    run.log_file(files[0])
-    with tempfile.TemporaryDirectory(dir=REPORTS) as folder:
-        for file in files:
-            Path(shutil.copy(file, folder)).replace(REPORTS / file.name)
-        index = Path(folder) / "index.html"
-        index.write_text(render_index(REPORTS), encoding="utf-8")
-        index.replace(REPORTS / index.name)
-    print(_shown(REPORTS / f"{name}.html"))
+
+def imports_of(notebook: Path) -> str:
+    """The import statements of the notebook's cells, as code."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
+    imports = [n for tree in trees for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
+    return "\n".join(map(ast.unparse, imports))
 
 
 @contextmanager
-def _warm_kernels(stages: list[str]):
-    """One kernel per stage, started together and importing what the notebooks import."""
+def warm_kernels(stages: Iterable[str]) -> Iterator[dict[str, AsyncKernelManager]]:
+    """One kernel per stage, started together, each importing what its notebook imports."""
     managers = {}
     try:
         for stage in stages:
             managers[stage] = manager = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
-            run_sync(manager.start_kernel)(cwd=str(ROOT))
-        for manager in managers.values():
-            _execute(manager, WARM_UP)
+            run_sync(manager.start_kernel)(cwd=str(places.ROOT))
+        for stage, manager in managers.items():
+            _execute(manager, imports_of(notebook_of(stage)))
         yield managers
     finally:
         for manager in managers.values():
             run_sync(manager.shutdown_kernel)(now=True)
+
+
+def _run_in_turn(run, params: dict[str, Any], kernels: dict[str, AsyncKernelManager]) -> Path:
+    """Execute each stage's notebook into the run's folder of reports; returns the last executed copy."""
+    found: dict[str, str] = {}
+    folder = places.REPORTS / RUNS / run.run_id
+    folder.mkdir(parents=True)
+    for stage, checked in params.items():
+        notebook = notebook_of(stage)
+        copy = folder / notebook.name
+        values = checked.as_dict() | {k: v for k, v in found.items() if k in checked.as_dict()}
+        _execute(kernels[stage], f"import os; os.environ['MLFLOW_RUN_ID'] = '{run.run_id}'")
+        _run_one(notebook, copy, values, kernels[stage])
+        found[f"{stage}_run_id"] = run.run_id
+    return copy
+
+
+def _run_one(notebook: Path, copy: Path, values: dict[str, Any], kernel: AsyncKernelManager) -> None:
+    """Execute one notebook; whatever ends it early is a PipelineError, and the copy holds how far it came."""
+    name = notebook.stem
+    try:
+        bar = {"desc": name}
+        done = pm.execute_notebook(notebook, copy, values, kernel_name="python3", km=kernel, progress_bar=bar)
+    except pm.PapermillExecutionError as error:
+        message = str(error.evalue).splitlines()[0] if error.evalue else ""
+        raise PipelineError(
+            f"{name} failed in cell {error.exec_count}: {error.ename}: {message} The traceback is in {shown(copy)}."
+        ) from None
+    except DeadKernelError:
+        raise PipelineError(
+            f"The kernel of {name} died, most likely for want of memory. Close other programs, or lower n_users. "
+            f"{shown(copy)} shows how far it came."
+        ) from None
+    if skipped := [c for c in done.cells if c.cell_type == "code" and c.source and not c.execution_count]:
+        raise PipelineError(f"{name} stopped early: {len(skipped)} cells never ran. See {shown(copy)}.")
 
 
 def _execute(manager: AsyncKernelManager, code: str) -> None:
@@ -219,33 +141,32 @@ def _execute(manager: AsyncKernelManager, code: str) -> None:
     client.stop_channels()
 
 
-def _check_machine(params: dict[str, Any]) -> None:
-    """Refuse a reports folder that cannot be written and a disk that is too full, before any work."""
-    try:
-        REPORTS.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=REPORTS):
-            pass
-    except OSError as error:
-        raise PipelineError(f"The folder {REPORTS} cannot be written ({error.strerror}). Make it writable.") from error
-    needed = FREE_BYTES
-    if "simulate" in params and "train" in params:
-        simulate = params["simulate"]
-        impressions = params["train"].n_users * MEAN_SESSIONS * simulate.slate_size
-        needed += int(impressions * BYTES_PER_IMPRESSION)
-    if (free := shutil.disk_usage(ROOT).free) < needed:
+def _check_cell(stage: str) -> None:
+    """Refuse a notebook whose parameters cell is not that of its stage; papermill would only warn."""
+    notebook = notebook_of(stage)
+    cell, wanted = set(pm.inspect_notebook(str(notebook))), {f.name for f in fields(STAGES[stage])}
+    if cell != wanted:
         raise PipelineError(
-            f"The disk of {ROOT} has {free / 1e6:,.0f} MB free; this run needs about {needed / 1e6:,.0f} MB. "
-            "Free some space or lower n_users."
+            f"The parameters cell of {notebook.stem} differs from {STAGES[stage].__name__} in "
+            f"{', '.join(sorted(cell ^ wanted))}. Give both the same names."
         )
 
 
-def _notebook(name: str) -> Path:
-    return ROOT / "notebooks" / f"{name}.ipynb"
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _check_machine(params: dict[str, Any]) -> None:
+    """Refuse a reports folder that cannot be written and a disk that is too full, before any work."""
+    reports = places.REPORTS
+    try:
+        reports.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=reports):
+            pass
+    except OSError as error:
+        raise PipelineError(f"The folder {reports} cannot be written ({error.strerror}). Make it writable.") from error
+    needed = FREE_BYTES
+    if "simulate" in params and "train" in params:
+        impressions = params["train"].n_users * MEAN_SESSIONS * params["simulate"].slate_size
+        needed += int(impressions * BYTES_PER_IMPRESSION)
+    if (free := shutil.disk_usage(places.ROOT).free) < needed:
+        raise PipelineError(
+            f"The disk of {places.ROOT} has {free / 1e6:,.0f} MB free; this run needs about {needed / 1e6:,.0f} MB. "
+            "Free some space or lower n_users."
+        )

@@ -1,139 +1,78 @@
-"""What each stage leaves in MLflow and what the next one reads back."""
+"""What the analysis of a test reads, simulated or real, and what it leaves in MLflow."""
 
-from dataclasses import dataclass, field, replace
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import pandas as pd
 
-from recab_helpers import analysis, report, simulation, tracking
-from recab_helpers.data import Dataset, read_table
-from recab_helpers.analysis import Analysis, Slates, Verdict
-from recab_helpers.analysis.bayes import PRIOR_SD
+from recab_helpers import analysis, calibration, impressions, report, tracking
+from recab_helpers.analysis import Analysis, MetricSpec, Slates, Verdict
+from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count
-from recab_helpers.parameters import AnalyzeParams, CalibrateParams, PlanParams
-from recab_helpers.recommenders import FittedRecommender
-from recab_helpers.calibration import grading
+from recab_helpers.impressions import Aggregates, UserRows
+from recab_helpers.parameters import AnalyzeParams, nearest
+from recab_helpers.references import CONTROL, ModelAddress
+from recab_helpers.report import Background
 
-
-def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
-    """Log both parts of the interactions, the catalog, and the world where there is one."""
-    run.log_tables(train=train, held_out=held_out, catalog=dataset.catalog)
-    if dataset.world is not None:
-        run.log_arrays("world", dataset.world.arrays())
-
-
-def log_models(
-    run: tracking.Run, models: dict[str, FittedRecommender], quality: pd.DataFrame, experiment_name: str
-) -> dict[str, str]:
-    """One child run per model with its offline quality; returns the registry address of each."""
-    run.log_table("quality", quality)
-    addresses = {}
-    for name, fitted in models.items():
-        with run.child(name) as child:
-            child.log_metrics(quality.loc[name].to_dict())
-            addresses[name] = tracking.log_model(child, fitted, experiment_name)
-    run.tag(**{f"model.{name}": address for name, address in addresses.items()})
-    return addresses
-
-
-def load_trained(train_run: str) -> simulation.TrainedOn:
-    """The data of a train run."""
-    tables = tracking.load_tables(train_run, "train", "train", "held_out", "catalog")
-    return simulation.TrainedOn(**tables, world=tracking.load_arrays(train_run, "train/world"))
-
-
-def log_test(
-    run: tracking.Run,
-    test: simulation.Test,
-    tally: simulation.Tally,
-    known: pd.DataFrame,
-    truth: pd.DataFrame,
-    yardsticks: dict[str, float],
-) -> None:
-    """One child run per variant with totals, exact truth and daily series; plan, slates, truth and users."""
-    summary = tally.summary().join(
-        truth[truth["truth"] == truth["truth"].iloc[0]].set_index("variant")[["true_ctr", "true_lift"]]
-    )
-    for variant in test.variants:
-        with run.child(variant.name) as child:
-            child.tag(model=variant.model, version=variant.version)
-            child.log_metrics(summary.loc[variant.name].to_dict())
-            child.log_series(tally.daily(variant.name))
-    run.log_table("recommendations", test.recommendations())
-    run.log_tables(truth=truth, users=known)
-    run.log_json(
-        "plan",
-        {
-            "planned": test.planned,
-            "models": {v.name: f"{v.model}:{v.version}" for v in test.variants},
-            "yardsticks": yardsticks,
-        },
-    )
+GRADED_TESTS = 400  # drawn for the grading that stands in every report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """An impression log and what is known of it; a real log knows no truth, no models and no interactions."""
+    """Where the log of a test lies and what is known beside it; a real log knows no truth, models or interactions."""
 
-    impressions: pd.DataFrame
-    known: pd.DataFrame | None
-    planned: dict[str, float]
-    run_ids: dict[str, str]
-    data_hash: str
+    impressions: Path
+    users: Path | None
+    allocation: float  # planned share of users outside control, where no shares are known
     parameters: dict[str, Any]
-    models: dict[str, str] = field(default_factory=dict)  # registered model and version by variant
+    planned: dict[str, float] = field(default_factory=dict)  # share of users by variant
+    run_ids: dict[str, str] = field(default_factory=dict)
+    data_hash: str = ""
+    models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
     offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
     truth: pd.DataFrame | None = None
     quality: pd.DataFrame | None = None
     yardsticks: dict[str, float] = field(default_factory=dict)
-    recommendations: pd.DataFrame | None = None
-    history: pd.DataFrame | None = None  # interactions that the models were trained on
+    recommendations: Path | None = None
+    history: Path | None = None  # interactions that the models were trained on
     catalog: pd.DataFrame | None = None
 
-    @property
-    def titles(self) -> pd.Series | None:
-        """Item titles by item_id: the catalog's, else those of the log's own title column."""
-        if self.catalog is None and "title" not in self.impressions:
-            return None
-        table = self.impressions if self.catalog is None else self.catalog
-        named = table[["item_id", "title"]].dropna()
-        named = named[named["title"] != ""].drop_duplicates("item_id")
-        return named.set_index("item_id")["title"].astype(str)
-
-    @property
-    def popularity(self) -> pd.Series | None:
-        """Training interactions by item_id, over the whole catalog."""
-        if self.history is None:
-            return None
-        return self.history["item_id"].value_counts().reindex(self.catalog["item_id"], fill_value=0)
+    def planned_for(self, test: Aggregates) -> dict[str, float]:
+        """The planned shares; of a real log, the treatments divide the allocation equally."""
+        treatments = [v for v in test.users.variants if v != CONTROL]
+        return self.planned or {CONTROL: 1 - self.allocation} | dict.fromkeys(
+            treatments, self.allocation / len(treatments)
+        )
 
 
-def load_log(params: AnalyzeParams) -> Log:
+def find_log(params: AnalyzeParams) -> Log:
     """The log that the parameters name: a file, a simulate run, or the newest complete simulate run."""
     if params.log_file:
-        impressions = experiment.check_impressions(read_table(params.log_file), source=params.log_file)
-        known = read_table(params.users_file) if params.users_file else None
-        names = experiment.variants_of(impressions)
-        planned = dict(zip(names, simulation.shares(params.allocation, len(names)), strict=True))
-        digest = f"{pd.util.hash_pandas_object(impressions, index=False).sum():016x}"
+        with Path(params.log_file).expanduser().open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
         return Log(
-            impressions=impressions,
-            known=known,
-            planned=planned,
-            run_ids={},
+            impressions=Path(params.log_file),
+            users=Path(params.users_file) if params.users_file else None,
+            allocation=params.allocation,
             data_hash=digest,
             parameters={"analyze": params.as_dict()},
         )
     simulate_run = tracking.find_stage("simulate", params.experiment, params.simulate_run_id)
-    tags = tracking.run_tags(simulate_run)
-    train_run = tags["train_run_id"]
+    train_run = tracking.run_tags(simulate_run)["train_run_id"]
     plan = tracking.load_json(simulate_run, "simulate/plan")
     simulated = tracking.load_json(simulate_run, "simulate/parameters")
     quality = tracking.load_table(train_run, "train/quality")
-    names = zip(plan["models"], simulated["variants"], strict=True)
+    models = {variant: ModelAddress.parse(address) for variant, address in plan["models"].items()}
+    if params.promote:
+        tracking.check_promotable(models.values())
+    named = zip(plan["models"], simulated["variants"], strict=True)
     return Log(
-        impressions=experiment.check_impressions(tracking.load_table(simulate_run, "simulate/impressions")),
-        known=tracking.load_table(simulate_run, "simulate/users"),
+        impressions=tracking.artifact(simulate_run, "simulate/impressions.parquet"),
+        users=tracking.artifact(simulate_run, "simulate/users.parquet"),
+        allocation=simulated["allocation"],
         planned=plan["planned"],
         run_ids={"train": train_run, "simulate": simulate_run},
         data_hash=tracking.run_tags(train_run)["data_hash"],
@@ -142,64 +81,15 @@ def load_log(params: AnalyzeParams) -> Log:
             "simulate": simulated,
             "analyze": params.as_dict(),
         },
-        models=plan["models"],
-        offline={variant: model for variant, model in names if model in quality.index},
+        models=models,
+        offline={variant: model for variant, model in named if model in quality.index},
         truth=tracking.load_table(simulate_run, "simulate/truth"),
         quality=quality,
         yardsticks=plan["yardsticks"],
-        recommendations=tracking.load_table(simulate_run, "simulate/recommendations"),
-        history=tracking.load_table(train_run, "train/train"),
+        recommendations=tracking.artifact(simulate_run, "simulate/recommendations.parquet"),
+        history=tracking.artifact(train_run, "train/train.parquet"),
         catalog=tracking.load_table(train_run, "train/catalog"),
     )
-
-
-def baseline_of(params: PlanParams) -> experiment.Baseline:
-    """CTR and its variance from the pilot log that the parameters name, else from assumed rates."""
-    if params.log_file:
-        impressions = experiment.check_impressions(read_table(params.log_file), source=params.log_file, pilot=True)
-        found = experiment.Baseline.from_users(experiment.users_table(impressions), experiment.CTR)
-    else:
-        names = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
-        found = experiment.Baseline.from_rates(**{name: getattr(params, name) for name in names})
-    return found if found.reduction else replace(found, reduction=params.cuped_reduction)
-
-
-def populations(params: CalibrateParams) -> dict[str, grading.Population]:
-    """What `make calibrate` draws its tests from, by the question that each answers."""
-    base = grading.Population(n_users=params.n_users, ctr=params.ctr)
-    return {
-        "no effect (A/A)": base,
-        "a true lift": replace(base, lift=params.lift),
-        "a true lift at 0.3% CTR": replace(base, lift=params.lift, ctr=0.003),
-        "a true lift, a quarter of the users": replace(base, lift=params.lift, n_users=max(10, params.n_users // 4)),
-        "a loss at the guardrail's margin": replace(base, lift=-grading.GUARDRAIL.margin),
-        "lifts drawn from the prior": replace(base, lift_sd=PRIOR_SD),
-    }
-
-
-def grade_populations(params: CalibrateParams) -> dict[str, pd.DataFrame]:
-    """Every population's graded tests, by question."""
-    return {
-        question: grading.grade(population, params.n_tests, seed=params.seed)
-        for question, population in populations(params).items()
-    }
-
-
-def planned_power(params: CalibrateParams) -> float:
-    """Power that planning promises for CTR without CUPED on the calibration's population."""
-    population = populations(params)["a true lift"]
-    pilot = pd.concat([users for _, users, _ in grading.draw_tests(replace(population, lift=0.0), 20, params.seed)])
-    baseline = experiment.Baseline.from_users(pilot, experiment.CTR)
-    exposed = len(pilot) / 20
-    return float(experiment.power_curve(baseline, exposed, [params.lift])["power"].iloc[0])
-
-
-def log_grading(run: tracking.Run, graded: dict[str, pd.DataFrame]) -> None:
-    """Log every rate as a table and the A/A ones as metrics."""
-    tables = {question: grading.rates(g) for question, g in graded.items()}
-    run.log_table("rates", pd.concat(tables, names=["population"]).reset_index())
-    allowed = {ord(c): "_" for c in "'(),"}
-    run.log_metrics({m.translate(allowed): r for m, r in next(iter(tables.values()))["rate"].items()})
 
 
 def inputs_of(log: Log) -> dict[str, str]:
@@ -207,71 +97,139 @@ def inputs_of(log: Log) -> dict[str, str]:
     return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
 
 
-def analyze(log: Log, params: AnalyzeParams) -> Analysis:
-    """The whole analysis of the log with the run's parameters."""
-    options = {"alpha": params.alpha, "power": params.power, "looks": params.looks}
-    return experiment.analyze(log.impressions, log.known, planned=log.planned, more_metrics=params.metrics, **options)
+def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
+    """One row per user of the log, with every column that the metrics read.
+
+    Raises:
+        DataError: the log or what is known of its users breaks its contract.
+        ParameterError: a metric reads a column that is in neither.
+    """
+    known = None if log.users is None else impressions.open_users(log.users)
+    numbers = _columns_of_the_log(log, metrics, known)
+    shown = impressions.open_log(log.impressions, numbers=numbers)
+    return impressions.user_rows(shown, known, numbers=numbers)
 
 
-def grade_like(log: Log, found: Analysis, params: AnalyzeParams, *, n_tests: int = 400) -> pd.DataFrame:
+def reduce(rows: UserRows, metrics: tuple[MetricSpec, ...]) -> Aggregates:
+    """The users summed up, with all that the metrics and their covariates need."""
+    goals = [m.columns for m in analysis.goals_of(metrics)]
+    return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
+
+
+def grade_like(test: Aggregates, planned: dict[str, float], params: AnalyzeParams) -> pd.DataFrame:
     """False alarms of the analysis, and of the usual ways, in simulated A/A tests of about this size and CTR."""
-    population = grading.like(found.users, found.by_day, log.planned)
-    graded = grading.grade(population, n_tests, alpha=params.alpha, boot=False, workers=1)
-    return grading.rates(graded, alpha=params.alpha).filter(regex="rejects: (?!guard)|stops", axis=0)
+    population = calibration.like(test, planned)
+    graded = calibration.grade(population, GRADED_TESTS, alpha=params.alpha, boot=False, workers=1)
+    rates = calibration.rates(graded)
+    return rates[rates["kind"].isin(("rejects", "stops"))].reset_index(drop=True)
 
 
-def slates_of(log: Log, found: Analysis) -> Slates:
+def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, grading: pd.DataFrame) -> Background:
+    """What is known of the test beside its log, for the sections of the page."""
+    return Background(
+        models=log.models,
+        offline=log.offline,
+        quality=log.quality,
+        truth=log.truth,
+        yardsticks=log.yardsticks,
+        slates=slates_of(log, rows, found),
+        grading=grading,
+        data=data_facts(log, rows, found),
+        lineage=report.lineage(
+            run_ids={**log.run_ids, "analyze": run.run_id},
+            git_commit=tracking.git_commit(),
+            data_hash=log.data_hash,
+            parameters=log.parameters,
+        ),
+    )
+
+
+def slates_of(log: Log, rows: UserRows, found: Analysis) -> Slates:
     """What each variant's model recommends, and a few users to look at."""
-    known = {name: getattr(log, name) for name in ("recommendations", "history", "titles", "popularity")}
-    return experiment.look_at_slates(found.users, log.impressions, **known)
+    recommendations, history = (
+        None if path is None else impressions.open_table(path) for path in (log.recommendations, log.history)
+    )
+    return Slates(
+        shown=analysis.shown_table(found.test.items, _popularity(log, history)),
+        overlap=None if recommendations is None else impressions.overlap(recommendations),
+        examples=impressions.examples(
+            rows, recommendations=recommendations, history=history, titles=titles_of(log, rows)
+        ),
+    )
 
 
-def data_facts(log: Log) -> dict[str, str]:
+def titles_of(log: Log, rows: UserRows) -> pd.Series | None:
+    """Item titles by item_id: the catalog's, else those of the log's own title column; None where there are none."""
+    if log.catalog is not None:
+        named = log.catalog[["item_id", "title"]].dropna()
+    elif "title" in rows.log.collect_schema().names():
+        titles = rows.log.group_by("item_id").agg(nw.col("title").cast(nw.String).min())
+        named = titles.collect("pandas").to_native().dropna()
+    else:
+        return None
+    return named[named["title"] != ""].drop_duplicates("item_id").set_index("item_id")["title"].astype(str)
+
+
+def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
     """The size of the data behind the models and of the log."""
     facts = {"data hash": log.data_hash}
     if log.history is not None:
-        train = log.parameters["train"]
+        train, history = log.parameters["train"], impressions.open_table(log.history)
+        sizes = history.select(rows=nw.len(), users=nw.col("user_id").n_unique()).collect("pyarrow").rows(named=True)[0]
         facts["data set"] = f"{train['dataset']}, split {train['split'].replace('_', ' ')}"
-        facts["training interactions"] = count(len(log.history))
-        facts["users with a history"] = count(log.history["user_id"].nunique())
+        facts["training interactions"] = count(sizes["rows"])
+        facts["users with a history"] = count(sizes["users"])
         facts["items in the catalog"] = count(len(log.catalog))
     else:
         facts["log file"] = log.parameters["analyze"]["log_file"]
-    facts["impressions in the log"] = count(len(log.impressions))
-    if "timestamp" in log.impressions:
-        first, last = experiment.moments(log.impressions["timestamp"].agg(["min", "max"])).dt.date
-        facts["days of the log"] = f"{first} to {last}"
+    facts["impressions in the log"] = count(found.test.n_impressions)
+    if found.test.first_day is not None:
+        facts["days of the log"] = f"{rows.day_labels[0]} to {rows.day_labels[-1]}"
     return facts
-
-
-def lineage_of(log: Log, run: tracking.Run) -> dict[str, Any]:
-    """Where the numbers of this analysis come from."""
-    run_ids = {**log.run_ids, "analyze": run.run_id}
-    commit = tracking.git_commit()
-    return report.lineage(run_ids=run_ids, git_commit=commit, data_hash=log.data_hash, parameters=log.parameters)
 
 
 def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
     """Move the registry alias @champion to the winner's model when that is wanted; says what was done."""
     if not wanted:
         return "The alias @champion was left alone (promote is off)."
-    if not verdict.winner or verdict.winner not in log.models:
+    if verdict.winner not in log.models:
         return f"The alias @champion was left alone: the verdict is {verdict.call} or the log names no model."
     tracking.set_champion(log.models[verdict.winner], log.models.values())
     return f"The alias @champion now points at {log.models[verdict.winner]}."
 
 
-def log_analysis(
-    run: tracking.Run, log: Log, found: Analysis, slates: Slates, graded: pd.DataFrame, lineage: dict[str, Any]
-) -> None:
+def log_analysis(run: tracking.Run, found: Analysis, known: Background) -> None:
     """A child run with every effect as metrics, the checks and the verdict as tags, and the report as JSON."""
-    known = {name: getattr(log, name) for name in ("models", "truth", "quality", "yardsticks")}
-    document = report.report_json(found, slates, lineage, grading=graded, **known)
+    document = report.report_json(found, known)
     with run.child("analysis") as child:
         for effect in found.effects:
             values = {"lift": effect.lift, "difference": effect.difference, "p_value": effect.p_value}
-            child.log_metrics({f"{effect.name}.{effect.metric}.{k}": v for k, v in values.items()})
-        child.log_metrics({f"check.{i}.passed": float(c.passed) for i, c in enumerate(found.checks)})
-        child.tag(verdict=found.verdict.call, sentence=found.verdict.sentence)
+            name = f"{effect.comparison.variant}.{effect.metric.name}"
+            child.log_metrics({f"{name}.{k}": v for k, v in values.items()})
+        tested = {i: c for i, c in enumerate(found.checks) if c.state != "not tested"}
+        child.log_metrics({f"check.{i}.passed": float(c.state == "passed") for i, c in tested.items()})
+        child.tag(verdict=found.verdict.call, sentence=document["verdict"]["sentence"])
         child.log_json("ab_report", document)
     run.tag(analysis_run_id=child.run_id, verdict=found.verdict.call)
+
+
+def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.LazyFrame | None) -> tuple[str, ...]:
+    """Columns of the impressions that the metrics read, beside those that are counted anyway."""
+    counted = set(impressions.COUNTS) | (set() if known is None else set(known.collect_schema().names()))
+    there = impressions.open_table(log.impressions).collect_schema().names()
+    wanted = [c for m in metrics for c in m.columns if c not in counted]
+    for column in wanted:
+        if column not in there:
+            raise ParameterError(
+                f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
+                f"{nearest(column, counted | set(there))}"
+            )
+    return tuple(dict.fromkeys(wanted))
+
+
+def _popularity(log: Log, history: nw.LazyFrame | None) -> pd.Series | None:
+    """Training interactions by item_id, over the whole catalog."""
+    if history is None:
+        return None
+    met = history.group_by("item_id").agg(nw.len().alias("met")).collect("pandas").to_native()
+    return met.set_index("item_id")["met"].reindex(log.catalog["item_id"], fill_value=0)

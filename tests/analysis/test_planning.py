@@ -4,7 +4,6 @@ import json
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.analysis.planning import (
     Baseline,
+    Design,
     detectable,
     mde_table,
     plan_table,
@@ -22,6 +22,7 @@ from recab_helpers.analysis.planning import (
     power_of,
     users_per_variant,
 )
+from recab_helpers.impressions.aggregates import SufficientStatistics, Users
 from tests.conftest import shared
 
 BASELINE = Baseline(value=0.05, variance=0.004, reduction=0.3, label="CTR")
@@ -34,6 +35,17 @@ designs = st.fixed_dictionaries(
         "ratio": st.floats(0.1, 10),
     }
 )
+
+
+def statistics_of(**columns) -> SufficientStatistics:
+    """A pilot's users as one group, from one value per user."""
+    values = np.column_stack([np.asarray(c, dtype=float) for c in columns.values()])
+    return SufficientStatistics.of(values, tuple(columns))
+
+
+def ctr_of(**columns) -> Baseline:
+    """CTR's baseline from a pilot with these columns."""
+    return Baseline.from_statistics(statistics_of(**columns), CTR)
 
 
 def proportions(control: float, treatment: float) -> dict[str, float]:
@@ -139,7 +151,7 @@ def test_variance_from_rates_is_that_of_simulated_users(rng):
     baseline = Baseline.from_rates(0.08, slate_size=10, sessions_per_user=sessions, click_correlation=0.1)
     squares = ((clicks - 0.08 * impressions) / impressions.mean()) ** 2
     assert abs(squares.mean() - baseline.variance) < 4 * squares.std() / math.sqrt(len(squares))
-    pilot = Baseline.from_users(pd.DataFrame({"impressions": impressions, "clicks": clicks}), CTR)
+    pilot = ctr_of(impressions=impressions, clicks=clicks)
     assert pilot.variance == pytest.approx(baseline.variance, rel=0.03)
     assert pilot.value == pytest.approx(0.08, rel=0.02)
 
@@ -153,7 +165,7 @@ def test_a_planned_ctr_test_finds_its_lift_as_often_as_planned(rng):
     ctr, lift, correlation, runs = 0.1, 0.1, 0.05, 600
     sessions = 3 / (1 - stats.nbinom.pmf(0, 0.7, 0.7 / 3.7))
     baseline = Baseline.from_rates(ctr, slate_size=10, sessions_per_user=sessions, click_correlation=correlation)
-    n = plan_table(baseline, [lift], users_per_day=100)["users"][0] // 2
+    n = plan_table(baseline, [lift], Design(), users_per_day=100)["users"][0] // 2
     value, variance = [], []
     for rate in (ctr, ctr * (1 + lift)):
         shown, clicks = heavy_tailed_users(rng, (runs, n), ctr=rate, sessions=3, correlation=correlation)
@@ -170,53 +182,77 @@ def test_the_reduction_is_what_cuped_then_removes(rng):
     sessions, before = 1 + rng.poisson(rng.gamma(0.7, 5, (2, n)))
     counts = {"impressions": 10 * sessions, "clicks": rng.binomial(10 * sessions, taste)}
     counts |= {"pre_impressions": 10 * before, "pre_clicks": rng.binomial(10 * before, taste)}
-    users = pd.DataFrame({"variant": rng.choice(["control", "treatment"], n), **counts})
-    (effect,) = estimate_effects(users, (CTR,))
-    baseline = Baseline.from_users(users.drop(columns="variant"), CTR)
+    (effect,) = estimate_effects(Users.of(rng.choice(["control", "treatment"], n), counts), (CTR,))
+    baseline = ctr_of(**counts)
     assert baseline.reduction > 0.1
     assert baseline.reduction == pytest.approx(effect.variance_reduction, abs=1e-3)
-    assert Baseline.from_users(users[["impressions", "clicks"]], CTR).reduction == 0
+    without = {name: values for name, values in counts.items() if not name.startswith("pre_")}
+    assert ctr_of(**without).reduction == 0
 
 
 def test_a_mean_takes_its_sample_variance(rng):
-    users = pd.DataFrame({"spend": rng.gamma(2, 3, 50)})
-    baseline = Baseline.from_users(users, mean_of("spend"))
-    assert (baseline.value, baseline.variance) == pytest.approx((users["spend"].mean(), users["spend"].var()))
+    spend = rng.gamma(2, 3, 50)
+    baseline = Baseline.from_statistics(statistics_of(spend=spend), mean_of("spend"))
+    assert (baseline.value, baseline.variance) == pytest.approx((spend.mean(), spend.var(ddof=1)))
 
 
 def test_cuped_takes_its_share_of_users_and_of_the_squared_mde():
-    plan = plan_table(BASELINE, [0.02, -0.05], users_per_day=700, allocation=0.2)
+    plan = plan_table(BASELINE, [0.02, -0.05], Design(allocation=0.2), users_per_day=700)
     np.testing.assert_allclose(plan["users_with_cuped"], 0.7 * plan["users"], atol=2)
     np.testing.assert_array_equal(plan["days"], np.ceil(plan["users"] / 700))
-    mde = mde_table(BASELINE, [7, 28], 700)
+    mde = mde_table(BASELINE, [7, 28], Design(), users_per_day=700)
     np.testing.assert_allclose(mde["mde_with_cuped"], math.sqrt(0.7) * mde["mde"])
     assert mde["mde"][0] == pytest.approx(2 * mde["mde"][1])
 
 
+def test_fewer_false_alarms_take_more_users_in_closed_form():
+    usual, strict = (
+        plan_table(BASELINE, [0.04], Design(alpha=alpha), users_per_day=9)["users"][0] for alpha in (0.05, 0.01)
+    )
+    z = stats.norm.isf
+    assert strict / usual == pytest.approx(((z(0.005) + z(0.2)) / (z(0.025) + z(0.2))) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("n_treatments", [1, 2, 5])
+def test_treatments_share_users_and_alpha_as_the_analysis_does(n_treatments, rng):
+    design = Design(allocation=0.6, n_treatments=n_treatments, alpha=0.1, power=0.9)
+    users = plan_table(BASELINE, [0.04], design, users_per_day=100)["users"][0]
+    control, treatment = 0.4 * users, 0.6 * users / n_treatments
+    effect = BASELINE.value * 0.04 / math.sqrt(BASELINE.variance)
+    theirs = NormalIndPower().power(effect, control, 0.1 / n_treatments, ratio=treatment / control)
+    assert theirs == pytest.approx(0.9, abs=1e-3)
+    assert power_curve(BASELINE, users, [0.04], design)["power"][0] == pytest.approx(theirs, abs=1e-6)
+    names = ["control", *(f"treatment_{i}" for i in range(n_treatments))]
+    drawn = Users.of(rng.choice(names, 500), {"clicks": rng.poisson(2, 500), "impressions": np.full(500, 10)})
+    assert {e.alpha for e in estimate_effects(drawn, (CTR,), alpha=design.alpha)} == {design.level}
+
+
 def test_plan_curve_and_mde_tell_the_same_story():
-    plan = plan_table(BASELINE, [0.04], users_per_day=100, allocation=0.3)
-    curve = power_curve(BASELINE, plan["users"][0], [0, 0.04], allocation=0.3)
-    assert curve["power"].tolist() == pytest.approx([0.05, 0.8], abs=1e-3)
+    design = Design(allocation=0.3, n_treatments=2)
+    plan = plan_table(BASELINE, [0.04], design, users_per_day=100)
+    curve = power_curve(BASELINE, plan["users"][0], [0, 0.04], design)
+    assert curve["power"].tolist() == pytest.approx([0.025, 0.8], abs=1e-3)
     assert curve["power_with_cuped"][1] > curve["power"][1]
     days = plan["users"][0] / 100
-    assert mde_table(BASELINE, [days], 100, allocation=0.3)["mde"][0] == pytest.approx(0.04, rel=1e-3)
+    assert mde_table(BASELINE, [days], design, users_per_day=100)["mde"][0] == pytest.approx(0.04, rel=1e-3)
 
 
 RATES = {"slate_size": 10, "sessions_per_user": 3, "click_correlation": 0.1}
-NO_CLICKS = pd.DataFrame({"impressions": [10, 20], "clicks": [0, 0]})
+SHOWN = {"impressions": [10, 20]}
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: plan_table(BASELINE, [0.0], users_per_day=10), "lift is 0.0; give .*0.05"),
-        (lambda: plan_table(BASELINE, [-1], users_per_day=10), "lift is -1; give .* above -1"),
-        (lambda: plan_table(BASELINE, [0.1], users_per_day=-5), "users_per_day is -5; give .* above 0"),
-        (lambda: plan_table(BASELINE, [0.1], users_per_day=5, alpha=1), "alpha is 1; give .* below 1"),
-        (lambda: plan_table(BASELINE, [0.1], users_per_day=5, power=0.4), "power is 0.4; give .* from 0.5"),
-        (lambda: plan_table(BASELINE, [0.1], users_per_day=5, allocation=1), "allocation is 1; give .* below 1"),
-        (lambda: power_curve(BASELINE, 0, [0.1]), "users is 0; give .* above 0"),
-        (lambda: mde_table(BASELINE, [0], 10), "days is 0; give .* above 0"),
+        (lambda: plan_table(BASELINE, [0.0], Design(), users_per_day=10), "lift is 0.0; give .*0.05"),
+        (lambda: plan_table(BASELINE, [-1], Design(), users_per_day=10), "lift is -1; give .* above -1"),
+        (lambda: plan_table(BASELINE, [0.1], Design(), users_per_day=-5), "users_per_day is -5; give .* above 0"),
+        (lambda: Design(alpha=1), "alpha is 1; give .* below 1"),
+        (lambda: Design(power=0.4), "power is 0.4; give .* from 0.5"),
+        (lambda: Design(allocation=1), "allocation is 1; give .* below 1"),
+        (lambda: Design(n_treatments=0), "n_treatments is 0; give .* from 1"),
+        (lambda: power_curve(BASELINE, 0, [0.1], Design()), "users is 0; give .* above 0"),
+        (lambda: mde_table(BASELINE, [0], Design(), users_per_day=10), "days is 0; give .* above 0"),
         (lambda: users_per_variant(-1, control_variance=1, sides=1), "difference is -1; give .* above 0"),
         (lambda: users_per_variant(1, control_variance=1, sides=3), "sides is 3; give 2"),
         (lambda: users_per_variant(1, control_variance=1, ratio=-1), "ratio is -1; give .* above 0"),
@@ -224,10 +260,16 @@ NO_CLICKS = pd.DataFrame({"impressions": [10, 20], "clicks": [0, 0]})
         (lambda: detectable(5, control_variance=0), "control_variance is 0; give .* above 0"),
         (lambda: Baseline(value=1, variance=1, reduction=1), "reduction is 1; give .* below 1"),
         (lambda: Baseline(value=-1, variance=1), "metric without treatment is -1; give .* above 0"),
-        (lambda: Baseline.from_users(NO_CLICKS, CTR), "CTR without treatment is 0.0; .*longer pilot"),
-        (lambda: Baseline.from_users(NO_CLICKS[:1], CTR), "1 user.*at least 2"),
-        (lambda: Baseline.from_users(NO_CLICKS.assign(clicks=[1, 2]), CTR), "variance of CTR is 0.0; .*differ"),
-        (lambda: Baseline.from_users(NO_CLICKS[["clicks"]], CTR), "no column impressions.*Add"),
+        (
+            lambda: ctr_of(**SHOWN, clicks=[0, 0]),
+            "CTR without treatment is 0.0; .*longer pilot",
+        ),
+        (lambda: ctr_of(impressions=[10], clicks=[0]), "1 user.*at least 2"),
+        (
+            lambda: ctr_of(**SHOWN, clicks=[1, 2]),
+            "variance of CTR is 0.0; .*differ",
+        ),
+        (lambda: ctr_of(clicks=[0, 0]), "no column impressions.*Add"),
         (lambda: Baseline.from_rates(5, **RATES), "ctr is 5; give .* below 1"),
         (lambda: Baseline.from_rates(0.1, **RATES | {"slate_size": 0}), "slate_size is 0; give .* from 1"),
         (lambda: Baseline.from_rates(0.1, **RATES | {"sessions_per_user": 0.5}), "sessions_per_user is 0.5; give"),
