@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -115,3 +116,25 @@ def invalid_run(small_run, run_pipeline, tmp_path_factory) -> Path:
     code, reports = run_pipeline("analyze", "experiment=lost", more=("--log", str(file)))
     assert code == 0
     return newest_run(reports)
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory) -> Path:
+    """An empty MLflow store; migrating one takes seconds, copying it none."""
+    from recab_helpers import tracking
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+        tracking.connect().search_experiments(max_results=1)
+    return file
+
+
+@pytest.fixture
+def store(migrated_store, tmp_path, monkeypatch):
+    """A client of a SQLite store of this test's own."""
+    from recab_helpers import tracking
+
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tracking.connect()

@@ -43,28 +43,29 @@ def lineage(*, run_ids: dict[str, str], git_commit: str, data_hash: str, paramet
 
 def commands(git_commit: str, parameters: dict[str, dict[str, Any]]) -> list[str]:
     """What to type to get these numbers again: the commit, then `make` with what differs from the defaults."""
-    set_by = {stage: _given(stage, values) for stage, values in parameters.items()}
+    used = {stage: _used(stage, values) for stage, values in parameters.items()}
+    defaults = {stage: STAGES[stage]().as_dict() for stage in parameters}
+    set_by = {stage: {k: v for k, v in values.items() if v != defaults[stage][k]} for stage, values in used.items()}
     lines = [f"git checkout {git_commit.rstrip('+')}"] if git_commit else []
     if parameters["analyze"]["log_file"]:
         files = {"LOG": parameters["analyze"]["log_file"], "USERS": parameters["analyze"]["users_file"]}
         named = "".join(f" {name}={shlex.quote(file)}" for name, file in files.items() if file)
         return [*lines, f"make analyze{named}{_settings(set_by['analyze'])}"]
     together = {k: v for values in set_by.values() for k, v in values.items()}
-    alike = all(values.get(k, v) == v for k, v in together.items() for values in parameters.values())
+    alike = all(values.get(k, v) == v for k, v in together.items() for values in used.values())
     if alike:
         return [*lines, f"make report{_settings(together)}"]
     return [*lines, *(f"make {stage}{_settings(values)}" for stage, values in set_by.items())]
 
 
-def _given(stage: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The values that someone must have set, without those that the stage finds or does not use."""
-    params = STAGES[stage].of(values)
-    left_out = {*FOUND_BY_THE_STAGE, *params.unused()}
-    return {k: v for k, v in values.items() if k not in left_out and v != STAGES[stage]().as_dict()[k]}
+def _used(stage: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values without those that the stage finds itself or does not use, which would be refused."""
+    left_out = {*FOUND_BY_THE_STAGE, *STAGES[stage].of(values).unused()}
+    return {k: v for k, v in values.items() if k not in left_out}
 
 
 def _settings(values: dict[str, Any]) -> str:
-    """` SET="name=value ..."` for make, quoted once for the shell and once for the program, which reads it as one."""
+    """` SET="name=value ..."` for make, quoted for the shell that runs make and for the words that recab reads."""
     if not values:
         return ""
     inner = " ".join(shlex.quote(f"{name}={_yaml(value)}") for name, value in values.items())

@@ -141,43 +141,6 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
 
 
-def test_models_load_by_alias_version_and_run_and_agree_with_the_served_slates(small_run):
-    run_id = tracking.find_stage("train", "small")
-    by_name = tracking.load_model("content", run_id)
-    client = tracking.connect()
-    logged = client.get_model_version(by_name.name, by_name.version)
-    references = [f"models:/{by_name.name}@candidate", by_name.uri, f"runs:/{logged.run_id}/content"]
-    users = ["u000", "u001", "nobody"]
-    expected = by_name.recommend(users, 5)
-    assert expected["cold"].tolist() == [False] * 10 + [True] * 5
-    for reference in references:
-        assert tracking.load_model(reference).recommend(users, 5).equals(expected)
-    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
-    control = log[log["variant"] == "control"]
-    user = control["user_id"].iloc[0]
-    slate = control[control["user_id"] == user].head(5)["item_id"].tolist()
-    assert by_name.recommend([user], 5)["item_id"].tolist() == slate
-
-
-def test_a_registered_model_stands_alone(small_run, tmp_path):
-    """It has a signature, an example and exact requirements, and loads where recab is not installed."""
-    model = tracking.load_model("collaborative", tracking.find_stage("train", "small"))
-    folder = tracking.store.mlflow.artifacts.download_artifacts(model.uri, dst_path=str(tmp_path))
-    described = (tmp_path / "MLmodel").read_text()
-    assert "signature" in described
-    assert "saved_input_example_info" in described
-    requirements = (tmp_path / "requirements.txt").read_text()
-    assert all("==" in line for line in requirements.split())
-    code = (
-        "import sys; sys.modules['recab_helpers'] = None\n"
-        "import mlflow, pandas as pd\n"
-        f"model = mlflow.pyfunc.load_model({str(folder)!r})\n"
-        "print(len(model.predict(pd.DataFrame({'user_id': ['u000', 'u001']}), params={'k': 3})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "6"
-
-
 def test_same_seed_same_tables(small_run, run_pipeline):
     before = tracking.find_stage("simulate", "small")
     assert run_pipeline("report", *SMALL, "experiment=again")[0] == 0
@@ -340,16 +303,6 @@ def test_a_server_that_is_down_is_named_within_fifteen_seconds(run_pipeline, mon
     assert run_pipeline("report", *SMALL)[0] == 1
     assert time.monotonic() - start < 15
     assert "MLflow server http://127.0.0.1:9 does not answer" in capsys.readouterr().err
-
-
-def test_unknown_runs_and_models_are_named(small_run):
-    with pytest.raises(tracking.TrackingError, match="no run 'nothing'"):
-        tracking.find_stage("train", "small", "nothing")
-    train = tracking.find_stage("train", "small")
-    with pytest.raises(tracking.TrackingError, match=r"holds no model contend. Did you mean content\?"):
-        tracking.load_model("contend", train)
-    with pytest.raises(tracking.TrackingError, match="MLflow has no model models:/small-content/99"):
-        tracking.load_model("models:/small-content/99", train)
 
 
 @pytest.mark.slow

@@ -81,10 +81,18 @@ def test_stages_that_ran_with_unlike_values_get_a_command_each():
     assert repeated(lines) == wanted
 
 
-def test_a_value_that_a_stage_does_not_use_is_not_repeated():
-    used = {"train": {}, "simulate": {}, "analyze": {"allocation": 0.3}}
-    wanted = {stage: STAGES[stage].of(values).as_dict() for stage, values in used.items()}
-    assert commands("", wanted) == ["make report"]
+def test_what_had_no_use_is_not_set_again():
+    """It would be refused: data of one's own have no n_users, and a simulated test knows its allocation."""
+    values = {"dataset": "ml-100k", "n_users": 50, "allocation": 0.3, "seed": 1}
+    wanted = {stage: STAGES[stage].of(values).as_dict() for stage in RUN}
+    wanted["analyze"]["allocation"] = 0.4
+    wanted["simulate"]["seed"] = 2
+    lines = commands("", wanted)
+    assert lines == [
+        'make train SET="seed=1 dataset=ml-100k"',
+        'make simulate SET="seed=2 allocation=0.3"',
+        "make analyze",
+    ]
 
 
 def test_a_real_log_is_repeated_by_its_files(tmp_path):
