@@ -100,7 +100,7 @@ class SimulateParams(_Params):
     experiment: str = "recab"
     train_run_id: str = ""
     seed: int = 29
-    variants: list[str] = ("content", "collaborative")
+    variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
     allocation: float = 0.5
     slate_size: int = 10
     horizon_days: int = 14
@@ -132,7 +132,7 @@ class AnalyzeParams(_Params):
     simulate_run_id: str = ""
     log_file: str = ""
     users_file: str = ""
-    metrics: list[str | dict] = ()
+    metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float = 0.5
     alpha: float = 0.05
     power: float = 0.8

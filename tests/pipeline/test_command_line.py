@@ -1,5 +1,6 @@
 """What is typed reaches the notebooks as it was typed, or is refused in one line before anything starts."""
 
+import importlib.util
 import os
 import re
 import runpy
@@ -180,6 +181,7 @@ def test_a_program_is_started_in_the_project_folder(door, monkeypatch, tmp_path)
     assert main([door]) == 0
     module, *rest = DOORS[door].program
     assert started == [(module, rest, str(ROOT))]
+    assert importlib.util.find_spec(module)
 
 
 def test_a_refusal_loads_neither_papermill_nor_pandas():
