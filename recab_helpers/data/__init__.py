@@ -5,7 +5,8 @@ from recab_helpers.lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "dataset": "CATALOG INTERACTIONS DataError Dataset Interactions describe encode ids_of make_dataset",
+        "contract": "CATALOG INTERACTIONS",
+        "dataset": "DataError Dataset Interactions describe encode ids_of make_dataset",
         "files": "read_table",
         "movielens": "movielens_dataset",
         "sources": "SOURCES find_source load_dataset",

@@ -1,4 +1,4 @@
-"""The tables that enter recab, what each must hold, and the same as integer codes."""
+"""A data set whose tables passed their contracts, and the same as integer codes."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -6,27 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from recab_helpers.contracts import Column, Contract
+from recab_helpers.data.contract import CATALOG, INTERACTIONS
 from recab_helpers.data.world import World
 from recab_helpers.errors import DataError
 
-INTERACTIONS = Contract(
-    columns=(
-        Column("user_id", "id", "who met the item"),
-        Column("item_id", "id", "which item of the catalog"),
-        Column("rating", "number", "how it was liked; higher is better"),
-        Column("timestamp", "number", "when, in seconds; needed to split by time", required=False),
-    ),
-    key=("user_id", "item_id"),
-)
-CATALOG = Contract(
-    columns=(
-        Column("item_id", "id", "the item"),
-        Column("title", "text", "what people call it"),
-        Column("text", "text", "what content-based models read; one item at least has a word"),
-    ),
-    key=("item_id",),
-)
 SHOWN = 3  # how many offending values an error quotes
 
 

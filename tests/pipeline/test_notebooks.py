@@ -20,6 +20,7 @@ from recab_helpers.errors import PipelineError
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import notebooks
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.recommenders import MODELS
 from tests.conftest import SMALL, shared
 
 
@@ -128,15 +129,7 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert parent.info.status == "FINISHED"
     children = client.search_runs([parent.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run_id}'")
     names = {c.info.run_name: c for c in children}
-    assert set(names) == {
-        "collaborative",
-        "collaborative_ratings",
-        "content",
-        "popularity",
-        "control",
-        "treatment",
-        "analysis",
-    }
+    assert set(names) == {*MODELS, "control", "treatment", "analysis"}
     assert all(c.info.status == "FINISHED" for c in children)
     for variant in document["variants"]:
         metrics = names[variant["name"]].data.metrics

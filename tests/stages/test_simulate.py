@@ -44,3 +44,6 @@ def test_a_variant_carries_the_truth_that_its_clicks_were_drawn_from(store, worl
     pd.testing.assert_frame_equal(tracking.load_table(run.run_id, "simulate/truth"), truth)
     pd.testing.assert_frame_equal(tracking.load_table(run.run_id, "simulate/users"), known, check_dtype=False)
     assert len(tracking.load_table(run.run_id, "simulate/recommendations")) == 2 * 10 * len(trained.user_ids)
+    for model, (_, rows) in zip(models, log.groupby("variant", observed=True), strict=True):
+        first = rows[rows["slate_id"] == rows["slate_id"].iloc[0]]
+        assert first["item_id"].tolist() == model.recommend(first["user_id"].iloc[:1], 10)["item_id"].tolist()

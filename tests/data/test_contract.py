@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.contracts import Column, Contract
-from recab_helpers.data import CATALOG, INTERACTIONS
+from recab_helpers.data.contract import CATALOG, INTERACTIONS, Column, Contract
 from recab_helpers.errors import DataError
 
 GOOD = {"id": ["b", "a"], "number": [2, 1], "text": ["two words", None]}

@@ -1,4 +1,4 @@
-"""What a table must hold, written once as data: it drives the check, the error and the documentation.
+"""What interactions and a catalog must hold, written once: it drives the check and every error.
 
 Errors name the table, the column, the row, the value and the way out.
 """
@@ -95,3 +95,21 @@ READ: dict[Kind, Callable[[pd.DataFrame, str, str], pd.Series]] = {
     "number": lambda table, name, source: require_numbers(table, name, source=source),
     "text": lambda table, name, _: table[name].fillna("").astype(str),
 }
+
+INTERACTIONS = Contract(
+    columns=(
+        Column("user_id", "id", "who met the item"),
+        Column("item_id", "id", "which item of the catalog"),
+        Column("rating", "number", "how it was liked; higher is better"),
+        Column("timestamp", "number", "when, in seconds; needed to split by time", required=False),
+    ),
+    key=("user_id", "item_id"),
+)
+CATALOG = Contract(
+    columns=(
+        Column("item_id", "id", "the item"),
+        Column("title", "text", "what people call it"),
+        Column("text", "text", "what content-based models read; one item at least has a word"),
+    ),
+    key=("item_id",),
+)
