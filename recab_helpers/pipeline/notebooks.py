@@ -29,6 +29,7 @@ from recab_helpers.errors import PipelineError, TrackingError
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.publish import RUNS, publish, shown
+from recab_helpers.references import ModelAddress
 
 BYTES_PER_IMPRESSION = 20
 FREE_BYTES = 200_000_000
@@ -47,6 +48,8 @@ def run(door: str, params: dict[str, Any]) -> None:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
         try:
+            if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
+                tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
             first = next(iter(params.values()))
             mlflow_run = tracking.start_run(getattr(first, "experiment", "recab"), door)
         except TrackingError as error:

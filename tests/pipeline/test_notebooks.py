@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
@@ -196,6 +197,23 @@ def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_
     assert run_pipeline("simulate", "experiment=champion", "variants=[collaborative,collaborative]")[0] == 0
     assert run_pipeline("analyze", "experiment=champion", "promote=true")[0] == 0  # no winner: nothing moves
     assert client.get_model_version_by_alias("champion-collaborative", "champion").version == winner.version
+
+
+def test_a_variant_that_could_never_become_champion_is_refused_before_the_test(
+    small_run, run_pipeline, monkeypatch, capsys
+):
+    """It crashed in the last cell, after all the work; without promotion it is as good a variant as any."""
+    monkeypatch.setattr(notebooks, "warm_kernels", lambda _: nullcontext({}))
+    monkeypatch.setattr(notebooks, "_run_in_turn", lambda *_: pytest.fail("a notebook was run"))
+    client = tracking.connect()
+    model = client.get_model_version_by_alias("small-content", "candidate")
+    lonely = tracking.start_run("lonely", "train")
+    assert run_pipeline("report", f"variants=[content,runs:/{lonely.run_id}/content]", "promote=true")[0] == 1
+    assert "is no version in the MLflow registry, so it cannot become champion" in capsys.readouterr().err
+    assert run_pipeline("report", "variants=[content,models:/small-content/99]", "promote=true")[0] == 1
+    assert "MLflow has no model models:/small-content/99" in capsys.readouterr().err
+    with pytest.raises(pytest.fail.Exception):  # a registered model's run stands for its version
+        run_pipeline("report", f"variants=[content,runs:/{model.run_id}/content]", "promote=true")
 
 
 def test_several_treatments_are_each_read_against_control(small_run, run_pipeline):
