@@ -147,7 +147,7 @@ class AnalyzeParams(_Params):
     def _check(self):
         _named("experiment", self.experiment)
         _exists("log_file", self.log_file)
-        _exists("users_file", self.users_file)
+        _beside_a_log(self.users_file, self.log_file)
         _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
         _inside("allocation", self.allocation, 0, 1)
@@ -158,7 +158,7 @@ class AnalyzeParams(_Params):
         """What a simulated test says itself, and what only a simulated test has."""
         if self.log_file:
             return dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
-        return dict.fromkeys(("users_file", "allocation"), "no log is given (LOG), and a simulated test knows its own")
+        return {"allocation": "a simulated test knows its own"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +181,7 @@ class PlanParams(_Params):
 
     def _check(self):
         _exists("log_file", self.log_file)
-        _exists("users_file", self.users_file)
+        _beside_a_log(self.users_file, self.log_file)
         _inside("ctr", self.ctr, 0, 1)
         _within("slate_size", self.slate_size, 1, 1000)
         _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
@@ -195,11 +195,9 @@ class PlanParams(_Params):
         _inside("power", self.power, 0.5, 1)
 
     def unused(self) -> dict[str, str]:
-        """The rates that a pilot log says itself, and what only a pilot has."""
-        if self.log_file:
-            rates = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
-            return dict.fromkeys(rates, "the pilot log says it")
-        return {"users_file": "no pilot log is given (LOG)"}
+        """The rates that a pilot log says itself."""
+        rates = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
+        return dict.fromkeys(rates, "the pilot log says it") if self.log_file else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,3 +298,11 @@ def _named(name: str, value: str) -> None:
 def _exists(name: str, value: str) -> None:
     if value and not Path(value).expanduser().exists():
         raise ParameterError(f"{name} is {value!r}, but there is no such file or folder. Correct the path.")
+
+
+def _beside_a_log(users_file: str, log_file: str) -> None:
+    _exists("users_file", users_file)
+    if users_file and not log_file:
+        raise ParameterError(
+            f"users_file is {users_file!r}, but there is no log_file. Give the log of these users too."
+        )

@@ -1,4 +1,4 @@
-"""Every wrong parameter is refused before anything starts, with the value, the limit and the way out."""
+"""Parameters are what the cells say, and a wrong one is refused with the value, the limit and the way out."""
 
 import ast
 from dataclasses import fields
@@ -6,76 +6,86 @@ from dataclasses import fields
 import papermill as pm
 import pytest
 
-from recab_helpers import pipeline
-from recab_helpers.parameters import PRESETS, AnalyzeParams, ParameterError, SimulateParams, TrainParams
+from recab_helpers.errors import ParameterError
+from recab_helpers.parameters import METRIC_FIELDS, PRESETS, STAGES, AnalyzeParams, PlanParams, TrainParams
+from recab_helpers.places import NOTEBOOKS
+
+
+@pytest.mark.parametrize(("stage", "cls"), STAGES.items())
+def test_the_parameters_cell_has_the_names_and_defaults_of_the_dataclass(stage, cls):
+    (notebook,) = NOTEBOOKS.glob(f"*_{stage}.ipynb")
+    found = {name: ast.literal_eval(info["default"]) for name, info in pm.inspect_notebook(str(notebook)).items()}
+    assert found == cls().as_dict()
+    assert list(found) == [f.name for f in fields(cls)]
+
+
+def test_every_notebook_belongs_to_a_stage():
+    assert {notebook.stem.split("_", 1)[1] for notebook in NOTEBOOKS.glob("*.ipynb")} == set(STAGES)
+
+
+def test_cells_hold_types_that_papermill_sees():
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        types = {info["inferred_type_name"] for info in pm.inspect_notebook(str(notebook)).values()}
+        assert types <= {"int", "float", "str", "bool", "list[str]", "list"}
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("stage", "values", "words"),
     [
-        ("n_user=7", "no parameter n_user. Did you mean n_users?"),
-        ("zzz=7", "no parameter zzz. Choose from"),
-        ("n_users=0", "n_users is 0; give a value from 10"),
-        ("n_users=2.5", "n_users is 2.5; give a whole number"),
-        ("n_users=many", "n_users is 'many'; give a whole number"),
-        ("n_users=true", "n_users is True; give a whole number"),
-        ("allocation=0", "allocation is 0; give a value between 0 and 1"),
-        ("allocation=1", "allocation is 1; give a value between 0 and 1"),
-        ("allocation=.nan", "allocation is nan"),
-        ("split=per-user", "split has 'per-user'. Did you mean per_user?"),
-        ("dataset=ml-100", "dataset has 'ml-100'. Did you mean ml-100k?"),
-        ("dataset=no/such/folder", "there is no such folder"),
-        ("variants=[content]", "name 2 to 10 models"),
-        ("variants=[content, colaborative]", "Did you mean collaborative?"),
-        ("variants=content", "variants is 'content'; give a list of names"),
-        ("preset=parety", "preset has 'parety'. Did you mean parity?"),
-        ("slate_size=4000", "slate_size is 1000|give a value from 1 to 1000"),
-        ("experiment=a/b", "without slash"),
-        ("log_file=nothing.parquet", "no such file"),
-        ("seed", "write name=value"),
+        ("train", {"n_users": 0}, "n_users is 0; give a value from 10"),
+        ("train", {"n_users": 2.5}, "n_users is 2.5; give a whole number"),
+        ("train", {"n_users": "many"}, "n_users is 'many'; give a whole number"),
+        ("train", {"n_users": True}, "n_users is True; give a whole number"),
+        ("train", {"split": "per-user"}, "split has 'per-user'. Did you mean per_user?"),
+        ("train", {"dataset": "ml-100"}, "dataset has 'ml-100'. Did you mean ml-100k?"),
+        ("train", {"dataset": "no/such/folder"}, "there is no such folder"),
+        ("train", {"experiment": "a/b"}, "without slash"),
+        ("simulate", {"allocation": 0}, "allocation is 0; give a value between 0 and 1"),
+        ("simulate", {"allocation": float("nan")}, "allocation is nan"),
+        ("simulate", {"variants": ["content"]}, "name 2 to 10 models"),
+        ("simulate", {"variants": "content"}, "variants is 'content'; give a list of names"),
+        ("analyze", {"log_file": "nothing.parquet"}, "no such file"),
+        ("analyze", {"metrics": "spend"}, "metrics is 'spend'; give a list of names"),
+        ("analyze", {"metrics": [3]}, "metrics is [3]; give a list of names"),
+        ("analyze", {"metrics": [{"name": "spend", "rol": "goal"}]}, "metric spend has 'rol'. Did you mean role?"),
+        ("analyze", {"metrics": [{"numerator": "spend"}]}, "without a name. Add name:"),
+        ("analyze", {"metrics": [{"name": "m", "margin": "big"}]}, "margin of the metric m is 'big'; give a number"),
+        ("analyze", {"metrics": [{"name": "m", "covariate": "pre_m"}]}, "covariate of the metric m is 'pre_m'; give a"),
+        ("analyze", {"metrics": ["m", {"name": "m"}]}, "metrics names m twice"),
+        ("plan", {"alpha": 0.5}, "alpha is 0.5; give a value between 0 and 0.5"),
+        ("plan", {"n_treatments": 10}, "n_treatments is 10; give a value from 1 to 9"),
     ],
 )
-def test_a_wrong_value_is_refused_before_any_kernel_starts(setting, words, monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "_warm_kernels", lambda *_: pytest.fail("a kernel started"))
-    assert pipeline.main(["report", "--set", setting]) == 1
-    error = capsys.readouterr().err
-    assert any(w in error for w in words.split("|"))
-    assert error.count("\n") == 1
+def test_a_wrong_value_is_refused_with_its_limit(stage, values, words):
+    with pytest.raises(ParameterError) as refusal:
+        STAGES[stage](**values)
+    assert words in str(refusal.value)
 
 
-def test_a_slate_larger_than_the_catalog_is_refused_before_training():
-    with pytest.raises(ParameterError, match="slate_size is 200, but n_items is 100"):
-        pipeline.check_values("report", {"slate_size": 200, "n_items": 100})
+def test_whole_metrics_are_kept_as_they_were_given():
+    whole = {"name": "ctr", "role": "guardrail", "margin": 0.1, "direction": 1, "covariate": ["pre_clicks"]}
+    params = AnalyzeParams(metrics=["spend", whole])
+    assert params.as_dict()["metrics"] == ["spend", whole]
+    assert set(whole) <= set(METRIC_FIELDS)
 
 
-def test_settings_win_over_the_file_and_the_file_over_the_preset(tmp_path):
-    file = tmp_path / "my own.yaml"
-    file.write_text("preset: content_wins\ntext_share: 0.95\nseed: 3\n")
-    values = pipeline.read_values(str(file), ["seed=007", "experiment=a b"])
-    assert values == PRESETS["content_wins"] | {"text_share": 0.95, "seed": 7, "experiment": "a b"}
+def test_the_fields_of_a_metric_are_those_that_the_analysis_knows():
+    from recab_helpers.analysis import MetricSpec
+
+    assert set(METRIC_FIELDS) == {f.name for f in fields(MetricSpec)}
 
 
-@pytest.mark.parametrize("content", ["- a list", "a: [", None])
-def test_an_unreadable_file_is_refused(tmp_path, content):
-    file = tmp_path / "p.yaml"
-    if content:
-        file.write_text(content)
-    with pytest.raises(ParameterError, match=r"p\.yaml"):
-        pipeline.read_values(str(file), [])
+def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
+    (tmp_path / "log.csv").touch()
+    log = str(tmp_path / "log.csv")
+    assert set(TrainParams(dataset="ml-100k").unused()) == {"n_users", "n_items", "text_share", "mean_history"}
+    assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote"}
+    assert set(AnalyzeParams().unused()) == {"allocation"}
+    assert "ctr" in PlanParams(log_file=log).unused()
+    assert not TrainParams().unused()
+    assert not PlanParams().unused()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_valid(preset):
-    pipeline.check_values("report", pipeline.read_values(None, [f"preset={preset}"]))
-
-
-@pytest.mark.parametrize(("notebook", "cls"), pipeline.STAGES.values())
-def test_the_parameters_cell_has_the_names_and_defaults_of_the_dataclass(notebook, cls):
-    cell = pm.inspect_notebook(str(pipeline.ROOT / "notebooks" / f"{notebook}.ipynb"))
-    found = {name: ast.literal_eval(info["default"]) for name, info in cell.items()}
-    assert found == cls().as_dict()
-
-
-def test_parameters_are_typed_as_papermill_sees_them():
-    for cls in (TrainParams, SimulateParams, AnalyzeParams):
-        assert {f.type for f in fields(cls)} <= {int, float, str, bool, list[str]}
+def test_presets_name_parameters_of_the_report():
+    known = {f.name for stage in ("train", "simulate", "analyze") for f in fields(STAGES[stage])}
+    assert {name for values in PRESETS.values() for name in values} <= known

@@ -1,6 +1,6 @@
 """The analysis: pure functions of aggregates, wherever the log lies."""
 
-from recab_helpers.analysis.analysis import Analysis, analyze, read_further
+from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, bayes_table, posterior, posterior_of
 from recab_helpers.analysis.checks import CHECKS, Check, run_checks, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
@@ -69,6 +69,7 @@ __all__ = [
     "sensitivity",
     "shown_table",
     "srm_p_value",
+    "table",
     "totals",
     "users_for_lift",
 ]

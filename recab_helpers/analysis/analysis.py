@@ -1,7 +1,7 @@
 """Everything that a test says, in one object: what the report's sections and `ab_report.json` are made from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -50,6 +50,15 @@ class Analysis:
     def goal_effects(self) -> list[Effect]:
         """The effects on the goals."""
         return [e for e in self.effects if e.metric.role == "goal"]
+
+
+def table(things: Sequence[MetricSpec | Check | Effect]) -> pd.DataFrame:
+    """Metrics, checks or effects as they are, one row each: every field, a metric and a comparison by their names."""
+    rows = []
+    for thing in things:
+        values = {f.name: getattr(thing, f.name) for f in fields(thing)}
+        rows.append({k: v.label if isinstance(v, MetricSpec) else v for k, v in values.items()})
+    return pd.DataFrame(rows)
 
 
 def read_further(

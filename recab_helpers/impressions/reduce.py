@@ -57,6 +57,10 @@ class UserRows:
     segments: tuple[str, ...]
     summed: tuple[str, ...]  # of `numeric`, those that are sums over the days
 
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """The first users by id, to look at."""
+        return self.users.sort("user_id", "variant").head(n).collect("pandas").to_native()
+
 
 def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: Sequence[str] = ()) -> UserRows:
     """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.

@@ -1,93 +1,28 @@
-"""The report's figures, tables and sentences; the same functions serve Jupyter and the page."""
+"""The page and its document: sections over a small kit, `ab_report.json`, and the sentences of the verdict."""
 
-from recab_helpers.report.figures import (
-    clicks_figure,
-    ctr_figure,
-    day_figure,
-    lift_figure,
-    looks_figure,
-    offline_figure,
-    position_figure,
-    power_figure,
-    power_reached_figure,
-    rates_figure,
-    segment_figure,
-    truth_figure,
-)
-from recab_helpers.report.kit.html import (
-    facts,
-    method_notes,
-    show,
-    style,
-    table,
-    verdict_box,
-)
-from recab_helpers.report.kit.plot import (
-    report_style,
-)
-from recab_helpers.report.document import (
-    lineage,
-    report_json,
-)
-from recab_helpers.report.tables import (
-    bayes_table,
-    checks_table,
-    commands_block,
-    effects_table,
-    heterogeneity_table,
-    lineage_table,
-    models_table,
-    offline_table,
-    overlap_table,
-    power_table,
-    quality_table,
-    segments_table,
-    sensitivity_table,
-    totals_table,
-    truth_table,
-    yardsticks_table,
-)
-from recab_helpers.report.users import (
-    user_cards,
-)
+from recab_helpers.report import sections
+from recab_helpers.report.background import Background
+from recab_helpers.report.document import lineage, report_json
+from recab_helpers.report.kit.figures import ctr_figure, power_figure, rates_figure
+from recab_helpers.report.kit.html import facts, note, show, style, table
+from recab_helpers.report.kit.plot import report_style
+from recab_helpers.report.sections.truth import yardsticks_table
+from recab_helpers.report.verdict import sentence
 
 __all__ = [
-    "bayes_table",
-    "checks_table",
-    "clicks_figure",
-    "commands_block",
+    "Background",
     "ctr_figure",
-    "day_figure",
-    "effects_table",
     "facts",
-    "heterogeneity_table",
-    "lift_figure",
     "lineage",
-    "lineage_table",
-    "looks_figure",
-    "method_notes",
-    "models_table",
-    "offline_figure",
-    "offline_table",
-    "overlap_table",
-    "position_figure",
+    "note",
     "power_figure",
-    "power_reached_figure",
-    "power_table",
-    "quality_table",
     "rates_figure",
     "report_json",
     "report_style",
-    "segment_figure",
-    "segments_table",
-    "sensitivity_table",
+    "sections",
+    "sentence",
     "show",
     "style",
     "table",
-    "totals_table",
-    "truth_figure",
-    "truth_table",
-    "user_cards",
-    "verdict_box",
     "yardsticks_table",
 ]

@@ -7,20 +7,25 @@ import shlex
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+import jsonschema
+import numpy as np
 import pandas as pd
 import yaml
 
-from recab_helpers.analysis import CONTROL, Analysis, Slates
-from recab_helpers.parameters import AnalyzeParams, SimulateParams, TrainParams
-from recab_helpers.report.kit.words import true_lifts
+from recab_helpers.analysis import Analysis, Effect
+from recab_helpers.parameters import STAGES
+from recab_helpers.references import CONTROL
+from recab_helpers.report import verdict
+from recab_helpers.report.background import Background
+from recab_helpers.report.kit.html import TEMPLATE
+from recab_helpers.report.kit.words import model_name
+from recab_helpers.report.sections.truth import true_lift
 
-SCHEMA_VERSION = 2
-SCHEMA = Path(__file__).parent / "template" / "ab_report.schema.json"
+SCHEMA_VERSION = 3
+SCHEMA = TEMPLATE / "ab_report.schema.json"
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scikit-surprise", "scipy")
-STAGES = {"train": TrainParams, "simulate": SimulateParams, "analyze": AnalyzeParams}
 FOUND_BY_THE_STAGE = ("train_run_id", "simulate_run_id", "log_file")
 
 
@@ -66,41 +71,32 @@ def _yaml(value: Any) -> str:
     """The value as YAML on one line without blanks, bare where YAML allows it."""
     if isinstance(value, list):
         return f"[{','.join(map(_yaml, value))}]"
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"))
     bare = isinstance(value, str) and not set(value) & set(",[]{}") and yaml.safe_load(f"[{value}]") == [value]
     return value if bare else json.dumps(value)
 
 
-def report_json(
-    found: Analysis,
-    slates: Slates,
-    lineage: dict[str, Any],
-    *,
-    models: dict[str, str],
-    truth: pd.DataFrame | None,
-    quality: pd.DataFrame | None,
-    yardsticks: dict[str, float],
-    grading: pd.DataFrame,
-) -> dict[str, Any]:
+def report_json(found: Analysis, known: Background) -> dict[str, Any]:
     """The report as one document, as SCHEMA describes it; undefined numbers are null with a reason beside them.
 
-    `models` and `yardsticks` are empty, and `truth` and `quality` are None, for a real log, which knows none of them.
+    Raises:
+        jsonschema.ValidationError: the document is not what SCHEMA says.
     """
-    variants = [
-        {"name": name, "role": CONTROL if name == CONTROL else "treatment", "model": models.get(name), **row}
-        for name, row in found.totals.to_dict("index").items()
-    ]
-    true = true_lifts(truth)
-    effects = [asdict(e) | {"true_lift": true.get(e.name) if e.metric == "ctr" else None} for e in found.effects]
+    models = {v: model_name(address) for v, address in known.models.items()}
     smallest = {"alpha": found.alpha, "power": found.wanted_power}
-    return nulls(
+    document = plain(
         {
             "schema_version": SCHEMA_VERSION,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "experiment": lineage["parameters"]["analyze"]["experiment"],
-            "verdict": asdict(found.verdict),
-            "variants": variants,
-            "effects": effects,
-            "sensitivity": [asdict(e) for e in found.sensitivity],
+            "experiment": known.lineage["parameters"]["analyze"]["experiment"],
+            "verdict": _verdict(found),
+            "variants": [
+                {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)} | row
+                for v, row in found.totals.to_dict("index").items()
+            ],
+            "effects": [_effect(e) | {"true_lift": true_lift(e, known)} for e in found.effects],
+            "sensitivity": [_effect(e) | {"role": "sensitivity"} for e in found.sensitivity],
             "checks": [asdict(c) for c in found.checks],
             "bayes": records(found.bayes),
             "power": smallest | {"metrics": records(found.power)},
@@ -109,14 +105,16 @@ def report_json(
             "ctr_by_position": records(found.by_position),
             "segments": records(found.segments),
             "heterogeneity": records(found.heterogeneity),
-            "slates": {"shown": records(slates.shown), "overlap": records(slates.overlap)},
-            "offline_quality": records(quality),
-            "truth": records(truth),
-            "yardsticks": yardsticks,
-            "grading": records(grading),
-            "lineage": lineage,
+            "slates": {"shown": records(known.slates.shown), "overlap": records(known.slates.overlap)},
+            "offline_quality": records(known.quality),
+            "truth": records(known.truth),
+            "yardsticks": known.yardsticks,
+            "grading": records(known.grading),
+            "lineage": known.lineage,
         }
     )
+    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return document
 
 
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -126,10 +124,41 @@ def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     return table.reset_index(drop=table.index.names == [None]).to_dict("records")
 
 
-def nulls(value: Any) -> Any:
-    """The value with every nan and infinity replaced by None, as JSON wants it."""
+def plain(value: Any) -> Any:
+    """The value as JSON knows it: numpy's numbers and truths as Python's, nan and infinity as null."""
     if isinstance(value, dict):
-        return {str(k): nulls(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [nulls(v) for v in value]
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _verdict(found: Analysis) -> dict[str, Any]:
+    """The facts of the verdict, and the sentences that say them."""
+    v = found.verdict
+    return {
+        "call": v.call,
+        "winner": v.winner,
+        "sentence": verdict.sentence(found),
+        "reasons": verdict.reasons(found),
+        "would_change": verdict.would_change(found),
+        "about": None if v.effect is None else _address(v.effect),
+        "failed": [check.name for check in v.failed],
+        **{name: [_address(e) for e in getattr(v, name)] for name in ("undefined", "held", "doubtful", "broken")},
+        "mde": v.mde,
+        "users_for_estimate": v.users_for_estimate,
+    }
+
+
+def _address(effect: Effect) -> dict[str, str]:
+    """Which of the effects this is."""
+    return {"metric": effect.metric.name, "variant": effect.comparison.variant, "against": effect.comparison.against}
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    """The effect with its metric and comparison spelled out."""
+    values = {f.name: getattr(effect, f.name) for f in fields(effect) if f.name not in ("metric", "comparison")}
+    about = {"label": effect.metric.label, "role": effect.metric.role, "direction": effect.metric.direction}
+    return _address(effect) | about | {"margin": effect.margin} | values

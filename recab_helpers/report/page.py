@@ -98,7 +98,7 @@ def _row(file: Path, folder: Path) -> dict[str, Any]:
         "call": document["verdict"]["call"],
         "sentence": document["verdict"]["sentence"],
         "lift": goal["lift"] if read else None,
-        "lift_text": formats.lift(goal["lift"]) if read else "none",
+        "lift_text": f"{goal['label']} {formats.lift(goal['lift'])}" if read else "none",
         "folder": file.parent.relative_to(folder).as_posix(),
         "run": file.parent.name[:8],
     }

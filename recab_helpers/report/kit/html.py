@@ -1,4 +1,4 @@
-"""The pieces that every page is made of: verdict box, tables, figures with alt text. Strings from data are escaped."""
+"""The pieces that every page is made of: tables, facts, notes, figures with alt text. Strings from data are escaped."""
 
 import base64
 import io
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from html import escape
 from numbers import Real
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +15,9 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from recab_helpers import formats
-from recab_helpers.analysis import RULE, Analysis, Check
 from recab_helpers.report.kit.plot import report_style
 
-TEMPLATE = Path(__file__).parent / "template"
+TEMPLATE = Path(__file__).parents[1] / "template"
 LONG_TEXT = 40  # letters, from which a cell keeps a width that reads well on a phone
 LARGEST_SVG, PNG_DPI = 100_000, 144  # bytes; a figure with more to draw is smaller and faster as PNG
 
@@ -74,42 +72,19 @@ def note(text: str) -> HTML:
     return HTML(f'<p class="recab">{escape(text)}</p>')
 
 
-def verdict_box(found: Analysis, models: dict[str, str] | None = None) -> HTML:
-    """The call, its sentence and reasons, every check with its state, and what was compared."""
-    verdict, checks = found.verdict, found.checks
-    reasons = "".join(f"<li>{escape(r)}</li>" for r in verdict.reasons)
-    states = "".join(
-        f'<li class="{state(c)}">{escape(c.name)}: {state(c)}</li>' for c in sorted(checks, key=lambda c: c.passed)
-    )
-    parts = [_compared(name, row, models or {}) for name, row in found.totals.iterrows()]
-    days = found.by_day.index.get_level_values("day").nunique()
-    parts.append(f"{formats.count(days)} {'day' if days == 1 else 'days'}")
-    if models and len(set(models.values())) == 1:
-        parts.append("the same model in every variant (A/A test)")
-    mark = verdict.call.replace(" ", "-")
-    change = f"<p>{escape(verdict.would_change)}</p>" if verdict.would_change else ""
-    return HTML(
-        f'<div class="recab verdict {mark}" role="group" aria-label="Verdict"><p class="call">{escape(verdict.call)}'
-        f'</p><p class="sentence">{escape(verdict.sentence)}</p><ul class="reasons">{reasons}</ul>{change}'
-        f'<ul class="checks" aria-label="Checks">{states}</ul><p class="compared">{"; ".join(parts)}</p></div>'
-    )
+def joined(*pieces: HTML) -> HTML:
+    """The pieces one under another, as one output of a cell."""
+    return HTML("\n".join(piece.data for piece in pieces if piece.data))
 
 
-def method_notes(found: Analysis) -> HTML:
-    """How the numbers were made, in plain words, with the settings of this analysis and the sources."""
-    text = Template((TEMPLATE / "method.html").read_text(encoding="utf-8"))
-    level, power = formats.confidence(found.alpha), formats.percent(found.wanted_power, 0)
-    return HTML(text.substitute(level=level, rule=escape(RULE), alpha=f"{found.alpha:g}", power=power))
+def interval(ci: tuple[float, float]) -> Number:
+    """An interval of a lift as one cell, which sorts by its low end."""
+    return Number(ci[0], formats.lift_interval(ci))
 
 
-def state(check: Check) -> str:
-    """A check's state in one word: a failed check that is no gate is a warning."""
-    return "passed" if check.passed else "failed" if check.gate else "warning"
-
-
-def _compared(name: str, row: pd.Series, models: dict[str, str]) -> str:
-    model = f" is {models[name]}" if name in models else ""
-    return f"{escape(str(name))}{escape(model)} ({formats.count(row['users'])} users)"
+def said_once(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Without those of the columns that hold one value only, which the text around the table has said."""
+    return frame.drop(columns=[c for c in columns if c in frame and frame[c].nunique(dropna=False) < 2])
 
 
 def _table(head: str, rows: list[str], caption: str, *, label: str) -> HTML:

@@ -6,12 +6,13 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import formats
-from recab_helpers.analysis import Example
+from recab_helpers.analysis import Analysis, Example
+from recab_helpers.report.background import Background
 
 
-def user_cards(examples: list[Example]) -> HTML:
+def users(found: Analysis, known: Background) -> HTML:
     """One card per user with lists of titles; titles are escaped and keep their own writing direction."""
-    return HTML("".join(_card(e) for e in examples))
+    return HTML("".join(_card(e) for e in known.slates.examples))
 
 
 def _card(e: Example) -> str:

@@ -1,0 +1,1 @@
+"""What every section is made with: pieces of HTML, figures, words. Nothing here knows a section."""

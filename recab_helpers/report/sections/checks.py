@@ -1,0 +1,18 @@
+"""The checks that gate the verdict, each with what it counted."""
+
+import pandas as pd
+from IPython.display import HTML
+
+from recab_helpers.analysis import Analysis
+from recab_helpers.report.background import Background
+from recab_helpers.report.kit.html import table
+from recab_helpers.report.kit.words import in_order, state_of
+
+
+def checks(found: Analysis, known: Background) -> HTML:
+    """Every check with its state, p and the counts behind it: those that failed first, then those not tested."""
+    rows = [
+        {"check": c.name, "state": state_of(c), "p_value": c.p_value, "detail": c.detail}
+        for c in in_order(found.checks)
+    ]
+    return table(pd.DataFrame(rows).set_index("check"))

@@ -1,0 +1,76 @@
+"""Whether the effect differs between users: exploratory."""
+
+import pandas as pd
+from IPython.display import HTML
+
+from recab_helpers.analysis import Analysis, MetricSpec
+from recab_helpers.report.background import Background
+from recab_helpers.report.kit import words
+from recab_helpers.report.kit.figures import LiftRow, lifts_figure
+from recab_helpers.report.kit.html import interval, joined, note, said_once, table
+
+
+def segments(found: Analysis, known: Background) -> HTML:
+    """The goals' lifts in every level of every segment, whether levels differ, and both as tables."""
+    if found.segments.empty:
+        return note("No segments are known of these users.")
+    return joined(*(_figure(goal, found) for goal in found.goals), _heterogeneity(found), _table(found))
+
+
+def _figure(goal: MetricSpec, found: Analysis) -> HTML:
+    of = found.segments[(found.segments["metric"] == goal.name) & (found.segments["log_se"] > 0)]
+    rows = [
+        LiftRow(
+            label=f"{s.segment}: {s.level}" + (f", {s.variant}" if words.several(found) else ""),
+            lift=s.lift,
+            ci=(s.low, s.high),
+            direction=goal.direction,
+        )
+        for s in of.itertuples()
+    ]
+    return lifts_figure(rows, title=_headline(goal, found), valid=found.verdict.valid)
+
+
+def _headline(goal: MetricSpec, found: Analysis) -> str:
+    """Whether lifts differ between levels of a segment."""
+    if not found.verdict.valid:
+        return f"{words.named(found, goal)}Lift by segment, {words.INVALID}"
+    tested = found.heterogeneity[found.heterogeneity["metric"] == goal.name]
+    unlike = tested.loc[tested["adjusted_p_value"] < found.alpha, "segment"].unique()
+    if len(unlike):
+        return f"{words.named(found, goal)}The lift differs by {', '.join(unlike)}"
+    shown = "No difference between segments is shown" if len(tested) else "No two segments can be compared"
+    return words.named(found, goal) + shown
+
+
+def _heterogeneity(found: Analysis) -> HTML:
+    """Whether lifts differ between the levels of each segment."""
+    if not found.verdict.valid:
+        return note(words.NOT_READ)
+    tested = found.heterogeneity
+    if tested.empty:
+        return note("No segment has two levels with a defined lift.")
+    unlike = (tested["adjusted_p_value"] < found.alpha).map({True: "lifts differ", False: "no difference shown"})
+    frame = tested.assign(metric=tested["metric"].map(words.labels_of(found)), reading=unlike)
+    return table(said_once(frame, "metric", "variant", "against").set_index("segment"))
+
+
+def _table(found: Analysis) -> HTML:
+    s = found.segments
+    frame = pd.DataFrame(
+        {
+            "segment": s["segment"],
+            "level": s["level"],
+            "metric": s["metric"].map(words.labels_of(found)),
+            "variant": s["variant"],
+            "against": s["against"],
+            "users": s["users"],
+            "lift": s["lift"],
+            "interval of the lift": [interval(ci) for ci in zip(s["low"], s["high"], strict=True)],
+            "adjusted_p_value": s["adjusted_p_value"],
+            "note": s["reason"],
+        }
+    )
+    hidden = [*([] if found.verdict.valid else ["adjusted_p_value"]), *([] if s["reason"].any() else ["note"])]
+    shown = said_once(frame, "metric", "variant", "against").drop(columns=hidden)
+    return table(shown.set_index("segment"), caption="" if found.verdict.valid else words.NO_RESULT)

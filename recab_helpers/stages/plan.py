@@ -1,0 +1,155 @@
+"""What `00_plan` rests on, and its answer: a pilot log or assumed rates, and the design of the test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import narwhals as nw
+import pandas as pd
+
+from recab_helpers.analysis.metrics import CTR
+from recab_helpers.analysis.planning import Baseline, Design, plan_table
+from recab_helpers.errors import DataError
+from recab_helpers.formats import count, lift, number, percent
+from recab_helpers.impressions.aggregates import PRE, Users
+from recab_helpers.impressions.contract import check, of_users
+from recab_helpers.impressions.reduce import reduce, user_rows
+from recab_helpers.impressions.sources import open_log, open_table, open_users
+from recab_helpers.parameters import PlanParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """What a plan rests on; what no pilot tells is assumed."""
+
+    baseline: Baseline
+    pilot: str = ""  # name of the pilot's log
+    pilot_users: int = 0
+    reduction_is_assumed: bool = True
+
+    @property
+    def reduction_from(self) -> str:
+        """Where the share of variance that CUPED removes was found."""
+        return "assumed" if self.reduction_is_assumed else "in the pilot"
+
+
+def grounds_of(params: PlanParams) -> Grounds:
+    """CTR and its variance from the pilot log that the parameters name, else from assumed rates.
+
+    A pilot also says what CUPED removes where it knows its users from before: from `pre_` columns of the users file, or
+    of the log itself.
+
+    Raises:
+        DataError: the pilot breaks its contract, or has no clicks or too few users.
+        ParameterError: assumed rates that make no baseline.
+    """
+    if not params.log_file:
+        names = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
+        rates = {name: getattr(params, name) for name in names}
+        return Grounds(baseline=replace(Baseline.from_rates(**rates), reduction=params.cuped_reduction))
+    pilot = pilot_users(params.log_file, params.users_file).whole
+    baseline = Baseline.from_statistics(pilot, CTR)
+    assumed = not set(CTR.covariate) <= set(pilot.columns)
+    return Grounds(
+        baseline=replace(baseline, reduction=params.cuped_reduction) if assumed else baseline,
+        pilot=Path(params.log_file).name,
+        pilot_users=pilot.n,
+        reduction_is_assumed=assumed,
+    )
+
+
+def pilot_users(log_file: str, users_file: str = "") -> Users:
+    """The users of a pilot log, with what is known of them from before the pilot."""
+    own = [] if users_file else [n for n in open_table(log_file).collect_schema().names() if n.startswith(PRE)]
+    log = open_log(log_file, numbers=own, pilot=True)
+    known = open_users(users_file) if users_file else _known_in(log, own, source=log_file) if own else None
+    return reduce(user_rows(log, known)).users
+
+
+def design_of(params: PlanParams) -> Design:
+    """The design that the parameters describe."""
+    return Design(**{name: getattr(params, name) for name in ("allocation", "n_treatments", "alpha", "power")})
+
+
+def answer(grounds: Grounds, design: Design, params: PlanParams) -> str:
+    """Users and days for the wanted lift, and what was assumed for it, in three sentences."""
+    (row,) = plan_table(grounds.baseline, [params.lift], design, users_per_day=params.users_per_day).itertuples()
+    found = (
+        f"To find a lift of {lift(params.lift)} in {grounds.baseline.label} with a power of {percent(design.power, 0)}"
+    )
+    takes = f"{found}, the test takes {count(row.users)} users and {_days(row.days)}"
+    cuped = f"with CUPED {count(row.users_with_cuped)} users and {_days(row.days_with_cuped)}"
+    return f"{takes}; {cuped}. {_rests_on(grounds, params)} {_designed(design, params)}"
+
+
+def facts(grounds: Grounds, design: Design) -> dict[str, str]:
+    """What the plan rests on and how the test is designed, by name."""
+    baseline = grounds.baseline
+    alone = {"alpha of each comparison": f"{design.level:g}"} if design.n_treatments > 1 else {}
+    return {
+        f"{baseline.label} in control": percent(baseline.value),
+        "variance per user": number(baseline.variance, 5),
+        "from": f"{grounds.pilot}, {count(grounds.pilot_users)} users" if grounds.pilot else "assumed rates",
+        "removed by CUPED": f"{percent(baseline.reduction, 0)}, {grounds.reduction_from}",
+        "treatments": count(design.n_treatments),
+        "users outside control": percent(design.allocation, 0),
+        "alpha, two-sided": f"{design.alpha:g}",
+        **alone,
+        "power": percent(design.power, 0),
+    }
+
+
+def power_title(curve: pd.DataFrame, wanted: float, days: int) -> str:
+    """What so many days find, by the curve of their power: the chance at the smallest lift above or at the wanted."""
+    row = curve[curve["lift"] >= wanted * (1 - 1e-9)].iloc[0]
+    chances = f"{percent(row['power'], 0)}, with CUPED {percent(row['power_with_cuped'], 0)}"
+    return f"{_days(days).capitalize()} find a lift of {lift(row['lift'])} with a chance of {chances}"
+
+
+def _known_in(log: nw.LazyFrame, columns: Sequence[str], *, source: str) -> nw.LazyFrame:
+    """What the log's own columns say of its users from before, one row each.
+
+    Raises:
+        DataError: rows of one user disagree, or a count is negative.
+    """
+    most = {c: f"most {c}" for c in columns}
+    users = log.group_by("user_id").agg(
+        *(nw.col(c).min() for c in columns), *(nw.col(c).max().alias(m) for c, m in most.items())
+    )
+    for column, largest in most.items():
+        odd = (
+            users.filter(nw.col(column) != nw.col(largest)).sort("user_id").head(1).collect("pyarrow").rows(named=True)
+        )
+        if odd:
+            raise DataError(
+                f"{source}: {column} is {odd[0][column]:g} and {odd[0][largest]:g} for the user {odd[0]['user_id']!r}. "
+                "Give every row of a user the same count of the period before the pilot."
+            )
+    known = users.select("user_id", *columns)
+    check(known, of_users(["user_id", *columns]), source=source)
+    return known
+
+
+def _rests_on(grounds: Grounds, params: PlanParams) -> str:
+    reduction = f"that CUPED removes {percent(grounds.baseline.reduction, 0)} of the variance"
+    if not grounds.pilot:
+        return (
+            f"This assumes a CTR of {percent(params.ctr)}, {count(params.slate_size)} items in each of "
+            f"{number(params.sessions_per_user, 1)} sessions per user, clicks of a user that correlate by "
+            f"{params.click_correlation:g}, and {reduction}."
+        )
+    says = "it is assumed" if grounds.reduction_is_assumed else "they also say"
+    measured = f"CTR and its variance are those of {count(grounds.pilot_users)} users in {grounds.pilot}"
+    return f"{measured}; {says} {reduction}."
+
+
+def _designed(design: Design, params: PlanParams) -> str:
+    share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g}, two-sided"
+    comes = f"{count(params.users_per_day)} new users come a day"
+    if design.n_treatments == 1:
+        return f"The treatment gets {share} of users; {alpha}; {comes}."
+    return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha}, equally; {comes}."
+
+
+def _days(n: float) -> str:
+    return f"{count(n)} {'day' if n == 1 else 'days'}"
