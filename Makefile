@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := $(PY) -m recab_helpers
-.PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint bench clean
+.PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint docs bench clean
 
 # Values reach the program as they were typed: neither make nor a shell reads them.
 VALUES := LOG USERS PARAMS SET
@@ -56,9 +56,13 @@ test: setup ## the tests (minutes)
 test-all: setup ## the tests and the slow suites
 	@$(PY) -m pytest -q -m "slow or not slow"
 
-lint: setup ## code style, and notebooks without outputs
+lint: setup ## code style, types, and notebooks without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@$(PY) -m mypy
 	@$(PY) -m nbstripout --verify --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.language_info.version" notebooks/*.ipynb
+
+docs: setup ## the guides and the reference, in build/docs
+	@$(PY) docs/build.py
 
 bench: setup ## time and memory of the main job and its hot paths
 	@$(PY) tests/bench.py

@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 import tea_tasting as tt
 
-from recab_helpers.data import encode, ids_of, synthetic_dataset
 from recab_helpers.analysis import MetricSpec, bootstrap, estimate_effects, mean_of, srm_p_value
-from recab_helpers.recommenders import fit_svd, svd_factors, top_k
 from recab_helpers.calibration.grading import Population, grade
+from recab_helpers.data import encode, ids_of, synthetic_dataset
+from recab_helpers.recommenders import fit_svd, svd_factors, top_k
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking
 run = tracking.start_run("floor", "floor")
 run.client.set_terminated(run.run_id)"""
 REPORT = """import pathlib, sys
-from recab_helpers import places
+from recab_helpers import paths
 from recab_helpers.pipeline import command_line
-places.REPORTS = pathlib.Path(sys.argv[1])
+paths.REPORTS = pathlib.Path(sys.argv[1])
 sys.exit(command_line.main(["report"]))"""
 FLOOR = """import sys, papermill
 for name in ("one", "two", "three"):

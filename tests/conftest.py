@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.places import ROOT
+from recab_helpers.paths import ROOT
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -68,14 +69,14 @@ def run_pipeline(tmp_path_factory):
 
     Every report is checked against the schema of its document.
     """
-    from recab_helpers import places
+    from recab_helpers import paths
     from recab_helpers.pipeline import command_line
     from recab_helpers.report.document import SCHEMA
 
     home = tmp_path_factory.mktemp("a place")
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}")
-    patch.setattr(places, "REPORTS", home / "reports")
+    patch.setattr(paths, "REPORTS", home / "reports")
     (home / "reports").mkdir()
 
     def run(command: str, *settings: str, more: tuple[str, ...] = ()) -> tuple[int, Path]:
@@ -115,3 +116,25 @@ def invalid_run(small_run, run_pipeline, tmp_path_factory) -> Path:
     code, reports = run_pipeline("analyze", "experiment=lost", more=("--log", str(file)))
     assert code == 0
     return newest_run(reports)
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory) -> Path:
+    """An empty MLflow store; migrating one takes seconds, copying it none."""
+    from recab_helpers import tracking
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{file}")
+        tracking.connect().search_experiments(max_results=1)
+    return file
+
+
+@pytest.fixture
+def store(migrated_store, tmp_path, monkeypatch):
+    """A client of a SQLite store of this test's own."""
+    from recab_helpers import tracking
+
+    shutil.copy(migrated_store, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tracking.connect()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recab_helpers.places import ROOT
+from recab_helpers.paths import ROOT
 
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 

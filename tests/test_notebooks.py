@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 import recab_helpers
-from recab_helpers.places import NOTEBOOKS
+from recab_helpers.paths import NOTEBOOKS
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 SCREEN = 12  # lines of a cell that are seen together with what it shows

@@ -102,6 +102,10 @@ class Design:
         """Users in one treatment for each in control."""
         return self.allocation / self.n_treatments / (1 - self.allocation)
 
+    def groups(self, baseline: "Baseline") -> tuple[TwoGroups, ...]:
+        """Control and one treatment, which vary alike, without and with CUPED."""
+        return tuple(TwoGroups(control_variance=v, alpha=self.level, ratio=self.ratio) for v in baseline.variances)
+
     def in_control(self, users: float) -> float:
         """Of so many users in all variants, those in control."""
         return users * (1 - self.allocation)
@@ -187,13 +191,13 @@ def plan_table(baseline: Baseline, lifts: Iterable[float], design: Design, *, us
     Columns: lift, users, days, users_with_cuped, days_with_cuped. `users_per_day` come for the first time that day.
     """
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
-    groups, rows = {"alpha": design.level, "ratio": design.ratio, "power": design.power}, []
+    rows = []
     for lift in map(_checked_lift, lifts):
         if abs(lift) < MIN_LIFT:
             raise ParameterError(f"lift is {lift}; give a fraction of at least {MIN_LIFT:f}, such as 0.05 for +5%.")
         row = [lift]
-        for v in baseline.variances:
-            users = design.in_all(users_per_variant(baseline.value * lift, control_variance=v, **groups))
+        for groups in design.groups(baseline):
+            users = design.in_all(users_per_variant(baseline.value * lift, power=design.power, **groups))
             row += [users, math.ceil(users / users_per_day)]
         rows.append(row)
     return pd.DataFrame(rows, columns=["lift", "users", "days", "users_with_cuped", "days_with_cuped"])
@@ -202,22 +206,19 @@ def plan_table(baseline: Baseline, lifts: Iterable[float], design: Design, *, us
 def power_curve(baseline: Baseline, users: float, lifts: Iterable[float], design: Design) -> pd.DataFrame:
     """Chance that a test of `users` (all variants) finds each lift; columns lift, power, power_with_cuped."""
     _check("users", users, 0, math.inf, "the users of all variants")
-    groups = {"n": design.in_control(users), "ratio": design.ratio, "alpha": design.level}
-    rows = [
-        (lift, *(power_of(baseline.value * lift, control_variance=v, **groups) for v in baseline.variances))
-        for lift in map(_checked_lift, lifts)
-    ]
+    groups, n = design.groups(baseline), design.in_control(users)
+    rows = [(lift, *(power_of(baseline.value * lift, n, **g) for g in groups)) for lift in map(_checked_lift, lifts)]
     return pd.DataFrame(rows, columns=["lift", "power", "power_with_cuped"])
 
 
 def mde_table(baseline: Baseline, days: Iterable[float], design: Design, *, users_per_day: float) -> pd.DataFrame:
     """Smallest lift found after each number of days; columns days, users (all variants), mde, mde_with_cuped."""
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
-    groups, rows = {"ratio": design.ratio, "alpha": design.level, "power": design.power}, []
+    rows = []
     for day in days:
         _check("days", day, 0, math.inf, "the length of the test")
         users = day * users_per_day
-        smallest = [detectable(design.in_control(users), control_variance=v, **groups) for v in baseline.variances]
+        smallest = [detectable(design.in_control(users), design.power, **g) for g in design.groups(baseline)]
         rows.append((day, round(users), *(d / baseline.value for d in smallest)))
     return pd.DataFrame(rows, columns=["days", "users", "mde", "mde_with_cuped"])
 

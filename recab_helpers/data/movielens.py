@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pooch
 
-from recab_helpers.data.dataset import DataError, Dataset, make_dataset
+from recab_helpers.data.dataset import Dataset, make_dataset
+from recab_helpers.errors import DataError
+from recab_helpers.parameters import TrainParams
 
 SHA256 = {
     "ml-latest-small": "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
@@ -19,6 +21,16 @@ ML_100K_GENRES = (
     "unknown|Action|Adventure|Animation|Children|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|"
     "Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
 ).split("|")
+
+
+def latest_small(folder: Path | None, _: TrainParams) -> Dataset:
+    """`ml-latest-small`."""
+    return movielens_dataset("ml-latest-small", folder)
+
+
+def ml_100k(folder: Path | None, _: TrainParams) -> Dataset:
+    """`ml-100k`."""
+    return movielens_dataset("ml-100k", folder)
 
 
 def movielens_dataset(name: str, folder: Path | None = None) -> Dataset:

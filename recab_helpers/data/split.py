@@ -1,9 +1,13 @@
 """Split interactions into a training and a held-out part."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pandas as pd
 
-from recab_helpers.data.dataset import DataError, Dataset
+from recab_helpers.data.dataset import Dataset, Interactions, encode
+from recab_helpers.data.world import World
+from recab_helpers.errors import DataError
 from recab_helpers.randomness import id_keys, uniform
 
 HOLDOUT = 0.2  # share of interactions kept for grading
@@ -28,7 +32,9 @@ def split_interactions(
             )
         held_out = table["timestamp"] > table["timestamp"].quantile(1 - holdout)
     else:
-        draw = uniform(id_keys(table["user_id"], f"{seed} split"), id_keys(table["item_id"], "item"))
+        draw = uniform(
+            id_keys(table["user_id"].to_numpy(), f"{seed} split"), id_keys(table["item_id"].to_numpy(), "item")
+        )
         rank = pd.Series(draw).groupby(table["user_id"].to_numpy()).rank(method="first")
         size = table.groupby("user_id")["item_id"].transform("size")
         held_out = rank <= np.minimum(np.round(holdout * size), size - 1)
@@ -38,3 +44,25 @@ def split_interactions(
             f"to test. Give more interactions per user, or split the other way."
         )
     return table[~held_out].reset_index(drop=True), table[held_out].reset_index(drop=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedOn:
+    """The data of a train run: what the models saw, what was held out, and the world if there is one."""
+
+    train: pd.DataFrame
+    held_out: pd.DataFrame
+    catalog: pd.DataFrame
+    world: World | None = None
+    user_ids: np.ndarray = field(init=False)
+    item_ids: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        both = pd.concat([self.train["user_id"], self.held_out["user_id"]])
+        users = np.unique(both.to_numpy(dtype=str)) if self.world is None else self.world.user_ids
+        object.__setattr__(self, "user_ids", users)
+        object.__setattr__(self, "item_ids", self.catalog["item_id"].to_numpy(dtype=str))
+
+    def coded(self, table: pd.DataFrame) -> Interactions:
+        """The table as integer codes of these users and items."""
+        return encode(table, user_ids=self.user_ids, item_ids=self.item_ids)

@@ -4,13 +4,16 @@ The truth is independent of every recommender. Sources: non-random missing histo
 negative-binomial activity (Ehrenberg 1959), simulated truth for evaluation (Tian and Ekstrand 2020).
 """
 
-from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
+from recab_helpers.blocks import blocks
 from recab_helpers.data.dataset import Dataset, make_dataset
+from recab_helpers.data.world import START, World
+from recab_helpers.parameters import TrainParams
 from recab_helpers.randomness import id_keys, uniform
 
 N_TOPICS = 20
@@ -19,11 +22,8 @@ N_WORDS = 3000
 QUALITY_WEIGHT, TASTE_WEIGHT = 0.8, 1.2
 BASE_LOGIT = -3.95  # a random slate of ten then earns a CTR near 1.4%
 MIN_HISTORY = 5
-MEAN_SESSIONS = 6.0
 RATING_SHARES = (0.061, 0.114, 0.271, 0.342, 0.212)  # of MovieLens 100K, ratings 1 to 5
 HISTORY_DAYS = 365
-START = np.datetime64("2026-01-05", "s")  # the test begins; every interaction is earlier
-BLOCK_CELLS = 4_000_000  # users x items held at once
 
 TOPICS = (
     "adventure animals art comedy cooking crime drama family fantasy gardens history music mystery nature "
@@ -31,21 +31,10 @@ TOPICS = (
 ).split()
 
 
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """The truth: logit P(click | examined) = user_bias + user_taste . item_taste + item_bias."""
-
-    user_ids: np.ndarray  # (n_users,)
-    item_ids: np.ndarray  # (n_items,)
-    user_taste: np.ndarray  # (n_users, N_TOPICS + N_HIDDEN)
-    item_taste: np.ndarray  # (n_items, N_TOPICS + N_HIDDEN)
-    user_bias: np.ndarray  # (n_users,)
-    item_bias: np.ndarray  # (n_items,)
-    session_rate: np.ndarray  # (n_users,) expected sessions over the test
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every field by name, ready for `numpy.savez`."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+def from_parameters(_: Path | None, params: TrainParams) -> Dataset:
+    """The data set that the parameters describe."""
+    names = ("n_users", "n_items", "text_share", "mean_history", "seed")
+    return synthetic_dataset(**{name: getattr(params, name) for name in names})
 
 
 def synthetic_dataset(*, n_users: int, n_items: int, text_share: float, mean_history: float, seed: int) -> Dataset:
@@ -79,7 +68,7 @@ def _draw_world(item_topics, n_users, text_share, rng_items, rng_users) -> World
         item_taste=np.hstack([shown_items, hidden_items]),
         user_bias=BASE_LOGIT + rng_users.normal(0, 0.6, n_users),
         item_bias=QUALITY_WEIGHT * quality,
-        session_rate=rng_users.gamma(0.7, MEAN_SESSIONS / 0.7, n_users),
+        session_rate=rng_users.gamma(ACTIVITY_SHAPE, MEAN_SESSIONS / ACTIVITY_SHAPE, n_users),
     )
 
 
@@ -101,18 +90,14 @@ def _draw_histories(world: World, mean_history: float, rng: np.random.Generator,
     lengths = np.clip(lengths, min(MIN_HISTORY, n_items), max(1, n_items // 2))
     log_popularity = _log_popularity(world.item_bias / QUALITY_WEIGHT, rng)
     keys = id_keys(world.user_ids, f"{seed} history")
-    user, item, liking = [], [], []
-    block = max(1, BLOCK_CELLS // n_items)
-    for start in tqdm(range(0, n_users, block), desc="histories", leave=False, disable=n_users <= block):
-        rows = slice(start, min(start + block, n_users))
+    drawn = []
+    for rows in blocks(n_users, n_items, desc="histories"):
         x = world.user_taste[rows] @ world.item_taste.T + world.item_bias
         gumbel = -np.log(-np.log(uniform(keys[rows, None], np.arange(n_items))))
         order = np.argsort(-(log_popularity + 0.8 * x + gumbel), axis=1)[:, : lengths[rows].max()]
         u, rank = np.nonzero(np.arange(order.shape[1]) < lengths[rows, None])
-        user.append(u + start)
-        item.append(order[u, rank])
-        liking.append(x[u, order[u, rank]])
-    user, item, liking = map(np.concatenate, (user, item, liking))
+        drawn.append((u + rows.start, order[u, rank], x[u, order[u, rank]]))
+    user, item, liking = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     noisy = liking + rng.normal(0, 0.4, n_users)[user] + rng.normal(0, 0.8, len(user))
     cuts = np.quantile(noisy, np.cumsum(RATING_SHARES)[:-1])
     begin = START.astype(np.int64) - HISTORY_DAYS * 86_400

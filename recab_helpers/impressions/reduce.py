@@ -84,7 +84,7 @@ def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: 
     numeric, segments = (*summed, "clicked_any"), ["exposure"]
     if known is not None:
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
-        numeric, segments = (*numeric, *more), [*text, *segments]
+        numeric, segments = (*numeric, *more), [*segments, *text]
     users = keep(users)
     return UserRows(
         log=log,

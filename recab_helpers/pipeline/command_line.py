@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from recab_helpers import places
+from recab_helpers import paths
 from recab_helpers.errors import ParameterError, RecabError
 from recab_helpers.parameters import PRESETS, STAGES, nearest
 from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
@@ -80,9 +80,9 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
     for parameter, value in values.items():
         _refuse_unless_taken(name, str(parameter), value)
     params = {stage: STAGES[stage].of(values) for stage in door.stages}
+    _check_names(params)
     for parameter, value in values.items():
         _refuse_if_unused(params, parameter, value)
-    _check_names(params, values)
     train, simulate = params.get("train"), params.get("simulate")
     if train and simulate and train.dataset == "synthetic" and simulate.slate_size > train.n_items:
         raise ParameterError(
@@ -172,13 +172,17 @@ def _refuse_if_unused(params: dict[str, Any], parameter: str, value: Any) -> Non
         raise ParameterError(f"{_shown(parameter)} is {value!r}, but is not used: {reasons[0]}. Leave it out.")
 
 
-def _check_names(params: dict[str, Any], values: dict[str, Any]) -> None:
-    """Have models and metrics that are given checked by the rooms that own them; defaults need no check."""
-    if "simulate" in params and "variants" in values:
-        from recab_helpers.recommenders import catalog
+def _check_names(params: dict[str, Any]) -> None:
+    """Have data, models and metrics checked by the rooms that own their lists."""
+    if "train" in params:
+        from recab_helpers.data.sources import find_source
 
-        catalog.check_names(params["simulate"].variants)
-    if "analyze" in params and "metrics" in values:
+        find_source(params["train"].dataset)
+    if "simulate" in params:
+        from recab_helpers.recommenders.catalog import check_names
+
+        check_names(params["simulate"].variants)
+    if "analyze" in params and params["analyze"].metrics:  # loads numpy, so only where a metric is given
         from recab_helpers.analysis.metrics import goals_of, metrics_from
 
         goals_of(metrics_from(params["analyze"].metrics))
@@ -189,7 +193,7 @@ def _from_here(name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     path = Path(value).expanduser()
-    typed_elsewhere = name == "dataset" and path.is_dir() and Path.cwd() != places.ROOT
+    typed_elsewhere = name == "dataset" and path.is_dir() and Path.cwd() != paths.ROOT
     return str(path.resolve()) if name in PATHS or typed_elsewhere else value
 
 
@@ -200,7 +204,7 @@ def _shown(parameter: str) -> str:
 def _start(door: Door) -> int:
     """Run the door's program in the project folder, in this process: Ctrl-C reaches it as it does alone."""
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel, whatever others are registered
-    os.chdir(places.ROOT)
+    os.chdir(paths.ROOT)
     sys.argv = list(door.program)
     runpy.run_module(door.program[0], run_name="__main__", alter_sys=True)
     return 0

@@ -23,7 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
-from recab_helpers import places
+from recab_helpers import paths
 from recab_helpers.assumptions import MEAN_SESSIONS
 from recab_helpers.errors import PipelineError, TrackingError
 from recab_helpers.parameters import STAGES
@@ -67,9 +67,9 @@ def notebook_of(stage: str) -> Path:
     Raises:
         PipelineError: there is none.
     """
-    found = sorted(places.NOTEBOOKS.glob(f"[0-9][0-9]_{stage}.ipynb"))
+    found = sorted(paths.NOTEBOOKS.glob(f"[0-9][0-9]_{stage}.ipynb"))
     if not found:
-        raise PipelineError(f"{shown(places.NOTEBOOKS)} has no notebook of the stage {stage}. Restore it.")
+        raise PipelineError(f"{shown(paths.NOTEBOOKS)} has no notebook of the stage {stage}. Restore it.")
     return found[0]
 
 
@@ -88,7 +88,7 @@ def warm_kernels(stages: Iterable[str]) -> Iterator[dict[str, AsyncKernelManager
     try:
         for stage in stages:
             managers[stage] = manager = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
-            run_sync(manager.start_kernel)(cwd=str(places.ROOT))
+            run_sync(manager.start_kernel)(cwd=str(paths.ROOT))
         for stage, manager in managers.items():
             _execute(manager, imports_of(notebook_of(stage)))
         yield managers
@@ -100,7 +100,7 @@ def warm_kernels(stages: Iterable[str]) -> Iterator[dict[str, AsyncKernelManager
 def _run_in_turn(run, params: dict[str, Any], kernels: dict[str, AsyncKernelManager]) -> Path:
     """Execute each stage's notebook into the run's folder of reports; returns the last executed copy."""
     found: dict[str, str] = {}
-    folder = places.REPORTS / RUNS / run.run_id
+    folder = paths.REPORTS / RUNS / run.run_id
     folder.mkdir(parents=True)
     for stage, checked in params.items():
         notebook = notebook_of(stage)
@@ -154,7 +154,7 @@ def _check_cell(stage: str) -> None:
 
 def _check_machine(params: dict[str, Any]) -> None:
     """Refuse a reports folder that cannot be written and a disk that is too full, before any work."""
-    reports = places.REPORTS
+    reports = paths.REPORTS
     try:
         reports.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=reports):
@@ -165,8 +165,8 @@ def _check_machine(params: dict[str, Any]) -> None:
     if "simulate" in params and "train" in params:
         impressions = params["train"].n_users * MEAN_SESSIONS * params["simulate"].slate_size
         needed += int(impressions * BYTES_PER_IMPRESSION)
-    if (free := shutil.disk_usage(places.ROOT).free) < needed:
+    if (free := shutil.disk_usage(paths.ROOT).free) < needed:
         raise PipelineError(
-            f"The disk of {places.ROOT} has {free / 1e6:,.0f} MB free; this run needs about {needed / 1e6:,.0f} MB. "
+            f"The disk of {paths.ROOT} has {free / 1e6:,.0f} MB free; this run needs about {needed / 1e6:,.0f} MB. "
             "Free some space or lower n_users."
         )

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from recab_helpers import places
+from recab_helpers import paths
 
 RUNS = "runs"  # folder of reports/ that keeps each run's pages and executed notebooks
 
@@ -27,9 +27,9 @@ def publish(executed: Path, run, name: str) -> None:
     files[0].write_text(render(executed, call=call), encoding="utf-8")
     run.log_file(files[0])
     for file in files:
-        replace(places.REPORTS / file.name, file.read_bytes())
-    replace(places.REPORTS / "index.html", render_index(places.REPORTS).encode())
-    print(shown(places.REPORTS / f"{name}.html"))
+        replace(paths.REPORTS / file.name, file.read_bytes())
+    replace(paths.REPORTS / "index.html", render_index(paths.REPORTS).encode())
+    print(shown(paths.REPORTS / f"{name}.html"))
 
 
 def replace(target: Path, content: bytes) -> None:

@@ -1,11 +1,12 @@
 """Collaborative Filtering by Surprise's SVD, on implicit targets (ranking) or on ratings (RMSE)."""
 
 import numpy as np
+import pandas as pd
 from surprise import SVD, Trainset
 
 from recab_helpers.data.dataset import Interactions
-from recab_helpers.recommenders.fitted import FittedRecommender
-from recab_helpers.recommenders.popularity import assemble
+from recab_helpers.parameters import TrainParams
+from recab_helpers.recommenders.fitted import Factors
 
 NEGATIVES = 8  # uniformly sampled unseen items per relevant one (Pan et al. 2008, one-class CF)
 IMPLICIT = {
@@ -56,24 +57,22 @@ def svd_factors(algo: SVD) -> tuple[np.ndarray, np.ndarray]:
     return users, np.hstack([algo.qi, ones_items, algo.bi[:, None]])
 
 
-def fit_collaborative(train: Interactions, *, relevant_rating: float, seed: int) -> FittedRecommender:
+def fit_collaborative(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple[Factors, np.ndarray]:
     """SVD on implicit targets: 1 for a rating of at least `relevant_rating`, 0 for sampled unseen items.
 
-    Users without a relevant rating are cold.
+    Users without a relevant rating are unknown.
     """
-    targets = implicit_targets(train, relevant_rating=relevant_rating, seed=seed)
-    algo = fit_svd(targets, seed=seed, **IMPLICIT)
-    users, items = svd_factors(algo)
+    targets = implicit_targets(train, relevant_rating=params.relevant_rating, seed=params.seed)
+    users, items = svd_factors(fit_svd(targets, seed=params.seed, **IMPLICIT))
     known = np.bincount(targets.user, minlength=train.n_users) > 0
-    return assemble("collaborative", train, users, items, cold=~known)
+    return Factors(users.astype(np.float32), items.astype(np.float32)), known
 
 
-def fit_collaborative_ratings(train: Interactions, *, seed: int) -> FittedRecommender:
+def fit_collaborative_ratings(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple[Factors, np.ndarray]:
     """SVD on the ratings themselves (Koren 2009, as in Surprise): a rating predictor, weak at ranking."""
-    algo = fit_svd(train, seed=seed)
-    users, items = svd_factors(algo)
+    users, items = svd_factors(fit_svd(train, seed=params.seed))
     known = np.bincount(train.user, minlength=train.n_users) > 0
-    return assemble("collaborative_ratings", train, users, items, cold=~known)
+    return Factors(users.astype(np.float32), items.astype(np.float32), are_ratings=True), known
 
 
 def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) -> Interactions:

@@ -1,36 +1,49 @@
 """Content-Based recommendations: TF-IDF vectors of the items' text and cosine similarity to a user profile."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from recab_helpers.data.dataset import Interactions
-from recab_helpers.recommenders.fitted import FittedRecommender
-from recab_helpers.recommenders.popularity import assemble
+if TYPE_CHECKING:  # this file travels with the model, so it loads nothing of recab at its top
+    import pandas as pd
+
+    from recab_helpers.data.dataset import Interactions
+    from recab_helpers.parameters import TrainParams
 
 
-def fit_content(train: Interactions, catalog: pd.DataFrame, *, popularity_weight: float = 0.0) -> FittedRecommender:
-    """Score = cosine of the item's TF-IDF vector and the user's profile, times (1 + count)^popularity_weight.
+@dataclass(frozen=True)
+class Profiles:
+    """Cosine of the user's profile and the item's vector, times a weight of the item."""
+
+    likes: sparse.csr_array  # (n_users, n_items) weight of each item in the user's profile
+    vectors: sparse.csr_array  # (n_items, n_words), rows of norm 1
+    item_weight: np.ndarray  # (n_items,)
+
+    def score(self, user: np.ndarray) -> np.ndarray:
+        """Scores of all items for these user codes, shape (len(user), n_items)."""
+        profile = (self.likes[user] @ self.vectors).toarray()
+        profile /= np.maximum(np.linalg.norm(profile, axis=1, keepdims=True), 1e-12)
+        return (self.vectors @ profile.T).T * self.item_weight
+
+
+def fit_content(train: Interactions, catalog: pd.DataFrame, params: TrainParams) -> tuple[Profiles, np.ndarray]:
+    """Score = cosine of the item's TF-IDF vector and the user's profile, times (1 + count)^content_popularity.
 
     The profile is the sum of item vectors weighted max(0, rating - user mean + .5), normalized
-    (Pazzani and Billsus 2007). Users whose profile is empty are cold. `catalog` is sorted by item_id and has
-    one row per `train.item_ids`.
+    (Pazzani and Billsus 2007). Users whose profile is empty are unknown.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     vectors = TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(catalog["text"])
     count = np.bincount(train.user, minlength=train.n_users)
     mean = np.bincount(train.user, weights=train.rating, minlength=train.n_users) / np.maximum(count, 1)
     weight = np.maximum(0, train.rating - mean[train.user] + 0.5)
-    shape = (train.n_users, train.n_items)
-    weights = sparse.csr_array((weight, (train.user, train.item)), shape=shape)
-    profile_mass = weights @ (np.asarray(vectors.sum(axis=1)).ravel() > 0)
+    likes = sparse.csr_array((weight, (train.user, train.item)), shape=(train.n_users, train.n_items))
+    known = likes @ (np.asarray(vectors.sum(axis=1)).ravel() > 0) > 0
     popularity = np.bincount(train.item, minlength=train.n_items)
-    return assemble(
-        "content",
-        train,
-        weights,
-        sparse.csr_array(vectors),
-        cold=profile_mass == 0,
-        normalize_users=True,
-        item_weight=((1.0 + popularity) ** popularity_weight).astype(np.float32),
-    )
+    item_weight = ((1.0 + popularity) ** params.content_popularity).astype(np.float32)
+    return Profiles(likes.astype(np.float32), sparse.csr_array(vectors), item_weight), known

@@ -1,55 +1,92 @@
-"""A fitted recommender: plain arrays that score all users at once and rank exactly, in bounded memory.
+"""A fitted recommender: ranks the catalog for all users at once, exactly, in bounded memory, whatever it scores by.
 
-This one file also travels with every registered model, where MLflow runs it to rebuild the model. It
-therefore imports nothing from the rest of the package.
+This one file travels with every registered model, where MLflow runs it to rebuild the model; the file of the model's
+scorer, where that is another one, travels beside it. They therefore import nothing from the rest of the package.
 """
 
-from dataclasses import dataclass, replace
+import inspect
+import shutil
+import sys
+import uuid
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-BLOCK_CELLS = 4_000_000  # scores held at once: users of a block x items
-MATRICES = ("user_matrix", "item_matrix", "seen")
+ARRAYS = "arrays.npz"
+SPARSE = ("data", "indices", "indptr", "shape")
+
+
+class Scorer(Protocol):
+    """What a model scores by: a frozen dataclass of arrays, numbers, or other scorers and tuples of them.
+
+    Its file travels with the model: at its top it imports numpy, pandas and scipy only.
+    """
+
+    def score(self, user: np.ndarray) -> np.ndarray:
+        """Scores of all items for these user codes, shape (len(user), n_items), higher is better."""
+        ...
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Scores are `users @ items.T`; with `are_ratings` they predict ratings."""
+
+    users: np.ndarray  # (n_users, d)
+    items: np.ndarray  # (n_items, d)
+    are_ratings: bool = False
+
+    def score(self, user: np.ndarray) -> np.ndarray:
+        """Scores of all items for these user codes, shape (len(user), n_items)."""
+        return self.users[user] @ self.items.T
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedRecommender:
-    """Scores are `user_matrix @ item_matrix.T`; ids are sorted strings.
+    """Ranks by `scorer`; who is cold, because the model knows nothing of them, gets the most popular items.
 
-    With `normalize_users` the rows of `user_matrix` are weights over items instead, and a user's vector is
-    the normalized weighted sum of item vectors (the profile of a content-based model). `item_weight`
-    multiplies the scores. Cold users, who have no vector, get the most popular items.
+    Ids are sorted strings; a user code counts from 0 in `user_ids`, and -1 is a user whom the model never met.
     """
 
     name: str
+    scorer: Scorer
     user_ids: np.ndarray  # (n_users,)
     item_ids: np.ndarray  # (n_items,)
-    user_matrix: np.ndarray | sparse.csr_array  # (n_users, d), or (n_users, n_items) with normalize_users
-    item_matrix: np.ndarray | sparse.csr_array  # (n_items, d)
     seen: sparse.csr_array  # (n_users, n_items), nonzero where the user met the item in training
     popularity: np.ndarray  # (n_items,) interactions in training
     cold: np.ndarray  # (n_users,) True where the model knows nothing of the user
-    item_weight: np.ndarray  # (n_items,)
-    normalize_users: bool = False
+
+    @classmethod
+    def of(cls, name: str, train, scorer: Scorer, known: np.ndarray) -> "FittedRecommender":
+        """From the `Interactions` that it was fitted on; `known` is False for the users who are cold, (n_users,)."""
+        shape = (train.n_users, train.n_items)
+        return cls(
+            name=name,
+            scorer=scorer,
+            user_ids=train.user_ids,
+            item_ids=train.item_ids,
+            seen=sparse.csr_array((np.ones(len(train.user), dtype=bool), (train.user, train.item)), shape=shape),
+            popularity=np.bincount(train.item, minlength=train.n_items).astype(np.float32),
+            cold=~known,
+        )
 
     def score(self, user: np.ndarray) -> np.ndarray:
-        """Scores of all items for the given user codes, shape (len(user), n_items), never clipped."""
-        rows = self.user_matrix[user]
-        if self.normalize_users:
-            rows = (rows @ self.item_matrix).toarray()
-            rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        scores = (self.item_matrix @ rows.T).T if sparse.issparse(self.item_matrix) else rows @ self.item_matrix.T
-        scores = scores * self.item_weight
-        scores[self.cold[user]] = self.popularity
+        """Scores of all items for these user codes, shape (len(user), n_items), float32, never clipped."""
+        scores = np.array(self.scorer.score(np.maximum(user, 0)), dtype=np.float32, order="C")
+        scores[self._is_cold(user)] = self.popularity
         return scores
 
-    def top_k(self, user: np.ndarray, k: int, *, exclude_seen: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def top_k(
+        self, user: np.ndarray, k: int, *, exclude_seen: bool = True, block_cells: int = 4_000_000
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Item codes and scores of the k best items per user, both (len(user), k), best first.
 
-        Ties go to the earlier item. Seen items rank after all unseen ones (with score -inf).
+        Ties go to the earlier item. Seen items rank after all unseen ones (with score -inf). At most `block_cells`
+        scores are held at once.
 
         Raises:
             ValueError: k is larger than the catalog.
@@ -59,86 +96,110 @@ class FittedRecommender:
             raise ValueError(f"k is {k}; the catalog has {n_items:,} items, so give a value from 1 to {n_items}.")
         items = np.empty((len(user), k), dtype=np.int32)
         scores = np.empty((len(user), k), dtype=np.float32)
-        block = max(1, BLOCK_CELLS // n_items)
-        for start in range(0, len(user), block):
-            rows = user[start : start + block]
-            block_scores = self.score(rows)
+        size = max(1, block_cells // n_items)
+        for start in range(0, len(user), size):
+            rows = user[start : start + size]
+            block = self.score(rows)
             if exclude_seen:
-                met = self.seen[rows]
-                block_scores[np.repeat(np.arange(len(rows)), np.diff(met.indptr)), met.indices] = -np.inf
-            best = top_k(block_scores, k)
-            items[start : start + block] = best
-            scores[start : start + block] = np.take_along_axis(block_scores, best, axis=1)
+                met_before = np.flatnonzero(rows >= 0)
+                seen = self.seen[rows[met_before]]
+                block[np.repeat(met_before, np.diff(seen.indptr)), seen.indices] = -np.inf
+            best = top_k(block, k)
+            items[start : start + size] = best
+            scores[start : start + size] = np.take_along_axis(block, best, axis=1)
         return items, scores
 
     def recommend(self, user_ids, k: int = 10) -> pd.DataFrame:
-        """The recommendations table: user_id, position (from 1), item_id, score, cold.
-
-        Users whom the model has not met are cold: they get the most popular items.
-        """
+        """The recommendations table: user_id, position (from 1), item_id, score, cold."""
         wanted = np.asarray(user_ids, dtype=str)
-        model, code = self._with_unknown(wanted)
-        items, scores = model.top_k(code, k)
+        code = np.minimum(np.searchsorted(self.user_ids, wanted), len(self.user_ids) - 1)
+        code = np.where(self.user_ids[code] == wanted, code, -1)
+        items, scores = self.top_k(code, k)
         return pd.DataFrame(
             {
                 "user_id": np.repeat(wanted, k),
                 "position": np.tile(np.arange(1, k + 1), len(wanted)),
                 "item_id": self.item_ids[items.ravel()],
                 "score": scores.ravel(),
-                "cold": np.repeat(model.cold[code], k),
+                "cold": np.repeat(self._is_cold(code), k),
             }
         )
 
-    def _with_unknown(self, wanted: np.ndarray) -> tuple["FittedRecommender", np.ndarray]:
-        """This model with one more row, a cold user, to which every unknown id is mapped."""
-        code = np.searchsorted(self.user_ids, wanted)
-        known = self.user_ids[np.minimum(code, len(self.user_ids) - 1)] == wanted
-        if known.all():
-            return self, code
-        stack = sparse.vstack if sparse.issparse(self.user_matrix) else np.vstack
-        blank = self.user_matrix[:1] * 0
-        unseen = sparse.csr_array((1, self.seen.shape[1]), dtype=self.seen.dtype)
-        grown = replace(
-            self,
-            user_matrix=sparse.csr_array(stack([self.user_matrix, blank]))
-            if stack is sparse.vstack
-            else stack([self.user_matrix, blank]),
-            seen=sparse.csr_array(sparse.vstack([self.seen, unseen])),
-            cold=np.append(self.cold, True),
-        )
-        return grown, np.where(known, code, len(self.user_ids))
+    def _is_cold(self, user: np.ndarray) -> np.ndarray:
+        return (user < 0) | self.cold[user]
 
-    def save(self, file: str | Path) -> None:
-        """Write every array to one .npz file, numbers as float32."""
-        arrays = {"name": self.name, "normalize_users": self.normalize_users}
-        for key in ("user_ids", "item_ids", "popularity", "cold", "item_weight"):
-            arrays[key] = getattr(self, key)
-        for key in MATRICES:
-            matrix = getattr(self, key)
-            if sparse.issparse(matrix):
-                parts = {
-                    "data": matrix.data,
-                    "indices": matrix.indices,
-                    "indptr": matrix.indptr,
-                    "shape": matrix.shape,
-                }
-                arrays |= {f"{key}.{part}": value for part, value in parts.items()}
-            else:
-                arrays[key] = matrix
-        np.savez(file, **arrays)
+    def save(self, folder: str | Path) -> None:
+        """Write all arrays to one .npz file in the folder, which is made, and beside it the files of the scorers."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        arrays, files = _pack(self, "")
+        for file in files:
+            shutil.copy(file, folder)
+        np.savez(Path(folder) / ARRAYS, **arrays)
 
     @classmethod
-    def load(cls, file: str | Path) -> "FittedRecommender":
-        """Read what `save` wrote."""
-        with np.load(file) as stored:
-            arrays = dict(stored)
-        for key in MATRICES:
-            if f"{key}.data" in arrays:
-                data, indices, indptr, shape = (
-                    arrays.pop(f"{key}.{p}") for p in ("data", "indices", "indptr", "shape")
-                )
-                arrays[key] = sparse.csr_array((data, indices, indptr), shape=tuple(shape))
-        return cls(**arrays | {"name": str(arrays["name"]), "normalize_users": bool(arrays["normalize_users"])})
+    def load(cls, folder: str | Path) -> "FittedRecommender":
+        """Read what `save` wrote; scorers come from the files of the folder, not from those of this process."""
+        with np.load(Path(folder) / ARRAYS) as stored:
+            return _unpack(cls, dict(stored), "", Path(folder))
+
+
+def _pack(thing: Any, prefix: str) -> tuple[dict[str, Any], set[str]]:
+    """The fields of a dataclass as flat arrays under dotted names, and the files of the scorers among them."""
+    arrays: dict[str, Any] = {}
+    files: set[str] = set()
+
+    def scorer(part: Any, key: str) -> None:
+        inner, more = _pack(part, f"{key}.")
+        file = "" if type(part).__module__ == __name__ else inspect.getfile(type(part))
+        arrays.update(inner | {f"{key}.class": f"{Path(file).name if file else ''}:{type(part).__name__}"})
+        files.update(more | ({file} if file else set()))
+
+    for f in fields(thing):
+        key, value = f"{prefix}{f.name}", getattr(thing, f.name)
+        if sparse.issparse(value):
+            arrays |= {f"{key}.{part}": getattr(value, part) for part in SPARSE}
+        elif isinstance(value, tuple):
+            arrays[f"{key}.length"] = len(value)
+            for i, part in enumerate(value):
+                scorer(part, f"{key}.{i}")
+        elif is_dataclass(value):
+            scorer(value, key)
+        else:
+            arrays[key] = value
+    return arrays, files
+
+
+def _unpack(cls: type, arrays: dict[str, Any], prefix: str, folder: Path) -> Any:
+    """The dataclass whose fields `_pack` wrote."""
+
+    def scorer(key: str) -> Any:
+        return _unpack(_class_of(str(arrays[f"{key}.class"]), folder), arrays, f"{key}.", folder)
+
+    values = {}
+    for f in fields(cls):
+        key = f"{prefix}{f.name}"
+        if f"{key}.length" in arrays:
+            values[f.name] = tuple(scorer(f"{key}.{i}") for i in range(arrays[f"{key}.length"]))
+        elif f"{key}.class" in arrays:
+            values[f.name] = scorer(key)
+        elif f"{key}.data" in arrays:
+            data, indices, indptr, shape = (arrays[f"{key}.{part}"] for part in SPARSE)
+            values[f.name] = sparse.csr_array((data, indices, indptr), shape=tuple(shape))
+        else:
+            values[f.name] = arrays[key] if arrays[key].ndim else arrays[key].item()
+    return cls(**values)
+
+
+def _class_of(address: str, folder: Path) -> type:
+    """A scorer's class, `file:name`; the file is run under a name of its own, since two models may differ in it."""
+    file, _, name = address.partition(":")
+    if not file:
+        return globals()[name]
+    module = ModuleType(f"recab_scorer_{uuid.uuid4().hex}")
+    module.__file__ = str(folder / file)
+    sys.modules[module.__name__] = module  # where dataclasses and inspect look a class up
+    exec(compile((folder / file).read_text(encoding="utf-8"), module.__file__, "exec"), module.__dict__)
+    return getattr(module, name)
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -156,17 +217,18 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 if __package__ != "recab_helpers.recommenders":  # MLflow runs this file to rebuild a registered model
-    import mlflow
+    from mlflow.models import set_model
+    from mlflow.pyfunc import PythonModel
 
-    class RegisteredRecommender(mlflow.pyfunc.PythonModel):
+    class RegisteredRecommender(PythonModel):
         """Input: a user_id column, and k as a parameter; output: the recommendations table."""
 
         def load_context(self, context):
-            """Read the arrays that were registered with the model."""
-            self.fitted = FittedRecommender.load(context.artifacts["arrays"])
+            """Read the model that was saved."""
+            self.fitted = FittedRecommender.load(context.artifacts["model"])
 
         def predict(self, context, model_input, params=None):
             """Recommend k items to every user_id of the input."""
             return self.fitted.recommend(model_input["user_id"], int((params or {}).get("k", 10)))
 
-    mlflow.models.set_model(RegisteredRecommender())
+    set_model(RegisteredRecommender())

@@ -4,8 +4,9 @@ import time
 
 import numpy as np
 
+from recab_helpers.blocks import blocks
 from recab_helpers.data.dataset import Interactions
-from recab_helpers.recommenders.fitted import FittedRecommender
+from recab_helpers.recommenders.fitted import FittedRecommender, Scorer
 
 
 def offline_quality(
@@ -35,13 +36,17 @@ def offline_quality(
         f"precision_at_{k}": float(hits.mean()),
         "coverage": len(np.unique(items)) / test.n_items,
         "novelty_bits": float(-np.log2(share[items]).mean()),
-        "rmse": rmse(fitted, test) if fitted.name == "collaborative_ratings" else np.nan,
+        "rmse": rmse(fitted.scorer, test) if getattr(fitted.scorer, "are_ratings", False) else np.nan,
         "recommend_s": recommend_s,
     }
 
 
-def rmse(fitted: FittedRecommender, test: Interactions) -> float:
+def rmse(scorer: Scorer, test: Interactions) -> float:
     """Root mean squared error of predicted ratings, clipped to the scale of the test ratings as Surprise does."""
-    scores = np.einsum("nd,nd->n", fitted.user_matrix[test.user], fitted.item_matrix[test.item])
-    clipped = np.clip(scores, test.rating.min(), test.rating.max())
+    users, row = np.unique(test.user, return_inverse=True)
+    predicted = np.empty(len(row))
+    for block in blocks(len(users), test.n_items, desc="ratings"):
+        pairs = slice(*np.searchsorted(row, [block.start, block.stop]))  # rows are sorted by user
+        predicted[pairs] = scorer.score(users[block])[row[pairs] - block.start, test.item[pairs]]
+    clipped = np.clip(predicted, test.rating.min(), test.rating.max())
     return float(np.sqrt(np.mean((clipped - test.rating) ** 2)))

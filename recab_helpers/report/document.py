@@ -43,27 +43,28 @@ def lineage(*, run_ids: dict[str, str], git_commit: str, data_hash: str, paramet
 
 def commands(git_commit: str, parameters: dict[str, dict[str, Any]]) -> list[str]:
     """What to type to get these numbers again: the commit, then `make` with what differs from the defaults."""
-    set_by = {}
+    set_by, used = {}, {}
     for stage, values in parameters.items():
         default = {f.name: f.default for f in fields(STAGES[stage])}
-        changed = {k: v for k, v in values.items() if v != STAGES[stage].of({k: default[k]}).as_dict()[k]}
-        set_by[stage] = {k: v for k, v in changed.items() if k not in FOUND_BY_THE_STAGE}
+        without_use = {*FOUND_BY_THE_STAGE, *STAGES[stage].of(values).unused()}
+        used[stage] = {k: v for k, v in values.items() if k not in without_use}
+        set_by[stage] = {k: v for k, v in used[stage].items() if v != STAGES[stage].of({k: default[k]}).as_dict()[k]}
     lines = [f"git checkout {git_commit.rstrip('+')}"] if git_commit else []
     log_file = parameters["analyze"]["log_file"]
     if log_file:
         return [*lines, f"make analyze LOG={shlex.quote(log_file)}{_settings(set_by['analyze'])}"]
     together = {k: v for values in set_by.values() for k, v in values.items()}
-    alike = all(values.get(k, v) == v for k, v in together.items() for values in parameters.values())
+    alike = all(values.get(k, v) == v for k, v in together.items() for values in used.values())
     if alike:
         return [*lines, f"make report{_settings(together)}"]
     return [*lines, *(f"make {stage}{_settings(values)}" for stage, values in set_by.items())]
 
 
 def _settings(values: dict[str, Any]) -> str:
-    """` SET="name=value ..."` for make, quoted for the shell that make runs and for the one that runs make."""
+    """` SET="name=value ..."` for make, quoted for the shell that runs make and for the words that recab reads."""
     if not values:
         return ""
-    inner = " ".join(shlex.quote(f"{name}={_yaml(value)}") for name, value in values.items()).replace("$", "$$")
+    inner = " ".join(shlex.quote(f"{name}={_yaml(value)}") for name, value in values.items())
     return f' SET="{inner}"' if not set(inner) & set('"\\`$!') else f" SET={shlex.quote(inner)}"
 
 

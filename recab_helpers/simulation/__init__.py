@@ -1,26 +1,21 @@
-"""The simulated test: assignment, slates from registered models, clicks, and the exact true lift."""
+"""The simulated test: assignment, slates of models, clicks drawn from a truth, and the exact true lift."""
 
 from recab_helpers.simulation.assignment import assign, shares, variant_names
-from recab_helpers.simulation.plan import (
-    Tally,
-    TrainedOn,
-    known_users,
-    plan_tests,
-    true_lifts,
-    truths_of,
-    yardstick_ctrs,
-)
-from recab_helpers.simulation.serve import Test, Variant, p_click_of, served_slates, yardsticks
+from recab_helpers.simulation.before import known_users
+from recab_helpers.simulation.clicks import PositionModel
+from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
+from recab_helpers.simulation.serving import Tally, Test, Variant, served_slates
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
-from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth, graded
+from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth, graded, truths_of
 
 __all__ = [
     "CompletedTruth",
     "HeldOutTruth",
+    "Plan",
+    "PositionModel",
     "Tally",
     "Test",
     "Traffic",
-    "TrainedOn",
     "Truth",
     "Variant",
     "WorldTruth",
@@ -29,7 +24,6 @@ __all__ = [
     "draw_session_rates",
     "graded",
     "known_users",
-    "p_click_of",
     "plan_tests",
     "served_slates",
     "shares",
@@ -37,5 +31,4 @@ __all__ = [
     "truths_of",
     "variant_names",
     "yardstick_ctrs",
-    "yardsticks",
 ]

@@ -3,13 +3,14 @@
 import numpy as np
 
 from recab_helpers.randomness import id_keys, uniform
+from recab_helpers.references import CONTROL
 
 
 def variant_names(n_variants: int) -> list[str]:
     """`control` and `treatment`, or `treatment_1`, `treatment_2`, … when there are several."""
     if n_variants == 2:
-        return ["control", "treatment"]
-    return ["control", *(f"treatment_{i}" for i in range(1, n_variants))]
+        return [CONTROL, "treatment"]
+    return [CONTROL, *(f"treatment_{i}" for i in range(1, n_variants))]
 
 
 def shares(allocation: float, n_variants: int) -> np.ndarray:

@@ -5,6 +5,7 @@ disagree on the winner: `held_out` grades only what users rated in the held-out 
 whole preference matrix with a model that is independent of the two under test.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +17,12 @@ from scipy.special import expit
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from recab_helpers.data import Interactions, World
+from recab_helpers.blocks import blocks
+from recab_helpers.data.dataset import Interactions
+from recab_helpers.data.split import TrainedOn
+from recab_helpers.data.world import World
 
+BASE_CLICK = 0.02  # P(click | examined) of an unrated item in recorded data
 N_NEIGHBORS = 40
 N_TEXT_FEATURES = 30
 RIDGE = 5.0
@@ -26,11 +31,38 @@ SHRINKAGE = 5.0  # ratings' worth of prior in an item's or user's mean
 
 
 class Truth(Protocol):
-    """P(click | examined) for a block of users."""
+    """What is true of every user and item."""
 
-    def p_click(self, user: np.ndarray) -> np.ndarray:
-        """Shape (len(user), n_items)."""
+    def p_click(self, user: slice | np.ndarray) -> np.ndarray:
+        """P(click | examined) of all items for some users, shape (number of users, n_items)."""
         ...
+
+
+def truths_of(data: TrainedOn, *, seed: int) -> dict[str, Truth]:
+    """The definitions of truth that these data offer, by name."""
+    if data.world is not None:
+        return {"synthetic world": WorldTruth(data.world)}
+    whole = data.coded(pd.concat([data.train, data.held_out]))
+    scale = {"base": BASE_CLICK, "max_rating": float(whole.rating.max())}
+    return {
+        "held_out": HeldOutTruth.of(data.coded(data.held_out), **scale),
+        "completed": CompletedTruth.of(whole, data.catalog, seed=seed, **scale),
+    }
+
+
+def drawn_truth(truths: Mapping[str, Truth], wanted: str) -> str:
+    """The name of the truth that clicks are drawn from: the wanted one, or the only one that there is."""
+    return wanted if wanted in truths else next(iter(truths))
+
+
+def p_click_of(truth: Truth, slates: list[np.ndarray], n_items: int) -> list[np.ndarray]:
+    """P(click | examined) of each slate's items, shapes (n_users, slate_size), a block of users at a time."""
+    out = [np.empty(s.shape) for s in slates]
+    for users in blocks(len(slates[0]), n_items, desc="truth"):
+        p_click = truth.p_click(users)
+        for slate, values in zip(slates, out, strict=True):
+            values[users] = np.take_along_axis(p_click, slate[users], axis=1)
+    return out
 
 
 @dataclass(frozen=True)
@@ -39,7 +71,7 @@ class WorldTruth:
 
     world: World
 
-    def p_click(self, user: np.ndarray) -> np.ndarray:
+    def p_click(self, user: slice | np.ndarray) -> np.ndarray:
         w = self.world
         return expit(w.user_taste[user] @ w.item_taste.T + w.item_bias + w.user_bias[user, None])
 
@@ -61,7 +93,7 @@ class HeldOutTruth:
         ratings = sparse.csr_array((held_out.rating, (held_out.user, held_out.item)), shape=shape)
         return cls(ratings, base, max_rating)
 
-    def p_click(self, user: np.ndarray) -> np.ndarray:
+    def p_click(self, user: slice | np.ndarray) -> np.ndarray:
         return graded(self.ratings[user].toarray(), base=self.base, max_rating=self.max_rating)
 
 
@@ -101,7 +133,7 @@ class CompletedTruth:
         whole = _completion_parts(data, np.ones_like(held), text)
         return cls(**whole, text=text, blend=blend, base=base, max_rating=max_rating)
 
-    def p_click(self, user: np.ndarray) -> np.ndarray:
+    def p_click(self, user: slice | np.ndarray) -> np.ndarray:
         neighbors = _neighbor_scores(self.similarity, self.residuals, user)
         text = self.taste[user] @ self.text.T
         ratings = self.item_mean + self.user_mean[user, None] + self.blend[0] * neighbors + self.blend[1] * text
@@ -165,7 +197,7 @@ def _ridge_per_user(residuals: sparse.csr_array, text: np.ndarray) -> np.ndarray
     return taste
 
 
-def _neighbor_scores(similarity, residuals, user: np.ndarray) -> np.ndarray:
+def _neighbor_scores(similarity, residuals, user: slice | np.ndarray) -> np.ndarray:
     """Similarity-weighted mean residual of the neighbors who rated the item, shrunk to 0 where few did."""
     near = similarity[user]
     mass = (near @ (residuals != 0).astype(np.float64)).toarray()

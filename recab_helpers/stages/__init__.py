@@ -13,3 +13,31 @@ from recab_helpers.stages.analyze import (
 )
 from recab_helpers.stages.calibrate import chances_of, grade_populations, log_grading, planned_power, rates_of
 from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
+from recab_helpers.stages.simulate import log_test
+from recab_helpers.stages.train import load_trained, log_data, log_models
+
+__all__ = [
+    "Log",
+    "answer",
+    "background",
+    "chances_of",
+    "design_of",
+    "facts",
+    "find_log",
+    "grade_like",
+    "grade_populations",
+    "grounds_of",
+    "inputs_of",
+    "load_trained",
+    "log_analysis",
+    "log_data",
+    "log_grading",
+    "log_models",
+    "log_test",
+    "planned_power",
+    "power_title",
+    "promote",
+    "rates_of",
+    "reduce",
+    "user_rows",
+]

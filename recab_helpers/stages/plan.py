@@ -73,12 +73,12 @@ def design_of(params: PlanParams) -> Design:
 
 def answer(grounds: Grounds, design: Design, params: PlanParams) -> str:
     """Users and days for the wanted lift, and what was assumed for it, in three sentences."""
-    (row,) = plan_table(grounds.baseline, [params.lift], design, users_per_day=params.users_per_day).itertuples()
+    row = plan_table(grounds.baseline, [params.lift], design, users_per_day=params.users_per_day).iloc[0]
     found = (
         f"To find a lift of {lift(params.lift)} in {grounds.baseline.label} with a power of {percent(design.power, 0)}"
     )
-    takes = f"{found}, the test takes {count(row.users)} users and {_days(row.days)}"
-    cuped = f"with CUPED {count(row.users_with_cuped)} users and {_days(row.days_with_cuped)}"
+    takes = f"{found}, the test takes {count(row['users'])} users and {_days(row['days'])}"
+    cuped = f"with CUPED {count(row['users_with_cuped'])} users and {_days(row['days_with_cuped'])}"
     return f"{takes}; {cuped}. {_rests_on(grounds, params)} {_designed(design, params)}"
 
 
@@ -144,11 +144,11 @@ def _rests_on(grounds: Grounds, params: PlanParams) -> str:
 
 
 def _designed(design: Design, params: PlanParams) -> str:
-    share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g}, two-sided"
+    share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g} (two-sided)"
     comes = f"{count(params.users_per_day)} new users come a day"
     if design.n_treatments == 1:
         return f"The treatment gets {share} of users; {alpha}; {comes}."
-    return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha}, equally; {comes}."
+    return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha} equally; {comes}."
 
 
 def _days(n: float) -> str:

@@ -13,7 +13,15 @@ os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from recab_helpers.tracking.registry import RegisteredModel, load_model, log_model, set_champion
+from recab_helpers.errors import TrackingError
+from recab_helpers.tracking.registry import (
+    RegisteredModel,
+    check_promotable,
+    load_model,
+    log_model,
+    resolve,
+    set_champion,
+)
 from recab_helpers.tracking.runs import (
     PARENT,
     Run,
@@ -27,7 +35,7 @@ from recab_helpers.tracking.runs import (
     start_run,
     start_stage,
 )
-from recab_helpers.tracking.store import ARTIFACTS, STORE, TrackingError, connect, git_commit
+from recab_helpers.tracking.store import ARTIFACTS, STORE, connect, git_commit
 
 __all__ = [
     "ARTIFACTS",
@@ -37,6 +45,7 @@ __all__ = [
     "Run",
     "TrackingError",
     "artifact",
+    "check_promotable",
     "connect",
     "find_stage",
     "git_commit",
@@ -46,6 +55,7 @@ __all__ = [
     "load_table",
     "load_tables",
     "log_model",
+    "resolve",
     "run_tags",
     "set_champion",
     "start_run",

@@ -1,26 +1,34 @@
-"""Registered models: how a fitted recommender enters the MLflow registry, and how a simulation loads it."""
+"""Registered models: how a fitted recommender enters the MLflow registry, how a test finds one, who is champion."""
 
-import sys
+from __future__ import annotations
+
+import inspect
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from importlib.metadata import version as installed
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
+from recab_helpers.errors import TrackingError
 from recab_helpers.parameters import nearest
-from recab_helpers.recommenders import fitted as fitted_module
-from recab_helpers.recommenders.fitted import FittedRecommender
+from recab_helpers.references import ModelAddress
 from recab_helpers.tracking.runs import Run, run_tags
-from recab_helpers.tracking.store import TrackingError, connect
+from recab_helpers.tracking.store import connect
+
+if TYPE_CHECKING:
+    from recab_helpers.recommenders.fitted import FittedRecommender
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+LATEST = "latest"
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "user_id")]),
@@ -37,43 +45,31 @@ SIGNATURE = ModelSignature(
 )
 
 
-def log_model(run: Run, fitted: FittedRecommender, experiment: str) -> str:
-    """Log the model from code, register it, point the alias @candidate at it; returns its registry URI."""
+def log_model(run: Run, fitted: FittedRecommender, experiment: str) -> ModelAddress:
+    """Log the model from code, register it, point the alias @candidate at it; returns its version."""
     name = f"{experiment}-{fitted.name}"
     example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
     with tempfile.TemporaryDirectory() as folder, _active(run.run_id):
-        arrays = Path(folder) / "arrays.npz"
-        fitted.save(arrays)
+        fitted.save(folder)
         logged = mlflow.pyfunc.log_model(
             name=fitted.name,
-            python_model=fitted_module.__file__,
-            artifacts={"arrays": str(arrays)},
+            python_model=inspect.getfile(type(fitted)),
+            artifacts={"model": folder},
             signature=SIGNATURE,
             input_example=(example, {"k": 2}),
-            pip_requirements=[f"{p}=={sys.modules[p].__version__}" for p in REQUIREMENTS],
+            pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
             registered_model_name=name,
         )
-    version = str(logged.registered_model_version)
-    run.client.set_registered_model_alias(name, CANDIDATE, version)
-    return f"models:/{name}/{version}"
-
-
-def set_champion(winner: str, models) -> None:
-    """Point @champion at the winner, `name:version`, and take it from the other models of the test."""
-    client = connect()
-    for name in {m.rpartition(":")[0] for m in models} - {winner.rpartition(":")[0]}:
-        client.delete_registered_model_alias(name, CHAMPION)
-    name, _, version = winner.rpartition(":")
-    client.set_registered_model_alias(name, CHAMPION, version)
+    address = ModelAddress(name=name, version=str(logged.registered_model_version))
+    run.client.set_registered_model_alias(name, CANDIDATE, address.version)
+    return address
 
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A recommender loaded from the MLflow registry."""
+    """A recommender loaded from MLflow."""
 
-    name: str
-    version: str
-    uri: str
+    address: ModelAddress
     pyfunc: Any = field(repr=False)
 
     def recommend(self, user_ids, k: int) -> pd.DataFrame:
@@ -82,42 +78,140 @@ class RegisteredModel:
         return self.pyfunc.predict(users, params={"k": k})
 
 
-def load_model(reference: str, train_run_id: str = "") -> RegisteredModel:
-    """Load a registered recommender.
+def load_model(reference: str | ModelAddress, train_run_id: str = "") -> RegisteredModel:
+    """Load a recommender; its address is the version that the reference means now.
 
     `reference` is the name of a model of the train run (`content`), or an MLflow address: by version
-    (`models:/recab-content/3`), by alias (`models:/recab-content@champion`) or by run (`runs:/<id>/content`).
+    (`models:/recab-content/3`, or `latest` for the number), by alias (`models:/recab-content@champion`) or by run
+    (`runs:/<id>/content`). Only a run whose model was never registered keeps its address.
 
     Raises:
         TrackingError: there is no such model.
+        ParameterError: the reference is no address.
+    """
+    address = resolve(_address_of(reference, train_run_id))
+    with _known_to_mlflow(address):
+        return RegisteredModel(address, mlflow.pyfunc.load_model(str(address)))
+
+
+def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddress:
+    if isinstance(reference, ModelAddress):
+        return reference
+    if ":/" in reference:
+        return ModelAddress.parse(reference)
+    models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
+    if reference not in models:
+        raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
+    return ModelAddress.parse(models[reference])
+
+
+def resolve(address: ModelAddress) -> ModelAddress:
+    """The version in the registry that the address means now; a run whose model was never registered stays as it is.
+
+    Raises:
+        TrackingError: there is no such model, version, alias or run.
     """
     client = connect()
-    uri = reference
-    if not reference.startswith(("models:/", "runs:/")):
-        models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
-        if reference not in models:
-            raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
-        uri = models[reference]
+    with _known_to_mlflow(address):
+        if address.run_id:
+            client.get_run(address.run_id)
+            made = client.search_model_versions(f"run_id = '{address.run_id}'")
+            found = [v for v in made if _logged_as(client, v) == address.name]
+        elif address.alias:
+            found = [client.get_model_version_by_alias(address.name, address.alias)]
+        elif address.version == LATEST:
+            found = client.search_model_versions(f"name = '{address.name}'")
+        else:
+            found = [client.get_model_version(address.name, address.version)]
+    if found:
+        newest = max(found, key=lambda v: int(v.version))
+        return ModelAddress(name=newest.name, version=str(newest.version))
+    if address.run_id:
+        return address
+    raise TrackingError(
+        f"MLflow has no model {address}: no version of it is registered. Run `make train`, or correct it."
+    )
+
+
+def check_promotable(addresses: Iterable[ModelAddress]) -> None:
+    """Refuse models that could win a test but never become champion; call it before the test and before its analysis.
+
+    Raises:
+        TrackingError: a model has no version in the registry, or is not there.
+    """
+    for address in addresses:
+        if not resolve(address).is_version:
+            raise TrackingError(
+                f"{address} is no version in the MLflow registry, so it cannot become champion. Register it and name "
+                "the variant models:/NAME/VERSION, or leave the champion alone: promote=false."
+            )
+
+
+def set_champion(winner: ModelAddress, models: Iterable[ModelAddress]) -> None:
+    """Point @champion at the winner, then take it from the other models of the test: all of it, or nothing.
+
+    Raises:
+        TrackingError: the winner is no registered version, or MLflow failed; every alias is as it was.
+    """
+    check_promotable([winner])
+    client = connect()
+    names = dict.fromkeys([winner.name, *(m.name for m in models if m.is_version)])  # the winner first
+    before: dict[str, str | None] = {}
     try:
-        loaded = mlflow.pyfunc.load_model(uri)
-        name, version = _name_and_version(client, uri)
+        before |= {name: client.get_registered_model(name).aliases.get(CHAMPION) for name in names}
+        for name in names:
+            _point(client, name, winner.version if name == winner.name else None)
     except mlflow.MlflowException as error:
         raise TrackingError(
-            f"MLflow has no model {uri}: {error.message.splitlines()[0]} Run `make train`, or correct it."
+            f"The alias @{CHAMPION} was not moved to {winner} ({_first_line(error)}). {_restore(client, before)}"
         ) from error
-    return RegisteredModel(name, version, uri, loaded)
+    except BaseException:
+        _restore(client, before)
+        raise
 
 
-def _name_and_version(client: mlflow.MlflowClient, uri: str) -> tuple[str, str]:
-    if uri.startswith("runs:/"):
-        run_id, _, name = uri.removeprefix("runs:/").partition("/")
-        return name, f"run {run_id[:8]}"
-    name = uri.removeprefix("models:/")
-    if "@" in name:
-        name, _, alias = name.partition("@")
-        return name, str(client.get_model_version_by_alias(name, alias).version)
-    name, _, version = name.rpartition("/")
-    return name, version
+def _restore(client: mlflow.MlflowClient, before: dict[str, str | None]) -> str:
+    """Put every alias back; says whether that worked."""
+    try:
+        for name, version in before.items():
+            _point(client, name, version)
+    except mlflow.MlflowException:
+        held = ", ".join(f"{name} at {version}" for name, version in before.items() if version) or "nothing"
+        return f"It could not be put back either; it pointed to {held}. Set it by hand."
+    return "Every alias is as it was; try again."
+
+
+def _point(client: mlflow.MlflowClient, name: str, version: str | None) -> None:
+    """Give the champion of a registered model this version, or none; what is so already is left alone."""
+    now = client.get_registered_model(name).aliases.get(CHAMPION)
+    if version is None and now is not None:
+        client.delete_registered_model_alias(name, CHAMPION)
+    elif version is not None and str(now) != str(version):
+        client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def _logged_as(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+    """The name under which the model of this version was logged in its run."""
+    source = version.source or ""
+    logged_id = source.removeprefix("models:/")
+    if logged_id != source and "/" not in logged_id:
+        return client.get_logged_model(logged_id).name
+    return PurePosixPath(source).name  # by MLflow 2: a folder of the run's artifacts
+
+
+@contextmanager
+def _known_to_mlflow(address: ModelAddress) -> Iterator[None]:
+    """MLflow's own error for an address, in our words."""
+    try:
+        yield
+    except mlflow.MlflowException as error:
+        raise TrackingError(
+            f"MLflow has no model {address}: {_first_line(error)} Run `make train`, or correct it."
+        ) from error
+
+
+def _first_line(error: mlflow.MlflowException) -> str:
+    return error.message.splitlines()[0]
 
 
 @contextmanager

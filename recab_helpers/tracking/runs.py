@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
-from recab_helpers.tracking.store import ARTIFACTS, TrackingError, connect
+from recab_helpers.errors import TrackingError
+from recab_helpers.tracking.store import ARTIFACTS, connect
 
 PARENT = "mlflow.parentRunId"
 BATCH = 1000  # metrics in one call, the limit of MLflow
@@ -34,19 +35,19 @@ class Run:
     client: mlflow.MlflowClient = field(repr=False)
     owned: bool = False  # made by the stage itself, which therefore also ends it
 
-    def log_metrics(self, values: dict[str, float]) -> None:
+    def log_metrics(self, values: Mapping[Hashable, float]) -> None:
         """Log the finite values; an undefined metric is absent, not zero."""
         now = int(time.time() * 1000)
-        metrics = [Metric(k, float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
+        metrics = [Metric(str(k), float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
         self.client.log_batch(self.run_id, metrics=metrics)
 
     def log_series(self, table: pd.DataFrame) -> None:
         """Log each column as a metric with the index (days from 0) as step."""
         now = int(time.time() * 1000)
         points = [
-            Metric(name, float(value), now, int(step))
+            Metric(str(name), float(value), now, int(step))
             for name, column in table.items()
-            for step, value in column.items()
+            for step, value in zip(column.index, column, strict=True)
             if np.isfinite(value)
         ]
         for start in range(0, len(points), BATCH):
@@ -102,7 +103,7 @@ class Run:
         """Log a finished file, `<stage>/<name>`."""
         self.client.log_artifact(self.run_id, str(file), self.stage)
 
-    def log_arrays(self, name: str, arrays: dict[str, np.ndarray]) -> None:
+    def log_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Log numpy arrays as `<stage>/<name>.npz`."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{name}.npz"

@@ -3,14 +3,13 @@
 import logging
 import os
 import subprocess
-from pathlib import Path
 
 import mlflow
 import requests
 
 from recab_helpers.errors import TrackingError
+from recab_helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STORE = f"sqlite:///{ROOT / 'mlflow.db'}"
 ARTIFACTS = ROOT / "mlartifacts"
 HEALTH_TIMEOUT_S = 5

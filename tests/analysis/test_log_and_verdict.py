@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from recab_helpers import analysis as ab
-from recab_helpers.data import DataError
 from recab_helpers.analysis import Check, Effect
+from recab_helpers.data import DataError
 
 LOG = pd.DataFrame(
     {

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from recab_helpers import analysis as ab
-from recab_helpers.data import DataError
 from recab_helpers.analysis.looks import _statistics_by_day, information_fraction
 from recab_helpers.analysis.sensitivity import post_stratified
+from recab_helpers.data import DataError
 from tests.experiment.test_log_and_verdict import GOAL, LOG, PASSED
 
 

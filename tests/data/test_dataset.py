@@ -1,10 +1,11 @@
 """Every way a table can break its contract gives one error that names the value and the way out."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.data import DataError, load_dataset, make_dataset, read_table
-from recab_helpers.parameters import TrainParams
+from recab_helpers.data import encode, make_dataset
+from recab_helpers.errors import DataError
 
 INTERACTIONS = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "rating": [5, 3, 4]})
 CATALOG = pd.DataFrame({"item_id": ["x", "y"], "title": ["X", "Y"], "text": ["space war", "love story"]})
@@ -42,19 +43,8 @@ def test_the_digest_follows_the_rows_but_not_their_order():
     assert make_dataset("own", INTERACTIONS.assign(rating=[5, 3, 5]), CATALOG).digest() != one
 
 
-def test_an_empty_or_unknown_file_is_refused(tmp_path):
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "table.xlsx").touch()
-    for name, words in (("empty.csv", "is empty"), ("table.xlsx", "neither"), ("no.csv", "no file")):
-        with pytest.raises(DataError, match=words):
-            read_table(tmp_path / name)
-
-
-def test_own_tables_are_read_from_a_folder(tmp_path):
-    INTERACTIONS.to_csv(tmp_path / "interactions.csv.gz", index=False)
-    with pytest.raises(DataError, match="no catalog table"):
-        load_dataset(TrainParams(dataset=str(tmp_path)))
-    CATALOG.to_parquet(tmp_path / "catalog.parquet")
-    dataset = load_dataset(TrainParams(dataset=str(tmp_path)))
-    assert len(dataset.interactions) == 3
-    assert dataset.world is None
+def test_an_id_longer_than_the_known_ones_is_refused_not_cut():
+    """As a numpy string of the width of the known ids, "xy" would become "x"."""
+    longer = INTERACTIONS.assign(item_id=["x", "y", "xy"])
+    with pytest.raises(DataError, match=r"1 rows have an unknown item_id \('xy'\); there are 2, from x to y"):
+        encode(longer, user_ids=np.array(["a", "b"]), item_ids=np.array(["x", "y"]))

@@ -3,7 +3,8 @@
 import pooch
 import pytest
 
-from recab_helpers.data import DataError, load_dataset, movielens_dataset
+from recab_helpers.data import load_dataset, movielens_dataset
+from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 from tests.conftest import shared
 

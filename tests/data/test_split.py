@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from recab_helpers.data import DataError, make_dataset, split_interactions
+from recab_helpers.data import make_dataset, split_interactions
+from recab_helpers.errors import DataError
 
 
 def test_per_user_keeps_one_row_and_does_not_depend_on_row_order(world_data):

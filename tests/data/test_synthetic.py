@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from recab_helpers import blocks
 from recab_helpers.data import synthetic, synthetic_dataset
 
 
@@ -15,7 +16,7 @@ def test_same_seed_same_tables_and_another_seed_others(world_data):
 
 
 def test_the_block_size_does_not_change_the_histories(world_data, monkeypatch):
-    monkeypatch.setattr(synthetic, "BLOCK_CELLS", 200 * 7)
+    monkeypatch.setattr(blocks, "BLOCK_CELLS", 200 * 7)
     again = synthetic_dataset(n_users=500, n_items=200, text_share=0.5, mean_history=20, seed=3)
     pd.testing.assert_frame_equal(again.interactions, world_data.interactions)
 

@@ -1,6 +1,5 @@
-"""The doors: all three notebooks at small size, and what is left behind when something goes wrong."""
+"""Notebooks run in turn: all three at small size, and what is left behind when something goes wrong."""
 
-import html
 import json
 import os
 import shutil
@@ -9,14 +8,94 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers import pipeline, tracking
+from recab_helpers import paths, tracking
+from recab_helpers.errors import PipelineError
+from recab_helpers.parameters import STAGES
+from recab_helpers.pipeline import notebooks
+from recab_helpers.pipeline.doors import DOORS
 from tests.conftest import SMALL, shared
+
+
+@pytest.fixture
+def own_notebooks(tmp_path, monkeypatch):
+    """A folder for notebooks of a test's own; the function writes one of the stage plan from sources of code cells."""
+    monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
+
+    def write(*sources: str, parameters: str = "") -> Path:
+        cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
+        notebook = nbformat.v4.new_notebook(cells=cells + [nbformat.v4.new_code_cell(s) for s in sources])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, tmp_path / "00_plan.ipynb")
+        return tmp_path / "00_plan.ipynb"
+
+    return write
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    """Fail when a kernel is started."""
+    monkeypatch.setattr(notebooks, "warm_kernels", lambda *_: pytest.fail("a kernel started"))
+
+
+def defaults(door: str) -> dict:
+    return {stage: STAGES[stage]() for stage in DOORS[door].stages}
+
+
+def test_every_stage_has_its_notebook_and_a_missing_one_is_named(own_notebooks):
+    with pytest.raises(PipelineError, match="no notebook of the stage plan"):
+        notebooks.notebook_of("plan")
+    written = own_notebooks()
+    assert notebooks.notebook_of("plan") == written
+
+
+def test_kernels_warm_up_with_the_imports_of_their_notebook(own_notebooks):
+    written = own_notebooks("import json\nfrom math import inf as e\njson.dumps(e)", "import os.path\n1 / 0")
+    assert notebooks.imports_of(written) == "import json\nfrom math import inf as e\nimport os.path"
+
+
+def test_a_cell_that_differs_from_its_stage_is_refused_first(own_notebooks, no_kernel):
+    own_notebooks(parameters="ctr: float = 0.1\ncrt: float = 0.1")
+    with pytest.raises(PipelineError, match=r"00_plan differs from PlanParams in allocation, alpha, .*crt.*users_file"):
+        notebooks.run("plan", defaults("plan"))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\nos._exit(1)", "The kernel of 00_plan died"),
+        ("1 / 0", "00_plan failed in cell 2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_whatever_ends_a_notebook_early_is_one_line_and_the_copy_shows_how_far_it_came(
+    source, words, own_notebooks, tmp_path
+):
+    notebook, copy = own_notebooks("'so far'", source), tmp_path / "executed.ipynb"
+    with notebooks.warm_kernels(["plan"]) as kernels, pytest.raises(PipelineError) as failure:
+        notebooks._run_one(notebook, copy, {}, kernels["plan"])
+    assert words in str(failure.value)
+    assert "executed.ipynb" in str(failure.value)
+    assert "so far" in copy.read_text()
+
+
+def test_a_reports_folder_that_cannot_be_written_is_refused_first(no_kernel, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(paths, "REPORTS", tmp_path / "file" / "reports")
+    with pytest.raises(PipelineError, match="cannot be written"):
+        notebooks.run("report", defaults("report"))
+
+
+def test_a_full_disk_is_refused_first(no_kernel, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "REPORTS", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
+    with pytest.raises(PipelineError, match="1 MB free; this run needs about"):
+        notebooks.run("report", defaults("report"))
 
 
 def test_a_small_run_gives_a_report_whose_parts_agree(small_run):
@@ -60,43 +139,6 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert names["collaborative"].data.metrics["ndcg_at_10"] > 0
     datasets = {d.dataset.name for d in parent.inputs.dataset_inputs}
     assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
-
-
-def test_models_load_by_alias_version_and_run_and_agree_with_the_served_slates(small_run):
-    run_id = tracking.find_stage("train", "small")
-    by_name = tracking.load_model("content", run_id)
-    client = tracking.connect()
-    logged = client.get_model_version(by_name.name, by_name.version)
-    references = [f"models:/{by_name.name}@candidate", by_name.uri, f"runs:/{logged.run_id}/content"]
-    users = ["u000", "u001", "nobody"]
-    expected = by_name.recommend(users, 5)
-    assert expected["cold"].tolist() == [False] * 10 + [True] * 5
-    for reference in references:
-        assert tracking.load_model(reference).recommend(users, 5).equals(expected)
-    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
-    control = log[log["variant"] == "control"]
-    user = control["user_id"].iloc[0]
-    slate = control[control["user_id"] == user].head(5)["item_id"].tolist()
-    assert by_name.recommend([user], 5)["item_id"].tolist() == slate
-
-
-def test_a_registered_model_stands_alone(small_run, tmp_path):
-    """It has a signature, an example and exact requirements, and loads where recab is not installed."""
-    model = tracking.load_model("collaborative", tracking.find_stage("train", "small"))
-    folder = tracking.store.mlflow.artifacts.download_artifacts(model.uri, dst_path=str(tmp_path))
-    described = (tmp_path / "MLmodel").read_text()
-    assert "signature" in described
-    assert "saved_input_example_info" in described
-    requirements = (tmp_path / "requirements.txt").read_text()
-    assert all("==" in line for line in requirements.split())
-    code = (
-        "import sys; sys.modules['recab_helpers'] = None\n"
-        "import mlflow, pandas as pd\n"
-        f"model = mlflow.pyfunc.load_model({str(folder)!r})\n"
-        "print(len(model.predict(pd.DataFrame({'user_id': ['u000', 'u001']}), params={'k': 3})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "6"
 
 
 def test_same_seed_same_tables(small_run, run_pipeline):
@@ -171,25 +213,6 @@ def test_calibration_runs_and_is_logged(small_run, run_pipeline):
     assert "raise an alarm" in (reports / "calibration.html").read_text()
     rates = tracking.load_table(tracking.find_stage("calibrate", "small"), "calibrate/rates")
     assert set(rates["population"]) >= {"no effect (A/A)", "a true lift"}
-
-
-def test_earlier_reports_stay_and_the_index_lists_them(small_run, invalid_run):
-    reports = small_run.parents[1]
-    assert reports == invalid_run.parents[1]
-    index = (reports / "index.html").read_text()
-    for run in (small_run, invalid_run):
-        document = json.loads((run / "ab_report.json").read_text())
-        assert document["verdict"]["sentence"] in html.unescape(index)
-        assert f'href="runs/{run.name}/ab_report.html"' in index
-    assert index.index(invalid_run.name) < index.index(small_run.name)  # newest first
-    rows = {r.split("/", 1)[0]: r for r in index.split('href="runs/')[1:]}
-    assert set(rows) >= {small_run.name, invalid_run.name}
-
-
-def test_both_pages_are_artifacts_of_the_analysis_run(small_run):
-    run = tracking.run_tags(tracking.find_stage("analyze", "small"))["analysis_run_id"]
-    for name in ("ab_report.html", "ab_report.json"):
-        assert tracking.artifact(run, f"analyze/{name}").exists()
 
 
 @pytest.mark.parametrize("odd", ["no clicks", "one user in treatment"])
@@ -280,32 +303,6 @@ def test_a_server_that_is_down_is_named_within_fifteen_seconds(run_pipeline, mon
     assert run_pipeline("report", *SMALL)[0] == 1
     assert time.monotonic() - start < 15
     assert "MLflow server http://127.0.0.1:9 does not answer" in capsys.readouterr().err
-
-
-def test_a_reports_folder_that_cannot_be_written_is_refused_first(run_pipeline, monkeypatch, tmp_path, capsys):
-    (tmp_path / "file").touch()
-    monkeypatch.setattr(pipeline, "REPORTS", tmp_path / "file" / "reports")
-    monkeypatch.setattr(pipeline, "_warm_kernels", lambda *_: pytest.fail("a kernel started"))
-    assert pipeline.main(["report"]) == 1
-    assert "cannot be written" in capsys.readouterr().err
-
-
-def test_a_full_disk_is_refused_first(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(pipeline, "REPORTS", tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
-    monkeypatch.setattr(pipeline, "_warm_kernels", lambda *_: pytest.fail("a kernel started"))
-    assert pipeline.main(["report"]) == 1
-    assert "1 MB free; this run needs about" in capsys.readouterr().err
-
-
-def test_unknown_runs_and_models_are_named(small_run):
-    with pytest.raises(tracking.TrackingError, match="no run 'nothing'"):
-        tracking.find_stage("train", "small", "nothing")
-    train = tracking.find_stage("train", "small")
-    with pytest.raises(tracking.TrackingError, match=r"holds no model contend. Did you mean content\?"):
-        tracking.load_model("contend", train)
-    with pytest.raises(tracking.TrackingError, match="MLflow has no model models:/small-content/99"):
-        tracking.load_model("models:/small-content/99", train)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from recab_helpers.places import ROOT
+from recab_helpers.paths import ROOT
 
 SMALLEST_FIGURE = 340  # CSS pixels; below it the letters of a figure are too small to read
 ROWS = """table => [...table.tBodies].flatMap(body => [...body.rows])

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from recab_helpers.parameters import AnalyzeParams, SimulateParams, TrainParams
-from recab_helpers.pipeline import check_values, read_values
+from recab_helpers.pipeline.command_line import check_values, read_values
 from recab_helpers.report.document import SCHEMA, commands
 
 CLASSES = {"train": TrainParams, "simulate": SimulateParams, "analyze": AnalyzeParams}
@@ -21,10 +21,8 @@ def repeated(lines: list[str]) -> dict[str, dict]:
         assert make == "make"
         given = dict(a.split("=", 1) for a in assignments)
         assert set(given) <= {"SET", "LOG"}
-        settings = shlex.split(given.get("SET", "").replace("$$", "$"))
-        params |= {s: p.as_dict() for s, p in check_values(command, read_values(None, settings)).items()}
-        if "LOG" in given:
-            params["analyze"]["log_file"] = given["LOG"]
+        values = read_values("", shlex.split(given.get("SET", "")), given.get("LOG", ""))
+        params |= {s: p.as_dict() for s, p in check_values(command, values).items()}
     return params
 
 
@@ -35,6 +33,7 @@ def repeated(lines: list[str]) -> dict[str, dict]:
         {"n_users": 500, "variants": ["popularity", "content", "models:/a-b@champion"], "effect_dial": 0.25},
         {"experiment": "two words, a $sign and `this`", "promote": True},
         {"experiment": "007", "metrics": ["a b", "true"]},
+        {"metrics": [{"name": "spend", "role": "goal", "direction": -1, "margin": 0.05, "covariate": ["a b"]}]},
     ],
 )
 def test_the_command_repeats_the_parameters_whatever_they_hold(values):
@@ -51,6 +50,20 @@ def test_stages_that_ran_with_unlike_values_get_a_command_each():
     assert first == "git checkout abc123"
     assert [line.split()[1] for line in lines] == ["train", "simulate", "analyze"]
     assert repeated(lines) == wanted
+
+
+def test_what_had_no_use_is_not_set_again():
+    """It would be refused: data of one's own have no n_users, and a simulated test knows its allocation."""
+    values = {"dataset": "ml-100k", "n_users": 50, "allocation": 0.3, "seed": 1}
+    wanted = {stage: cls.of(values).as_dict() for stage, cls in CLASSES.items()}
+    wanted["analyze"]["allocation"] = 0.4
+    wanted["simulate"]["seed"] = 2
+    lines = commands("", wanted)
+    assert lines == [
+        'make train SET="seed=1 dataset=ml-100k"',
+        'make simulate SET="seed=2 allocation=0.3"',
+        "make analyze",
+    ]
 
 
 def test_a_real_log_is_repeated_by_its_file(tmp_path):

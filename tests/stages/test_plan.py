@@ -12,7 +12,7 @@ from statsmodels.stats.power import NormalIndPower
 import recab_helpers
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import PlanParams
-from recab_helpers.places import NOTEBOOKS
+from recab_helpers.paths import NOTEBOOKS
 from recab_helpers.stages import plan
 
 
@@ -74,8 +74,8 @@ def test_alpha_and_treatments_reach_every_table_and_the_answer(page):
         ((plans, _), (smallest, _)), ((plans_of, _), (smallest_of, _)) = usual["table"], other["table"]
         assert (plans_of["users"] > plans["users"]).all()
         assert (smallest_of["mde"] > smallest["mde"]).all()
-    assert "alpha 0.05, two-sided" in usual["note"][0][0]
-    assert "alpha 0.01, two-sided" in strict["note"][0][0]
+    assert "alpha 0.05 (two-sided)" in usual["note"][0][0]
+    assert "alpha 0.01 (two-sided)" in strict["note"][0][0]
     assert "4 treatments divide 50% of users and alpha 0.05" in several["note"][0][0]
     assert several["facts"][0][0]["alpha of each comparison"] == "0.0125"
 

@@ -1,22 +1,15 @@
-"""Draws depend on seed, purpose and counters only, and look uniform and independent."""
+"""Users are assigned by a hash of their id: in the planned shares, independently of anything else."""
 
 import os
 import subprocess
 import sys
-import uuid
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from recab_helpers.randomness import id_keys, uniform
-from recab_helpers.simulation import assign, shares
-
-IDS = {
-    "sequential numbers": np.array([f"{i}" for i in range(20_000)]),
-    "six digits": np.array([f"{i:06d}" for i in range(20_000)]),
-    "uuids": np.array([str(uuid.UUID(int=i * 7919)) for i in range(20_000)]),
-}
+from recab_helpers.simulation import assign, shares, variant_names
+from tests.test_randomness import IDS
 
 
 @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
@@ -53,11 +46,7 @@ def test_assignment_does_not_depend_on_the_process():
     assert runs[0].stdout == runs[1].stdout
 
 
-def test_draws_are_uniform_and_uncorrelated_between_counters():
-    keys = id_keys(IDS["sequential numbers"], "clicks")
-    draws = uniform(keys[:, None], 0, np.arange(4))
-    assert stats.kstest(draws.ravel(), "uniform").pvalue > 1e-4
-    correlations = np.corrcoef(draws.T)[np.triu_indices(4, 1)]
-    assert np.abs(correlations).max() < 4 / np.sqrt(len(keys))
-    assert draws.min() > 0
-    assert draws.max() < 1
+def test_the_first_variant_is_control_and_treatments_share_the_allocation():
+    assert variant_names(2) == ["control", "treatment"]
+    assert variant_names(3) == ["control", "treatment_1", "treatment_2"]
+    assert shares(0.6, 3) == pytest.approx([0.4, 0.3, 0.3])

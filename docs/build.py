@@ -1,0 +1,69 @@
+"""Build the site in build/docs: the guides from Markdown, and the reference from docstrings, both by pdoc."""
+
+import re
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pdoc
+from pygments.formatters import HtmlFormatter
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {  # a page of the site and the Markdown that it shows; each is read on a code host too
+    "index": ROOT / "README.md",
+    "your_log": ROOT / "docs" / "your_log.md",
+    "read_a_report": ROOT / "docs" / "read_a_report.md",
+    "extend": ROOT / "CONTRIBUTING.md",
+    "changes": ROOT / "CHANGELOG.md",
+}
+LINK = re.compile(r"\]\((?:[\w.-]+/)*(\w+)\.md(#[\w-]*)?\)")
+
+
+def page_of(name: str, file: Path) -> pdoc.doc.Module:
+    """A Markdown file as pdoc sees a module: its text is the docstring, its links lead to pages of the site."""
+    names = {path.stem: page for page, path in PAGES.items()}
+    text = LINK.sub(lambda m: f"]({names[m[1]]}.html{m[2] or ''})", file.read_text(encoding="utf-8"))
+    module = ModuleType(name, pdoc.docstrings.embed_images(text, file))
+    module.__docformat__ = "markdown"
+    return pdoc.doc.Module(module)
+
+
+def title_of(module: pdoc.doc.Module) -> str:
+    """What the navigation calls a page: the first heading of a guide, the name of a module."""
+    heading = re.search(r"^# (.+)$", module.docstring, re.MULTILINE)
+    return heading[1] if module.modulename in PAGES and heading else module.modulename
+
+
+def parts() -> list[str]:
+    """The package and its public parts; a function that is named as its module stands for it."""
+    found = ["recab_helpers"]
+    for name in pdoc.extract.walk_specs(found)[1:]:
+        import_module(name)
+        parent, _, last = name.rpartition(".")
+        if not last.startswith("_") and isinstance(getattr(sys.modules[parent], last), ModuleType):
+            found.append(name)
+    return found
+
+
+def build(out: Path) -> Path:
+    """Write the site to an emptied folder; returns its first page."""
+    pdoc.render.configure(docformat="google", template_directory=ROOT / "docs" / "template")
+    pdoc.render.env.filters["title_of"] = title_of
+    pdoc.render.env.globals["pages"] = tuple(PAGES)
+    pdoc.render.env.globals["dark_code"] = HtmlFormatter(style="github-dark").get_style_defs(".pdoc-code")
+    modules = {name: page_of(name, file) for name, file in PAGES.items()}
+    modules |= {name: pdoc.doc.Module.from_name(name) for name in parts()}
+    shutil.rmtree(out, ignore_errors=True)
+    for name, module in modules.items():
+        file = out / f"{name.replace('.', '/')}.html"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(pdoc.render.html_module(module, modules), encoding="utf-8")
+    (out / "search.js").write_text(pdoc.render.search_index(modules), encoding="utf-8")
+    return out / "index.html"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    print(build(ROOT / "build" / "docs"))

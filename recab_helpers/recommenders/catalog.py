@@ -1,0 +1,83 @@
+"""The models that recab fits: the one list. A new model is its file and a line here.
+
+This module loads no library, so that a name can be checked before anything starts; the file of a model is loaded
+when it is fitted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from recab_helpers.errors import ParameterError
+from recab_helpers.parameters import TrainParams, nearest
+from recab_helpers.references import ModelAddress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recab_helpers.data.dataset import Dataset, Interactions
+    from recab_helpers.recommenders.fitted import FittedRecommender
+
+# Each name with the function that fits it, `module.function` of this folder. The function takes the interactions, the
+# catalog of items and the parameters; it returns a `Scorer` and whom the model knows, True or False for every user.
+MODELS = {
+    "collaborative": "collaborative.fit_collaborative",
+    "collaborative_ratings": "collaborative.fit_collaborative_ratings",
+    "content": "content.fit_content",
+    "popularity": "popularity.fit_popularity",
+}
+
+
+def check_names(variants: Iterable[str]) -> None:
+    """Refuse a variant that is neither the name of a model nor the address of one.
+
+    Raises:
+        ParameterError: with the nearest right name.
+    """
+    for variant in variants:
+        if ":/" in variant:
+            ModelAddress.parse(variant)
+        elif variant not in MODELS:
+            raise ParameterError(
+                f"variants has {variant!r}, which is no model. {nearest(variant, MODELS)} "
+                "An address such as models:/name/3 will do too."
+            )
+
+
+def fit(name: str, train: Interactions, catalog: pd.DataFrame, params: TrainParams) -> FittedRecommender:
+    """Fit the model of that name on the interactions; the catalog has one row per `train.item_ids`, in their order."""
+    from recab_helpers.recommenders.fitted import FittedRecommender
+
+    module, _, function = MODELS[name].partition(".")
+    fitter = getattr(import_module(f"recab_helpers.recommenders.{module}"), function)
+    scorer, known = fitter(train, catalog, params)
+    return FittedRecommender.of(name, train, scorer, known)
+
+
+def fit_all(
+    dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame, params: TrainParams
+) -> tuple[dict[str, FittedRecommender], pd.DataFrame]:
+    """Fit every model on `train` and grade it on `test`; the models by name, and one row of quality each.
+
+    Users are all of the data set, so a user who is only in `test` is known by id and served as cold.
+    """
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    from recab_helpers.data.dataset import encode, ids_of
+    from recab_helpers.recommenders.quality import offline_quality
+
+    user_ids, item_ids = ids_of(dataset)
+    coded = encode(train, user_ids=user_ids, item_ids=item_ids)
+    held_out = encode(test, user_ids=user_ids, item_ids=item_ids)
+    models, rows = {}, []
+    for name in tqdm(MODELS, desc="fit"):
+        start = time.perf_counter()
+        models[name] = fit(name, coded, dataset.catalog, params)
+        fit_s = time.perf_counter() - start
+        quality = offline_quality(models[name], held_out, relevant_rating=params.relevant_rating)
+        rows.append({"model": name, **quality, "fit_s": fit_s})
+    return models, pd.DataFrame(rows).set_index("model")

@@ -1,0 +1,91 @@
+"""Pages: each run keeps its own, the newest of a name is replaced in one step, and an index lists them all."""
+
+import html
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recab_helpers import paths, tracking
+from recab_helpers.pipeline.publish import publish, replace
+
+
+@pytest.fixture
+def executed(tmp_path, monkeypatch) -> Path:
+    """An executed notebook in the folder of its run, below a reports folder of its own that has an older page."""
+    monkeypatch.setattr(paths, "REPORTS", tmp_path)
+    (tmp_path / "plan.html").write_text("old")
+    folder = tmp_path / "runs" / "abc"
+    folder.mkdir(parents=True)
+    pages = SimpleNamespace(
+        render=lambda notebook, *, call: f"{notebook.stem} {call or 'no verdict'}",
+        render_index=lambda folder: f"all in {folder.name}",
+    )
+    monkeypatch.setitem(sys.modules, "recab_helpers.report.page", pages)
+    return folder / "00_plan.ipynb"
+
+
+def of_a_run(monkeypatch, tags: dict[str, dict[str, str]], *, artifact: Path | None = None) -> tuple:
+    """The run abc, and the list of what is logged: run and name of the file."""
+    logged = []
+
+    def run(run_id: str, *_) -> SimpleNamespace:
+        return SimpleNamespace(run_id=run_id, client=None, log_file=lambda f: logged.append((run_id, f.name)))
+
+    monkeypatch.setattr(tracking, "run_tags", tags.__getitem__)
+    monkeypatch.setattr(tracking, "artifact", lambda *_: artifact)
+    monkeypatch.setattr(tracking, "Run", run)
+    return run("abc"), logged
+
+
+def test_a_page_is_kept_logged_and_the_newest(executed, monkeypatch, tmp_path, capsys):
+    run, logged = of_a_run(monkeypatch, {"abc": {}})
+    publish(executed, run, "plan")
+    assert (executed.parent / "plan.html").read_text() == "00_plan no verdict"
+    assert (tmp_path / "plan.html").read_text() == "00_plan no verdict"
+    assert (tmp_path / "index.html").read_text() == f"all in {tmp_path.name}"
+    assert logged == [("abc", "plan.html")]
+    assert capsys.readouterr().out.strip().endswith("plan.html")
+
+
+def test_the_page_of_an_analysis_has_its_verdict_and_its_document(executed, monkeypatch, tmp_path):
+    document = tmp_path / "somewhere.json"
+    document.write_text("{}")
+    tags = {"abc": {"analysis_run_id": "child"}, "child": {"verdict": "ship"}}
+    run, logged = of_a_run(monkeypatch, tags, artifact=document)
+    publish(executed, run, "ab_report")
+    assert (tmp_path / "ab_report.html").read_text() == "00_plan ship"
+    assert (tmp_path / "ab_report.json").read_text() == (executed.parent / "ab_report.json").read_text() == "{}"
+    assert logged == [("child", "ab_report.html")]
+    assert (tmp_path / "plan.html").read_text() == "old"
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / "page.html"
+    replace(target, b"old")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        replace(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_earlier_reports_stay_and_the_index_lists_them(small_run, invalid_run):
+    reports = small_run.parents[1]
+    assert reports == invalid_run.parents[1]
+    index = (reports / "index.html").read_text()
+    for run in (small_run, invalid_run):
+        document = json.loads((run / "ab_report.json").read_text())
+        assert document["verdict"]["sentence"] in html.unescape(index)
+        assert f'href="runs/{run.name}/ab_report.html"' in index
+    assert index.index(invalid_run.name) < index.index(small_run.name)  # newest first
+    rows = {r.split("/", 1)[0]: r for r in index.split('href="runs/')[1:]}
+    assert set(rows) >= {small_run.name, invalid_run.name}
+
+
+def test_both_pages_are_artifacts_of_the_analysis_run(small_run):
+    run = tracking.run_tags(tracking.find_stage("analyze", "small"))["analysis_run_id"]
+    for name in ("ab_report.html", "ab_report.json"):
+        assert tracking.artifact(run, f"analyze/{name}").exists()

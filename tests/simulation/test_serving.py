@@ -1,0 +1,87 @@
+"""The log: whole slates in time, whatever the chunks, from common random numbers; and a tally that agrees with it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from recab_helpers import blocks, simulation
+from recab_helpers.errors import DataError
+from recab_helpers.simulation import served_slates, serving
+from tests.simulation.conftest import log
+
+
+def test_chunks_do_not_change_the_log(plan, trained, monkeypatch):
+    whole = log(plan())
+    monkeypatch.setattr(serving, "CHUNK_IMPRESSIONS", 700)
+    monkeypatch.setattr(blocks, "BLOCK_CELLS", 5 * len(trained.item_ids))
+    test = plan()
+    assert len(list(test.impressions())) > 10
+    assert log(test).equals(whole)
+
+
+def test_same_model_in_both_variants_gives_every_user_the_same_clicks(plan, models):
+    """Common random numbers: in an A/A test the assignment changes nothing but the label."""
+    one = plan([models[0], models[0]])
+    two = replace(one, assignment=1 - one.assignment)
+    assert log(one)["clicked"].equals(log(two)["clicked"])
+
+
+def test_a_log_has_whole_slates_within_the_horizon_in_time_order(plan):
+    table = log(plan(horizon_days=3, slate_size=4))
+    slates = table.groupby("slate_id")
+    assert (slates["position"].agg(tuple) == (1, 2, 3, 4)).all()
+    assert (slates["item_id"].nunique() == 4).all()
+    days = (table["timestamp"] - table["timestamp"].min().floor("D")).dt.days
+    assert set(days) == {0, 1, 2}
+    assert table.groupby("user_id", observed=True)["timestamp"].apply(lambda t: t.is_monotonic_increasing).all()
+
+
+def test_every_impression_names_the_address_of_the_model_that_served_it(plan):
+    table = log(plan())
+    served = table.groupby("variant", observed=True)["model_version"].unique()
+    assert served["control"].tolist() == ["models:/x-popularity/1"]
+    assert served["treatment"].tolist() == ["models:/x-content/1"]
+
+
+def test_more_variants_divide_the_allocation(plan, models):
+    test = plan([*models, models[0]], variants=["popularity", "content", "popularity"], allocation=0.6)
+    assert [v.name for v in test.variants] == ["control", "treatment_1", "treatment_2"]
+    counts = np.bincount(test.assignment)
+    assert stats.chisquare(counts, np.array([0.4, 0.3, 0.3]) * counts.sum()).pvalue > 1e-4
+
+
+def test_a_dial_of_zero_is_an_a_a_test(plan):
+    test = plan(effect_dial=0.0)
+    assert test.true_ctr()["treatment"] == test.true_ctr()["control"]
+    assert test.true_lift() == {"control": 0, "treatment": 0}
+
+
+def test_the_recommendations_are_the_slates_of_every_variant(plan, models):
+    test = plan(slate_size=3)
+    table = pa.concat_tables(test.recommendations()).to_pandas().astype({"variant": str, "item_id": str})
+    for variant, model in zip(("control", "treatment"), models, strict=True):
+        expected = model.recommend(test.user_ids, 3)["item_id"].tolist()
+        assert table.loc[table["variant"] == variant, "item_id"].tolist() == expected
+
+
+def test_the_tally_counts_what_the_log_holds(plan, monkeypatch):
+    monkeypatch.setattr(serving, "CHUNK_IMPRESSIONS", 900)
+    test = plan()
+    tally = simulation.Tally(test)
+    table = pa.concat_tables(tally.watch(test.impressions())).to_pandas()
+    by = table.groupby("variant", observed=True)
+    summary = tally.summary()
+    assert summary["clicks"].to_dict() == by["clicked"].sum().to_dict()
+    assert summary["impressions"].to_dict() == by.size().to_dict()
+    assert summary["users"].to_dict() == by["user_id"].nunique().to_dict()
+    assert tally.all_days()["clicks"].sum() == table["clicked"].sum()
+
+
+def test_an_item_whose_id_is_longer_than_those_of_the_catalog_is_refused_not_cut():
+    table = pd.DataFrame({"user_id": ["a", "a"], "position": [1, 2], "item_id": ["x", "yz"]})
+    with pytest.raises(DataError, match=r"unknown item_id \('yz'\)"):
+        served_slates(table, np.array(["a"]), np.array(["x", "y"]), 2)
