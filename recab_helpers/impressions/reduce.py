@@ -287,7 +287,8 @@ def _running(rows: UserRows, columns: list[str], variants: Sequence[str]) -> Run
     n_days = int(found["day"].max()) + 1
     n, sums, products = {}, {}, {}
     for name in variants:
-        of = found[found["variant"] == name].set_index("day").reindex(range(n_days), fill_value=0)
+        of = found[found["variant"] == name].drop(columns="variant").set_index("day")
+        of = of.reindex(range(n_days), fill_value=0)
         n[name] = of["new"].to_numpy(dtype=np.int64).cumsum()
         sums[name] = np.column_stack([of[f"s{i}"].to_numpy(dtype=np.float64) for i in range(k)]).cumsum(axis=0)
         cross = np.empty((n_days, k, k))
