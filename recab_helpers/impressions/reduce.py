@@ -190,10 +190,10 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
-    joined = users.join(known.select(USER.name, *numeric, *text), on=USER.name, how="left")
-    counts = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
-    levels = {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
-    return joined.with_columns(**counts, **levels), numeric, text
+    joined = users.join(here(known.select(USER.name, *numeric, *text)), on=USER.name, how="left")
+    filled = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
+    filled |= {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
+    return joined.with_columns(**filled) if filled else joined, numeric, text
 
 
 def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str, ...]:
