@@ -152,9 +152,10 @@ def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -
     bits = bits.select("item_id", novelty_bits=(nw.lit(total) / nw.col("of_item").cast(nw.Float64)).log(2))
     clicked = nw.col("clicked").cast(nw.Float64)
     weight = (nw.col("position").cast(nw.Float64) + 1).log(2)
-    rows = log.join(bits, on="item_id", how="left").with_columns(
-        day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
+    read = log.select(
+        *UNIT, "slate_id", "item_id", *numbers, day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
     )
+    rows = read.join(bits, on="item_id", how="left")
     sums = ("clicks", "weighted_clicks", "novelty_bits", *numbers)
     slates = rows.group_by(*UNIT, "slate_id").agg(
         nw.col("day").min(), nw.len().alias("impressions"), *(nw.col(c).cast(nw.Float64).sum() for c in sums)
