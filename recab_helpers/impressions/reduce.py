@@ -106,17 +106,17 @@ def reduce(
     `goals` names the columns that each goal reads: for these there are also segments, looks and histograms.
 
     Raises:
-        DataError: a column is empty for some users.
+        DataError: the users lack a column, or it is empty or infinite for some of them.
     """
     pre = [c for c in rows.numeric if c.startswith(PRE)]
     of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
     basic = ("impressions", "clicks", "sessions", "clicked_any")
     wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
-    means = (
-        rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow").rows(named=True)[0]
-    )
+    if missing := [c for c in wanted if c not in rows.numeric]:
+        raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
     _refuse_empty(rows.users, wanted)
-    shift = np.array([round(means[c]) if np.isfinite(means[c]) else 0.0 for c in wanted], dtype=np.float64)
+    means = rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow")
+    shift = np.array([round(means[c][0]) for c in wanted], dtype=np.float64)
     statistics = _statistics(rows.users, wanted, shift, ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
@@ -203,10 +203,13 @@ def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str,
 
 
 def _refuse_empty(users: nw.LazyFrame, columns: Sequence[str]) -> None:
-    empty = users.select(*((nw.col(c).is_null()).cast(nw.Int64).sum() for c in columns))
-    for column, n in empty.collect("pyarrow").rows(named=True)[0].items():
+    values = {c: nw.col(c).cast(nw.Float64) for c in columns}
+    bad = {c: v.is_null() | ~v.is_finite() for c, v in values.items()}
+    counts = users.select(*(b.cast(nw.Int64).sum().alias(c) for c, b in bad.items()))
+    for column, n in counts.collect("pyarrow").rows(named=True)[0].items():
         if n:
-            raise DataError(f"The column {column} is empty for {n:,} users of the log. Fill it, or leave it out.")
+            of = f"{n:,} {'user' if n == 1 else 'users'} of the log"
+            raise DataError(f"The column {column} is empty or infinite for {of}. Fill it, or leave it out.")
 
 
 def _statistics(
