@@ -23,7 +23,7 @@ from recab_helpers.impressions.aggregates import (
     Users,
 )
 from recab_helpers.impressions.contract import USER
-from recab_helpers.impressions.sources import keep
+from recab_helpers.impressions.sources import here, keep
 from recab_helpers.references import in_order
 
 COUNTS = {
