@@ -33,8 +33,8 @@ def render(notebook: Path, *, call: str = "") -> str:
     lead, *sections = _sections(cells)
     if call == "invalid":
         sections.sort(key=lambda section: FIRST_IF_INVALID not in section[0].metadata.get("tags", []))
-    (title, *_) = re.findall(r"^# (.*)", "\n".join(c.source for c in lead), re.MULTILINE)
-    headings = [section[0].source.partition("\n")[0].removeprefix("## ") for section in sections]
+    title = _heading("#", "\n".join(c.source for c in lead))
+    headings = [_heading("##", section[0].source) for section in sections]
     resources = _frame(f"{call.capitalize()}: {title}" if call else title) | {
         "lead": lead,
         "sections": sections,
@@ -63,6 +63,12 @@ def markdown(source: str) -> str:
 def slug(heading: str) -> str:
     """A heading as an id: 'Trust checks?' -> 'trust-checks'."""
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+
+
+def _heading(mark: str, source: str) -> str:
+    """The first heading of this level; empty where there is none."""
+    found = re.search(rf"^{mark} (.*)", source, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _sections(cells: list) -> list[list]:
