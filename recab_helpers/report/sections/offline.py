@@ -19,21 +19,23 @@ SAME = 5e-4  # a lift that rounds to zero
 
 def offline(found: Analysis, known: Background) -> HTML:
     """Offline metrics as lifts over control's model beside the goals' lifts, both as numbers, then every model."""
-    if known.quality is None:
+    quality, models = known.quality, known.offline
+    if quality is None:
         return note("Offline quality of the models in this test is not known.")
-    if CONTROL not in known.offline or len(known.offline) < 2:
-        return joined(note("Offline quality of the models in this test is not known."), table(known.quality))
-    figure = lifts_figure(_rows(found, known), title=_headline(found, known), valid=found.verdict.valid)
-    return joined(figure, _table(found, known), table(known.quality))
+    if CONTROL not in models or len(models) < 2:
+        return joined(note("Offline quality of the models in this test is not known."), table(quality))
+    title = _headline(found, quality, models)
+    figure = lifts_figure(_rows(found, quality, models), title=title, valid=found.verdict.valid)
+    return joined(figure, _table(found, quality, models), table(quality))
 
 
-def _treatments(known: Background) -> list[str]:
-    return [v for v in known.offline if v != CONTROL]
+def _treatments(models: dict[str, str]) -> list[str]:
+    return [v for v in models if v != CONTROL]
 
 
-def _offline_lift(known: Background, variant: str, metric: str) -> float:
+def _offline_lift(quality: pd.DataFrame, models: dict[str, str], variant: str, metric: str) -> float:
     """Of the model of the variant over that of control; nan where control has nothing."""
-    control, treatment = (float(known.quality.loc[known.offline[v], metric]) for v in (CONTROL, variant))
+    control, treatment = (float(quality.loc[models[v], metric]) for v in (CONTROL, variant))
     return treatment / control - 1 if control > 0 else math.nan
 
 
@@ -41,24 +43,24 @@ def _goals_of(variant: str, found: Analysis) -> list[Effect]:
     return [e for e in found.goal_effects if e.comparison.variant == variant and e.defined]
 
 
-def _rows(found: Analysis, known: Background) -> list[LiftRow]:
+def _rows(found: Analysis, quality: pd.DataFrame, models: dict[str, str]) -> list[LiftRow]:
     rows = []
-    for variant in _treatments(known):
+    for variant in _treatments(models):
         suffix = f", {variant}" if words.several(found) else ""
         for name in RANKING:
-            label, lift = f"{formats.label_of(name)} offline{suffix}", _offline_lift(known, variant, name)
+            label, lift = f"{formats.label_of(name)} offline{suffix}", _offline_lift(quality, models, variant, name)
             rows += [LiftRow(label=label, lift=lift)] if math.isfinite(lift) else []
         rows += [LiftRow.of(e, f"{e.metric.label} in the test{suffix}") for e in _goals_of(variant, found)]
     return rows
 
 
-def _headline(found: Analysis, known: Background) -> str:
+def _headline(found: Analysis, quality: pd.DataFrame, models: dict[str, str]) -> str:
     """Whether the offline ranking metric and the goals point the same way."""
     if not found.verdict.valid:
         return f"Offline quality and lift, {words.INVALID}"
     parts = []
-    for variant in _treatments(known):
-        before = _offline_lift(known, variant, RANKING[0])
+    for variant in _treatments(models):
+        before = _offline_lift(quality, models, variant, RANKING[0])
         if not (goals := _goals_of(variant, found)):
             continue
         if not math.isfinite(before):
@@ -77,12 +79,12 @@ def _agreement(before: float, e: Effect, found: Analysis) -> str:
     return f"{e.metric.label if len(found.goals) > 1 else 'the test'} {says} ({formats.lift(e.lift)})"
 
 
-def _table(found: Analysis, known: Background) -> HTML:
+def _table(found: Analysis, quality: pd.DataFrame, models: dict[str, str]) -> HTML:
     """Offline quality of the models in the test beside the goals in it, and the lift of each number."""
-    columns = {v: f"{v}: {m}" for v, m in known.offline.items()}
+    columns = {v: f"{v}: {m}" for v, m in models.items()}
     rows = []
-    for name in [c for c in known.quality if not c.endswith("_s")]:
-        values = {v: float(known.quality.loc[m, name]) for v, m in known.offline.items()}
+    for name in [c for c in quality if not c.endswith("_s")]:
+        values = {v: float(quality.loc[m, name]) for v, m in models.items()}
         if any(map(math.isfinite, values.values())):
             write = formats.BY_COLUMN.get(name, formats.number)
             rows.append(_compared(formats.label_of(name), values, columns, write))
