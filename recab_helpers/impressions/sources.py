@@ -171,7 +171,7 @@ def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw
     if isinstance(native, duckdb.DuckDBPyRelation):
         written += [c for c in there if c.kind == "time" and schema[c.name].is_numeric()]
         if written:
-            native = native.project("*, " + ", ".join(_value_of(c) for c in written))
+            native = native.project("*, " + ", ".join(_value_of(c, schema[c.name]) for c in written))
             frame = nw.from_native(native)
             for c in written:
                 bad = ~nw.col(c.name).is_null() & nw.col(f"recab {c.name}").is_null()
@@ -200,14 +200,16 @@ def _spelled(name: str, schema: nw.Schema) -> nw.Expr:
     return nw.when(whole).then(value.cast(nw.Int64).cast(nw.String)).otherwise(value.cast(nw.String))
 
 
-def _value_of(column: Column) -> str:
-    """SQL that reads a column as its kind, null where it cannot be; times are those of UTC."""
-    text, read = f'trim("{column.name}"::varchar)', f'"recab {column.name}"'
-    number = f"try_cast({text} as double)"
+def _value_of(column: Column, kind: nw.dtypes.DType) -> str:
+    """SQL that reads a column of text or of seconds as its kind, null where it cannot be; times are those of UTC."""
+    name, read = f'"{column.name}"', f'"recab {column.name}"'
+    number = f"{name}::double" if kind.is_numeric() else f"try_cast(trim({name}) as double)"
     if column.kind != "time":
         return f"{number} as {read}"
     seconds = f"case when {number} between 0 and {LAST_SECOND} then make_timestamp(({number} * 1000000)::bigint) end"
-    date = f"try_cast({text} as timestamptz)"
+    if kind.is_numeric():
+        return f"{seconds} as {read}"
+    date = f"try_cast(trim({name}) as timestamptz)"
     return f"coalesce(case when isfinite({date}) then {date} at time zone 'UTC' end, {seconds}) as {read}"
 
 
