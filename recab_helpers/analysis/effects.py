@@ -7,6 +7,7 @@ log scale, where it is not forced to be symmetric.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -82,17 +83,10 @@ class Effect:
         """The worst relative change that is accepted; nan for a metric that is no guardrail."""
         return self.metric.margin if self.metric.role == "guardrail" else math.nan
 
-    def without_numbers(self, reason: str, **changes) -> "Effect":
+    def without_numbers(self, reason: str, **changes: Any) -> "Effect":
         """The effect as undefined, and why."""
-        return Effect(
-            metric=self.metric,
-            comparison=self.comparison,
-            alpha=self.alpha,
-            n_control=self.n_control,
-            n_treatment=self.n_treatment,
-            **{"method": self.method, "control": self.control, "treatment": self.treatment} | changes,
-            reason=reason,
-        )
+        kept = ("metric", "comparison", "method", "alpha", "n_control", "n_treatment", "control", "treatment")
+        return Effect(**{name: getattr(self, name) for name in kept} | changes, reason=reason)
 
 
 def estimate_effects(

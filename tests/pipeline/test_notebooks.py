@@ -57,9 +57,17 @@ def test_every_stage_has_its_notebook_and_a_missing_one_is_named(own_notebooks):
     assert notebooks.notebook_of("plan") == written
 
 
-def test_kernels_warm_up_with_the_imports_of_their_notebook(own_notebooks):
-    written = own_notebooks("import json\nfrom math import inf as e\njson.dumps(e)", "import os.path\n1 / 0")
-    assert notebooks.imports_of(written) == "import json\nfrom math import inf as e\nimport os.path"
+def test_kernels_warm_up_with_the_imports_of_their_notebook_and_with_the_rooms_that_load_lazily(own_notebooks):
+    written = own_notebooks("from recab_helpers import impressions\nimport json\n1 / 0", "from math import inf as e\ne")
+    names = {}
+    code = notebooks.warm_up_of(written)
+    exec(code, names)
+    assert {"impressions", "json", "e"} <= set(names)
+    room = paths.ROOT / "recab_helpers" / "impressions"
+    loaded = {f"recab_helpers.impressions.{f.stem}" for f in room.glob("*.py")} - {"recab_helpers.impressions.__init__"}
+    assert loaded
+    assert all(f"'{module}'" in code for module in loaded)
+    assert loaded <= set(sys.modules)
 
 
 def test_a_cell_that_differs_from_its_stage_is_refused_first(own_notebooks, no_kernel):
@@ -135,6 +143,18 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
 
 
+def test_the_served_slates_are_those_of_the_registered_model(small_run):
+    model = tracking.load_model("content", tracking.find_stage("train", "small"))
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    control = log[log["variant"] == "control"]
+    users = control["user_id"].astype(str).unique()[:50]
+    served = control.drop_duplicates(["user_id", "position"]).sort_values(["user_id", "position"])
+    served = served.astype({"user_id": str, "item_id": str}).groupby("user_id")["item_id"].agg(list)
+    wanted = model.recommend([*users, "nobody"], 10)
+    assert wanted.loc[wanted["user_id"] == "nobody", "cold"].all()
+    assert wanted.groupby("user_id")["item_id"].agg(list)[users].tolist() == served[users].tolist()
+
+
 def test_same_seed_same_tables(small_run, run_pipeline):
     before = tracking.find_stage("simulate", "small")
     assert run_pipeline("report", *SMALL, "experiment=again")[0] == 0
@@ -164,7 +184,7 @@ def test_stages_alone_build_on_the_newest_complete_stage(small_run, run_pipeline
 
 def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_pipeline):
     client = tracking.connect()
-    settings = [*SMALL, "n_users=1500", "experiment=champion", "preset=collaborative_wins"]
+    settings = ["n_users=1500", *SMALL[1:], "experiment=champion", "preset=collaborative_wins"]
     assert run_pipeline("report", *settings)[0] == 0
     with pytest.raises(tracking.store.mlflow.MlflowException):
         client.get_model_version_by_alias("champion-collaborative", "champion")

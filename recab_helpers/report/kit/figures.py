@@ -6,6 +6,7 @@ Each is drawn under its title, with an alt text that says what it shows.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,7 @@ def power_figure(curve: pd.DataFrame, *, title: str, at: tuple[float, float] | N
             ax.plot(curve.index, power, color=look["color"], linestyle=look["linestyle"])
             if curve.shape[1] > 1:  # named where the curves are far apart, the lower one to its right
                 point = int(np.argmin(abs(power - (0.25 if i == 0 else 0.85))))
-                side = {"ha": "left", "va": "top"} if i == 0 else {"ha": "right", "va": "bottom"}
+                side: dict[str, Any] = {"ha": "left", "va": "top"} if i == 0 else {"ha": "right", "va": "bottom"}
                 at_point = (curve.index[point], power.iloc[point])
                 ax.annotate(f" {label_of(str(name))} ", at_point, color=look["color"], **side)
         if at:

@@ -7,6 +7,7 @@ dot covers zero, control is dashed with hollow dots, and what is higher lies to 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +22,7 @@ MARKERS = "osD^vPX"
 WIDTH, ROW, SERIES = 5.0, 0.5, 2.8  # inches: every figure's width, the height of a row and of a panel of series
 SMALL_TEXT = 9.5  # points
 LABEL_GAP = 0.085  # between labels at the ends of lines, as a share of the axes
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "recab",
     "figure.constrained_layout.use": True,

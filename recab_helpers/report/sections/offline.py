@@ -90,7 +90,8 @@ def _table(found: Analysis, known: Background) -> HTML:
         values = {v: found.test.users.statistics[v].gradient(goal.columns)[0] for v in columns}
         label = f"{goal.label} in the test"
         rows.append(_compared(label, values, columns, lambda number, goal=goal: words.value(goal, number)))
-    return table(pd.DataFrame(rows).set_index("metric"))
+    frame = pd.DataFrame(rows).set_index("metric")
+    return table(frame, as_named=list(frame))
 
 
 def _compared(metric: str, values: dict[str, float], columns: dict[str, str], write) -> dict:
