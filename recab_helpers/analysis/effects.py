@@ -20,7 +20,9 @@ from recab_helpers.analysis.statistics import (
     variance_of,
     welch_freedom,
 )
+from recab_helpers.errors import ParameterError
 from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
 Interval = tuple[float, float]
@@ -95,7 +97,14 @@ def estimate_effects(
     """Every treatment against control on every metric; treatments and goals share alpha in the goals' intervals.
 
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
+
+    Raises:
+        ParameterError: no metric is a goal, or the users lack a column of one.
     """
+    for metric in metrics:
+        for column in set(metric.columns) - set(users.columns):
+            which = f"metric {metric.name} reads the column {column}, which the users do not have"
+            raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
     shared = alpha / (len(comparisons) * len(goals_of(metrics)))
     effects = [

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import narwhals as nw
@@ -32,7 +32,7 @@ IDS = tuple(c.name for c in IMPRESSIONS if c.kind == "id")
 LAST_SECOND = 7_258_118_400  # the year 2200: larger numbers are no seconds
 LARGEST_WHOLE = 2.0**53  # above it a float does not tell whole numbers apart
 _NUMBERS = count()
-Table = str | Path | pd.DataFrame | Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
+Table: TypeAlias = Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
 
 
 @lru_cache(maxsize=1)
@@ -104,8 +104,8 @@ def here(frame: nw.LazyFrame) -> nw.LazyFrame:
     """The frame in the engine of this process; one of another engine is computed there."""
     native = frame.to_native()
     if isinstance(native, duckdb.DuckDBPyRelation):
-        [(ours,)] = native.query("frame", "select getvariable('recab_engine')").fetchall()
-        if ours:
+        marked = native.query("frame", "select getvariable('recab_engine')")
+        if marked and marked.fetchall() == [(True,)]:
             return frame
     return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
 
@@ -138,7 +138,7 @@ def _opened(table: Table, *, infer: bool = False) -> tuple[nw.LazyFrame, str]:
         if path.suffix == ".parquet":
             relation = engine().read_parquet(str(path))
         else:
-            options = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
+            options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
             relation = engine().read_csv(str(path), **options, all_varchar=True)
             if infer:
                 ids = {n: "VARCHAR" for n in IDS if n in relation.columns}
@@ -171,7 +171,7 @@ def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw
     if isinstance(native, duckdb.DuckDBPyRelation):
         written += [c for c in there if c.kind == "time" and schema[c.name].is_numeric()]
         if written:
-            native = native.project("*, " + ", ".join(_value_of(c) for c in written))
+            native = native.project("*, " + ", ".join(_value_of(c, schema[c.name]) for c in written))
             frame = nw.from_native(native)
             for c in written:
                 bad = ~nw.col(c.name).is_null() & nw.col(f"recab {c.name}").is_null()
@@ -200,14 +200,16 @@ def _spelled(name: str, schema: nw.Schema) -> nw.Expr:
     return nw.when(whole).then(value.cast(nw.Int64).cast(nw.String)).otherwise(value.cast(nw.String))
 
 
-def _value_of(column: Column) -> str:
-    """SQL that reads a column as its kind, null where it cannot be; times are those of UTC."""
-    text, read = f'trim("{column.name}"::varchar)', f'"recab {column.name}"'
-    number = f"try_cast({text} as double)"
+def _value_of(column: Column, kind: nw.dtypes.DType) -> str:
+    """SQL that reads a column of text or of seconds as its kind, null where it cannot be; times are those of UTC."""
+    name, read = f'"{column.name}"', f'"recab {column.name}"'
+    number = f"{name}::double" if kind.is_numeric() else f"try_cast(trim({name}) as double)"
     if column.kind != "time":
         return f"{number} as {read}"
     seconds = f"case when {number} between 0 and {LAST_SECOND} then make_timestamp(({number} * 1000000)::bigint) end"
-    date = f"try_cast({text} as timestamptz)"
+    if kind.is_numeric():
+        return f"{seconds} as {read}"
+    date = f"try_cast(trim({name}) as timestamptz)"
     return f"coalesce(case when isfinite({date}) then {date} at time zone 'UTC' end, {seconds}) as {read}"
 
 
