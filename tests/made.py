@@ -119,8 +119,7 @@ def users_like(rng: np.random.Generator, n: int, lift: float = 0.0) -> pd.DataFr
 
 
 def users_of(table: pd.DataFrame, segments: Sequence[str] = (), histograms: Sequence[tuple[str, ...]] = ()) -> Users:
-    """Users from one row each: a variant, segments, and numbers otherwise."""
-    columns = table.columns.difference(["user_id", "variant", *segments], sort=False)
-    numbers = {c: table[c].to_numpy() for c in columns}
+    """Users from one row each: a variant, numbers, and columns that are segments."""
+    numbers = {c: table[c].to_numpy() for c in table.select_dtypes(["number", "bool"])}
     levels = {s: table[s].to_numpy() for s in segments}
     return Users.of(table["variant"], numbers, segments=levels, histograms=histograms)

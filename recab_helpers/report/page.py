@@ -95,17 +95,16 @@ def _frame(title: str) -> dict[str, Any]:
 def _row(file: Path, folder: Path) -> dict[str, Any]:
     document = json.loads(file.read_text())
     goals = [e for e in document["effects"] if e["role"] == "goal" and e["lift"] is not None]
-    nothing: dict[str, Any] = {"lift": None}
-    goal = max(goals, key=lambda e: e["direction"] * e["lift"], default=nothing)
-    read = document["verdict"]["call"] != "invalid" and goal["lift"] is not None
+    goal = max(goals, key=lambda e: e["direction"] * e["lift"], default=None)
+    read = None if document["verdict"]["call"] == "invalid" else goal
     return {
         "created_at": datetime.fromisoformat(document["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "variants": ", ".join(v["model"] or v["name"] for v in document["variants"]),
         "experiment": document["experiment"],
         "call": document["verdict"]["call"],
         "sentence": document["verdict"]["sentence"],
-        "lift": goal["lift"] if read else None,
-        "lift_text": f"{goal['label']} {formats.lift(goal['lift'])}" if read else "none",
+        "lift": read["lift"] if read else None,
+        "lift_text": f"{read['label']} {formats.lift(read['lift'])}" if read else "none",
         "folder": file.parent.relative_to(folder).as_posix(),
         "run": file.parent.name[:8],
     }

@@ -50,10 +50,13 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
 
 
 def table(frame: pd.DataFrame, *, caption: str = "", as_named: Collection[str] = ()) -> HTML:
-    """A table whose index is the row header; numbers are formatted by column name and right-aligned.
+    """A table whose index, or first column where rows are only numbered, is the row header.
 
-    Heads are put in words, but for columns in `as_named`, whose names come from data.
+    Numbers are formatted by column name and right-aligned. Heads are put in words, but for columns in `as_named`,
+    whose names come from data.
     """
+    if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
+        frame = frame.set_index(frame.columns[0])
     heads = {c: str(c) if c in as_named else formats.label_of(str(c)) for c in frame}
     head = "".join(_cell("th", text, _is_number(frame[c])) for c, text in heads.items())
     writers = [formats.BY_COLUMN.get(str(c), formats.number_or_count) for c in (frame.index.name, *frame)]
@@ -124,7 +127,7 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or any(isinstance(v, Number) for v in column)
 
 
-def _drawn(fig: Figure, kind: str, **options) -> bytes:
+def _drawn(fig: Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with report_style():
         fig.savefig(buffer, format=kind, **options)

@@ -22,7 +22,7 @@ def days(found: Analysis, known: Background) -> HTML:
     """CTR by day of every variant."""
     if found.by_day is None:
         return note("Days, or clicks on them, are not known.")
-    return ctr_figure(found.by_day, title=_by_day(found, found.by_day))
+    return ctr_figure(found.by_day, title=_by_day(found.by_day, found))
 
 
 def _by_position(table: pd.DataFrame) -> str:
@@ -36,7 +36,7 @@ def _by_position(table: pd.DataFrame) -> str:
     return f"Position {ctr.index[0]} is clicked {ctr.iloc[0] / ctr.iloc[-1]:,.1f} times as often as {ctr.index[-1]}"
 
 
-def _by_day(found: Analysis, table: pd.DataFrame) -> str:
+def _by_day(table: pd.DataFrame, found: Analysis) -> str:
     """On how many days each treatment was ahead."""
     if not found.verdict.valid:
         return f"CTR by day, {INVALID}"

@@ -23,6 +23,12 @@ def test_a_number_with_its_own_text_sorts_by_its_value():
     assert 'data-value="0.5">a half<' in page
 
 
+def test_the_first_column_heads_the_rows_where_they_are_only_numbered():
+    page = table(pd.DataFrame({"kind": ["rejects"], "rate": [0.05]})).data
+    assert '<th scope="row">rejects</th>' in page
+    assert ">0<" not in page
+
+
 def test_strings_from_data_are_escaped():
     nasty = "<script>alert(1)</script>"
     frame = pd.DataFrame({nasty: [nasty]}, index=pd.Index([nasty], name=nasty))
