@@ -221,8 +221,8 @@ def test_several_treatments_are_each_read_against_control(small_run, run_pipelin
     code, reports = run_pipeline("analyze", "experiment=small")
     assert code == 0
     document = json.loads((reports / "ab_report.json").read_text())
-    ctr = {e["comparison"]: e for e in document["effects"] if e["metric"] == "ctr"}
-    assert set(ctr) == {"treatment_1 vs control", "treatment_2 vs control"}
+    ctr = {(e["variant"], e["against"]): e for e in document["effects"] if e["metric"] == "ctr"}
+    assert set(ctr) == {("treatment_1", "control"), ("treatment_2", "control")}
     assert all(e["adjusted_p_value"] >= e["p_value"] for e in ctr.values())
 
 
