@@ -27,6 +27,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from recab_helpers.errors import TrackingError
+from recab_helpers.processes import PREFIX, this_process
 from recab_helpers.tracking import embedded
 from recab_helpers.tracking.owners import OWNER, PARENT, close_leftovers, owner
 from recab_helpers.tracking.store import SQLITE, connect, masked, said
@@ -141,7 +142,11 @@ class Run:
         """Say that the stage is whole: the last call of a stage."""
         self.tag(**{self.stage: "complete"})
         if self.owned:
-            self.client.set_terminated(self.run_id, "FINISHED")
+            self.finish()
+
+    def finish(self) -> None:
+        """End the run as FINISHED."""
+        self.client.set_terminated(self.run_id, "FINISHED")
 
     def close(self, status: str) -> str:
         """End the run, and its children that still run, as FAILED or KILLED; says why where it could not.
@@ -238,6 +243,13 @@ def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
     return newest[0].info.run_id
 
 
+def run_before(run: Run) -> mlflow.entities.Run | None:
+    """The newest earlier pipeline run of the same name in the same experiment, whatever became of it."""
+    name = f"attributes.run_name = '{run.stage}' and attributes.run_id != '{run.run_id}'"
+    found = run.client.search_runs([run.experiment_id], name, order_by=["attributes.start_time DESC"], max_results=1)
+    return found[0] if found else None
+
+
 def load_table(run_id: str, name: str) -> pd.DataFrame:
     """Read a logged table back; `name` is `<stage>/<name>`."""
     return pd.read_parquet(artifact(run_id, f"{name}.parquet"))
@@ -297,7 +309,7 @@ def key_of(name: Hashable) -> str:
 
 @functools.cache
 def _fetched() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="recab-"))
+    folder = Path(tempfile.gettempdir(), f"{PREFIX}{this_process()}")  # the next start clears it, whatever ends this
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
