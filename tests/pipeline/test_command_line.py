@@ -176,7 +176,7 @@ ENDS = {
     "a defect": (
         KeyError("x"),
         70,
-        r"KeyError: 'x' This is a defect of recab. The full log is in .*error.log; send it",
+        "KeyError: 'x' This is a defect of recab. The full log is in .*error.log",
     ),
     "a full disk": (OSError(28, "No space left on device", "/a/b"), 1, r"The disk is full \(/a/b\). Free some space"),
     "no permission": (PermissionError(13, "Permission denied", "/a/b"), 1, "/a/b may not be written or read. Change"),
