@@ -91,11 +91,11 @@ install:
 	if [ -z "$$python" ]; then echo "No Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
 	echo "Setting up .venv with $$("$$python" --version) (once)"; \
 	"$$python" -m venv --clear .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(PY) -m uv pip install --quiet --python $(PY) -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.lock)"
+	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
 	@{ pwd; cat requirements.lock; } > .venv/ready
 
 # For maintainers: resolve pyproject.toml anew into the one lock.
 lock: setup
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -19,15 +19,23 @@ def test_the_lock_pins_every_dependency_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     lock = (ROOT / "requirements.lock").read_text().splitlines()
-    pinned = {line.split("==")[0] for line in lock if "==" in line}
+    pins = [line for line in lock if line and not line.startswith(("#", " "))]
+    pinned = {line.split("==")[0] for line in pins}
     assert {re.split(r"[<>=]", name)[0] for name in wanted} <= pinned
-    assert all("==" in line for line in lock if line and not line.startswith("#"))
+    assert all("==" in line for line in pins)
+
+
+def test_every_pin_has_its_hashes_and_the_makefile_demands_them():
+    """A package that was changed on its way is not installed."""
+    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", "").splitlines()
+    assert all("--hash=sha256:" in line for line in lock if "==" in line)
+    assert "--require-hashes -r requirements.lock" in (ROOT / "Makefile").read_text()
 
 
 def test_conda_takes_python_and_pip_only():
     *conda, pip = ENVIRONMENT["dependencies"]
     assert [c.split("=")[0] for c in conda] == ["python", "pip"]
-    assert pip["pip"] == ["-r requirements.lock", "-e ."]
+    assert pip["pip"] == ["-r requirements.lock"]
 
 
 @pytest.mark.slow
@@ -49,5 +57,5 @@ def test_the_conda_environment_installs_and_imports(tmp_path):
     python = Path(tmp_path / "env" / "bin" / "python")
     subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, "-r", "pip.txt"], cwd=copy, check=True)
     code = "import recab_helpers; print(recab_helpers.tracking.__name__, recab_helpers.__file__)"
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run([python, "-c", code], cwd=copy, capture_output=True, text=True, check=True)
     assert str(copy) in done.stdout

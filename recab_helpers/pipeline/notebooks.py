@@ -30,6 +30,7 @@ from recab_helpers.pipeline.publish import RUNS, publish, shown
 from recab_helpers.pipeline.resuming import Known, known_stages
 from recab_helpers.pipeline.stopping import Stop
 from recab_helpers.processes import end_with_children, temporary_place, this_process
+from recab_helpers.references import ModelAddress
 
 REFUSALS = {error.__name__ for error in (RecabError, ParameterError, DataError, TrackingError, PipelineError)}
 OF_THE_MACHINE = {"MemoryError", "ArrowMemoryError", "MlflowException", "RestException", "ConnectionError"}
@@ -53,6 +54,8 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
     with temporary_place() as place, warm_kernels(params, stop, place) as kernels:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
+        if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
+            tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
         first = next(iter(params.values()))
         stop.check()
         mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
@@ -83,17 +86,21 @@ def notebook_of(stage: str) -> Path:
     return found[0]
 
 
-def imports_of(notebook: Path) -> str:
-    """The import statements of the notebook's cells, as code."""
+def warm_up_of(notebook: Path) -> str:
+    """Code that imports what the notebook imports, and every module of the rooms that it names: rooms load lazily."""
     cells = nbformat.read(notebook, as_version=4).cells
     trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
     imports = [n for tree in trees for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
-    return "\n".join(map(ast.unparse, imports))
+    package = paths.ROOT / "recab_helpers"
+    rooms = [a.name for n in imports if getattr(n, "module", "") == package.name for a in n.names]
+    files = [file.relative_to(paths.ROOT) for room in rooms for file in sorted((package / room).rglob("*.py"))]
+    modules = [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in files]
+    return "\n".join([*map(ast.unparse, imports), f"[__import__(module) for module in {modules}]"])
 
 
 @contextmanager
 def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dict[str, AsyncKernelManager]]:
-    """One kernel per stage, started together, each importing what its notebook imports; `place` holds their files."""
+    """One kernel per stage, started together and warming up with the imports of its notebook; `place` has their files."""
     managers: dict[str, AsyncKernelManager] = {}
     try:
         for stage in stages:
@@ -106,7 +113,7 @@ def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dic
             run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place))
         for stage, manager in managers.items():
             stop.check()
-            _execute(stage, manager, imports_of(notebook_of(stage)))
+            _execute(stage, manager, warm_up_of(notebook_of(stage)))
         yield managers
     finally:
         _end(managers)

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from dataclasses import replace
 
+import fastjsonschema
 import jsonschema
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_a_real_log_is_repeated_by_its_files(tmp_path):
 
 
 def test_the_schema_is_strict_and_says_what_fields_mean(found, known):
-    checker = jsonschema.Draft202012Validator(SCHEMA_TEXT)
+    checker = jsonschema.Draft7Validator(SCHEMA_TEXT)
     checker.check_schema(SCHEMA_TEXT)
     assert all("description" in part for part in SCHEMA_TEXT["properties"].values())
     document = report_json(found, known)
@@ -136,7 +137,7 @@ def test_the_schema_restates_the_columns_of_a_table_word_for_word(part, columns)
 
 def test_a_document_that_the_schema_refuses_is_not_made(found, known):
     wrong = replace(found, checks=[Check(name="SRM", state="perhaps", detail="")])
-    with pytest.raises(jsonschema.ValidationError, match="perhaps"):
+    with pytest.raises(fastjsonschema.JsonSchemaException, match="state must be one of"):
         report_json(wrong, known)
 
 

@@ -124,7 +124,7 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or any(isinstance(v, Number) for v in column)
 
 
-def _drawn(fig: Figure, kind: str, **options) -> bytes:
+def _drawn(fig: Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with report_style():
         fig.savefig(buffer, format=kind, **options)
