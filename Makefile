@@ -72,7 +72,7 @@ bench: setup ## time and memory of the main job and its hot paths
 	@$(PY) tests/bench.py
 
 audit: setup ## known security holes of the locked packages, by pip-audit
-	@said=$$($(PY) -m uv tool run --quiet pip-audit --disable-pip -r requirements.lock 2>&1); code=$$?; echo "$$said"; \
+	@said=$$($(PY) -m uv tool run --quiet pip-audit --strict --disable-pip -r requirements.lock 2>&1); code=$$?; echo "$$said"; \
 	case "$$code:$$said" in 0:*) ;; *"Found "*) exit 1;; \
 	  *) echo "make audit could not ask: nothing is known about the packages of requirements.lock." >&2; exit 3;; esac
 

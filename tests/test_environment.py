@@ -1,5 +1,6 @@
 """One lock serves both doors, and conda's door is tested by doing what conda does."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -59,3 +60,28 @@ def test_the_conda_environment_installs_and_imports(tmp_path):
     code = "import recab_helpers; print(recab_helpers.tracking.__name__, recab_helpers.__file__)"
     done = subprocess.run([python, "-c", code], cwd=copy, capture_output=True, text=True, check=True)
     assert str(copy) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "ends"),
+    [
+        ("No known vulnerabilities found", 0, 0),
+        ("Found 2 known vulnerabilities in 1 package", 1, 2),
+        ("ERROR: aiohttp: Dependency not found on PyPI and could not be audited", 1, 2),
+        ("error: Failed to fetch: https://pypi.org/simple/pip-audit/", 2, 2),
+    ],
+)
+def test_an_audit_that_could_not_ask_says_so_and_never_passes(said, code, ends, tmp_path):
+    """Without --strict, pip-audit said "No known vulnerabilities found" of packages that it had all skipped."""
+    if not shutil.which("make"):
+        pytest.skip("needs make")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho '{said}'\nexit {code}\n")
+    program.chmod(0o755)
+    command = ["make", "-C", str(ROOT), "-o", "setup", f"PY={program}", "audit"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(command, env=kept, capture_output=True, text=True, check=False)
+    assert done.returncode == ends
+    assert said in done.stdout
+    assert ("make audit could not ask" in done.stderr) == (code > 0 and "Found" not in said)
+    assert "--strict" in (ROOT / "Makefile").read_text()

@@ -100,7 +100,7 @@ def warm_up_of(notebook: Path) -> str:
 
 @contextmanager
 def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dict[str, AsyncKernelManager]]:
-    """One kernel per stage, started together and warming up with the imports of its notebook; `place` has their files."""
+    """One kernel per stage, started together, warming up with its notebook's imports; `place` holds their files."""
     managers: dict[str, AsyncKernelManager] = {}
     try:
         for stage in stages:
