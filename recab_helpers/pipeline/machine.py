@@ -68,17 +68,21 @@ def free_memory(cgroups: Path = CGROUPS) -> int:
     return min([psutil.virtual_memory().available, *_left_in_groups(cgroups)])
 
 
-def _left_in_groups(root: Path) -> Iterator[int]:
+def _left_in_groups(root: Path, own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
     """What each limit leaves, in either version of cgroups; pages of files can be given back, so they count as free."""
-    own = Path("/proc/self/cgroup")
-    inside = own.read_text().splitlines()[-1].rpartition(":")[2].strip("/") if own.exists() else ""
-    version_1 = (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    for base, limit, used, cached in ((root, "memory.max", "memory.current", "inactive_file"), version_1):
-        for folder in {base, *(base / p for p in (Path(inside), *Path(inside).parents))}:
+    lines = own.read_text().splitlines() if own.exists() else []
+    inside = {line.split(":")[1]: line.split(":", 2)[2].strip("/") for line in lines}
+    for version in (
+        (root, "", "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        base, controller, limit, used, cached = version
+        path = Path(inside.get(controller, ""))
+        for folder in {base, base / path, *(base / parent for parent in path.parents)}:
             if (most := _number(folder / limit)) is not None and most < UNLIMITED:
                 stat = folder / "memory.stat"
-                lines = dict(line.split() for line in stat.read_text().splitlines()) if stat.exists() else {}
-                yield most - (_number(folder / used) or 0) + int(lines.get(cached, 0))
+                values = dict(line.split() for line in stat.read_text().splitlines()) if stat.exists() else {}
+                yield most - (_number(folder / used) or 0) + int(values.get(cached, 0))
 
 
 def _number(file: Path) -> int | None:

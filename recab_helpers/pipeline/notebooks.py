@@ -56,6 +56,7 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
 
         if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
             tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
+        _warn_of_foreign_code(params)
         first = next(iter(params.values()))
         stop.check()
         mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
@@ -72,6 +73,16 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
             if left and isinstance(error, RecabError):
                 raise type(error)(f"{error} {left}") from error
             raise
+
+
+def _warn_of_foreign_code(params: dict[str, Any]) -> None:
+    """Say whose code is about to run: that of every model which is named by an address in MLflow."""
+    from recab_helpers import tracking
+
+    variants = params["simulate"].variants if "simulate" in params else []
+    for address in dict.fromkeys(v for v in variants if v.startswith(("models:/", "runs:/"))):
+        author = tracking.author_of(ModelAddress.parse(address))
+        print(f"recab: {address} was registered by {author}; loading it runs its code as you (SECURITY.md).")
 
 
 def notebook_of(stage: str) -> Path:

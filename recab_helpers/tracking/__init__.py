@@ -18,6 +18,7 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    author_of,
     check_promotable,
     load_model,
     log_model,
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "TrackingError",
     "artifact",
+    "author_of",
     "check_promotable",
     "connect",
     "find_stage",

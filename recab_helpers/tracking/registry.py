@@ -137,6 +137,19 @@ def resolve(address: ModelAddress) -> ModelAddress:
     )
 
 
+def author_of(address: ModelAddress) -> str:
+    """Who registered the model, as MLflow knows it: the user of its run; "nobody that MLflow names" where it does not.
+
+    Raises:
+        TrackingError: there is no such model.
+    """
+    client, found = connect(), resolve(address)
+    with _known_to_mlflow(found):
+        run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
+        tags = client.get_run(run_id).data.tags if run_id else {}
+    return tags.get("mlflow.user", "nobody that MLflow names")
+
+
 def check_promotable(addresses: Iterable[ModelAddress]) -> None:
     """Refuse models that could win a test but never become champion; call it before the test and before its analysis.
 

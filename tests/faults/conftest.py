@@ -2,20 +2,26 @@
 
 import json
 import os
+import random
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from recab_helpers.paths import ROOT
+from recab_helpers.processes import end_with_children
 from tests.conftest import SMALL
 
 TIMES = int(os.environ.get("RECAB_FAULTS", "3"))  # how often each fault is done; RECAB_FAULTS=50 for the full numbers
@@ -125,3 +131,72 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.section("faults")
         for (fault, end), times in sorted(DONE.items()):
             terminalreporter.write_line(f"{fault:<45} {end:<45} {times:>4}")
+
+
+class Flaky(ThreadingHTTPServer):
+    """Hands every request on to an MLflow server, counts it, and answers a share of them with 500, done or not."""
+
+    daemon_threads = True
+
+    def __init__(self, behind: str, share: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behind, self.share, self.draw = behind, share, random.Random(29)
+        self.seen: Counter[str] = Counter()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _pass_on(self) -> None:
+        server: Flaky = self.server  # type: ignore[assignment]
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        server.seen[f"{self.command} {self.path.partition('?')[0]}"] += 1
+        fails, does = server.draw.random() < server.share, server.draw.random() < 0.5
+        answer = None
+        if does or not fails:
+            kept = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+            answer = requests.request(self.command, server.behind + self.path, data=body, headers=kept, timeout=60)
+        content = b"broken" if fails else answer.content
+        self.send_response(500 if fails else answer.status_code)
+        self.send_header("Content-Length", str(len(content)))
+        if not fails:
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass_on  # noqa: N815
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """An MLflow server of the test's own: its address and its process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RECAB_", "MLFLOW_"))}
+    kept |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen(
+        command, env=kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    uri = f"http://127.0.0.1:{port}"
+    assert soon(lambda: _answers(uri), 240)
+    yield uri, process
+    end_with_children(process.pid)
+
+
+def _answers(uri: str) -> bool:
+    try:
+        return requests.get(f"{uri}/health", timeout=5).ok
+    except requests.RequestException:
+        return False

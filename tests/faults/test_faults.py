@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.faults.conftest import LIMIT_S, TIMES, soon
+from recab_helpers.processes import end_with_children
+from tests.faults.conftest import LIMIT_S, TIMES, Flaky, soon
 
 pytestmark = pytest.mark.slow
 LONGEST_S = 60  # kills fall at random moments of this many seconds
@@ -134,3 +135,40 @@ def test_a_kernel_that_the_system_kills_is_named(project, done):
     assert "was killed (signal 9), probably out of memory" in last, said
     assert not project.statuses()["RUNNING"]
     done("kernel killed by signal 9", "exit 1, named")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.1])
+def test_a_server_that_often_answers_500_gives_whole_reports_in_few_requests(project, unbroken, server, share, done):
+    """At 10% none of 3 reports was complete, and one sent 377 requests."""
+    uri, _ = server
+    for _ in range(TIMES if share else 1):
+        between = Flaky(uri, share)
+        code, said = project.run(MLFLOW_TRACKING_URI=between.uri)
+        assert code == 0, said
+        assert project.numbers() == unbroken
+        count = between.seen.total()
+        between.shutdown()
+        if not share:
+            assert count < 150, between.seen.most_common(30)
+            assert between.seen["GET /health"] == 4  # the command and three kernels
+        done(f"a server with {share:.0%} of answers 500", f"exit 0 (last: {count} requests)" if not share else "exit 0")
+    assert not list(project.temporary.iterdir())
+
+
+def test_a_server_that_dies_midway_is_one_good_line_that_comes_last(project, server, done):
+    """115 lines of traceback stood below it."""
+    uri, process = server
+    with project.start(MLFLOW_TRACKING_URI=uri) as running:
+        for line in running.stdout:
+            if "02_simulate" in line:
+                end_with_children(process.pid)
+                break
+        said, _ = running.communicate(timeout=300)
+    assert running.returncode == 1, said
+    last = said.splitlines()[-1]
+    assert last.startswith("recab: "), said
+    assert uri in last
+    assert "Traceback" not in said
+    assert not project.left_processes()
+    assert not list(project.temporary.iterdir())
+    done("server killed midway", "exit 1, one line")

@@ -56,6 +56,15 @@ def test_the_limit_of_a_container_counts_and_not_its_cache_of_files(tmp_path):
     assert free_memory(tmp_path) > 1_000_000_000
 
 
+def test_the_first_version_of_control_groups_counts_too(tmp_path):
+    (tmp_path / "memory" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "own").write_text("9:name=systemd:/\n4:memory:/a/b\n0::/\n")
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("9223372036854771712")
+    (tmp_path / "memory" / "a" / "memory.limit_in_bytes").write_text("3000000000")
+    (tmp_path / "memory" / "a" / "memory.usage_in_bytes").write_text("1000000000")
+    assert list(machine._left_in_groups(tmp_path, tmp_path / "own")) == [2_000_000_000]
+
+
 def test_a_full_disk_is_refused(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1_000_000))
     with pytest.raises(PipelineError, match="1 MB free; this run needs about"):
