@@ -53,7 +53,11 @@ class Project:
     def run(self, door: str = "report", *more: str, **environment: str) -> tuple[int, str]:
         """Exit code and what was said."""
         with self.start(door, *more, **environment) as process:
-            said, _ = process.communicate(timeout=LIMIT_S)
+            try:
+                said, _ = process.communicate(timeout=LIMIT_S)
+            except subprocess.TimeoutExpired:
+                end_with_children(process.pid)
+                raise
         return process.returncode, said
 
     def numbers(self) -> dict:
