@@ -141,8 +141,8 @@ def _end(managers: dict[str, AsyncKernelManager]) -> None:
     """End these kernels at once, with what they started."""
     while managers:
         _, manager = managers.popitem()
-        if manager.provisioner is not None and manager.provisioner.pid:
-            end_with_children(manager.provisioner.pid)
+        if pid := getattr(manager.provisioner, "pid", None):
+            end_with_children(pid)
         if manager.has_kernel:
             run_sync(manager.shutdown_kernel)(now=True)
 
