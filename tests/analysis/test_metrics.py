@@ -104,10 +104,6 @@ def test_a_new_metric_is_a_ratio_where_it_has_a_denominator():
     assert plain.columns == ("plain", "sessions")
 
 
-def test_the_last_of_two_of_the_same_name_counts():
-    assert by_name({"name": "x", "label": "one"}, {"name": "x", "label": "two"})["x"].label == "two"
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [
