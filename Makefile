@@ -68,7 +68,7 @@ bench: setup ## time and memory of the main job and its hot paths
 	@$(PY) tests/bench.py
 
 clean: ## remove the environment and caches; never reports or the MLflow store
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis recab.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build recab.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up runs once, and again only when the lock or the place of the folder changes.

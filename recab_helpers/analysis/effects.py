@@ -7,6 +7,7 @@ log scale, where it is not forced to be symmetric.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -84,17 +85,10 @@ class Effect:
         """The worst relative change that is accepted; nan for a metric that is no guardrail."""
         return self.metric.margin if self.metric.role == "guardrail" else math.nan
 
-    def without_numbers(self, reason: str, **changes) -> "Effect":
+    def without_numbers(self, reason: str, **changes: Any) -> "Effect":
         """The effect as undefined, and why."""
-        return Effect(
-            metric=self.metric,
-            comparison=self.comparison,
-            alpha=self.alpha,
-            n_control=self.n_control,
-            n_treatment=self.n_treatment,
-            **{"method": self.method, "control": self.control, "treatment": self.treatment} | changes,
-            reason=reason,
-        )
+        kept = ("metric", "comparison", "method", "alpha", "n_control", "n_treatment", "control", "treatment")
+        return Effect(**{name: getattr(self, name) for name in kept} | changes, reason=reason)
 
 
 def estimate_effects(
@@ -106,6 +100,12 @@ def estimate_effects(
 
     Raises:
         ParameterError: no metric is a goal, or the users lack a column of one.
+
+    >>> from recab_helpers.analysis import CTR
+    >>> clicks = {"clicks": [1, 0, 2, 1, 2, 1, 3, 2], "impressions": [10] * 8}
+    >>> (effect,) = estimate_effects(Users.of(["control"] * 4 + ["treatment"] * 4, clicks), (CTR,))
+    >>> effect.control, effect.treatment, effect.lift
+    (0.1, 0.2, 1.0)
     """
     for metric in metrics:
         for column in set(metric.columns) - set(users.columns):
@@ -141,6 +141,13 @@ def estimate(
 
     Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized. With a covariate
     both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control.
+
+    >>> from recab_helpers.analysis import mean_of
+    >>> values = [1, 0, 2, 1], [2, 1, 3, 2]
+    >>> control, treatment = (SufficientStatistics.of(np.array([v]).T, ["clicks"]) for v in values)
+    >>> effect = estimate(mean_of("clicks"), control, treatment)
+    >>> effect.difference, round(effect.p_value, 4)
+    (1.0, 0.134)
     """
     (c, c_grad), (t, t_grad) = (s.gradient(metric.columns) for s in (control, treatment))
     method = "delta method" if metric.kind == "ratio" else "Welch"

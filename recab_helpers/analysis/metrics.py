@@ -61,15 +61,23 @@ def _in_words(name: str) -> str:
 
 
 def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
-    """A ratio of two columns' means, with the same of the period before as covariate."""
+    """A ratio of two columns' means, with the same of the period before as covariate.
+
+    >>> ratio_of("clicks", "sessions").name
+    'clicks_per_session'
+    """
     name = f"{numerator}_per_{denominator.removesuffix('s')}"
-    made = {"name": name, "label": _in_words(more.get("name", name))}
+    made: dict[str, Any] = {"name": name, "label": _in_words(more.get("name", name))}
     made["covariate"] = (f"pre_{numerator}", f"pre_{denominator}")
     return MetricSpec(**made | {"kind": "ratio", "numerator": numerator, "denominator": denominator} | more)
 
 
 def mean_of(column: str, **more: Any) -> MetricSpec:
-    """The mean of a column, with the same of the period before as covariate."""
+    """The mean of a column, with the same of the period before as covariate.
+
+    >>> mean_of("spend", role="goal").covariate
+    ('pre_spend',)
+    """
     made = {"name": column, "label": _in_words(more.get("name", column)), "covariate": (f"pre_{column}",)}
     return MetricSpec(**made | {"kind": "mean", "numerator": column} | more)
 
@@ -102,12 +110,18 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
 
     Raises:
         ParameterError: an unknown field, or one that does not fit the others.
+
+    >>> metrics = metrics_from([{"name": "spend", "role": "goal"}])
+    >>> [m.name for m in metrics if m.role == "goal"]
+    ['spend']
+    >>> metrics[1].name, metrics[1].role
+    ('ctr', 'secondary')
     """
     metrics = {m.name: m for m in METRICS}
     known = {f.name for f in fields(MetricSpec)}
-    named = {}
+    named: dict[str, dict[str, Any]] = {}
     for one in given:
-        values = {"name": one} if isinstance(one, str) else dict(one)
+        values: dict[str, Any] = {"name": one} if isinstance(one, str) else dict(one)
         if unknown := sorted(set(map(str, values)) - known):
             raise ParameterError(f"metrics has the field {unknown[0]!r}. {nearest(unknown[0], known)}")
         if not values.get("name"):

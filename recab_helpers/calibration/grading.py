@@ -118,7 +118,13 @@ def grade(
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:
-    """Share of tests in which each method rejected, covered, passed or stopped, as RATES_COLUMNS says."""
+    """Share of tests in which each method rejected, covered, passed or stopped, as RATES_COLUMNS says.
+
+    >>> graded = pd.DataFrame({"test": [0, 1, 2, 3], "kind": "rejects", "method": "CTR", "value": [0, 1, 0, math.nan]})
+    >>> rates(graded).round(2)
+          kind method  rate  error  tests
+    0  rejects    CTR  0.33   0.54      3
+    """
     counted = graded[~graded["kind"].isin(("chance", "truth"))].dropna(subset="value")
     by = counted.groupby(["kind", "method"], sort=False)["value"]
     table = by.agg(rate="mean", tests="size").reset_index()
@@ -142,7 +148,7 @@ def _grade_batch(job: tuple[Population, int, int, int], *, alpha: float, boot: b
     for i, (lift, test) in enumerate(draw_tests(population, n, seed)):
         boot_too = boot and i % BOOTSTRAP_EVERY == 0
         grades = grade_one(lift, test, planned=population.planned, alpha=alpha, boot=boot_too)
-        if population.null or i % LOOKS_EVERY == 0:
+        if test.running and (population.null or i % LOOKS_EVERY == 0):
             grades += grade_looks(test.running, alpha=alpha)
         rows += [(first + i, *astuple(g)) for g in grades]
     return rows

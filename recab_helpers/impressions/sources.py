@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import narwhals as nw
@@ -32,7 +32,7 @@ IDS = tuple(c.name for c in IMPRESSIONS if c.kind == "id")
 LAST_SECOND = 7_258_118_400  # the year 2200: larger numbers are no seconds
 LARGEST_WHOLE = 2.0**53  # above it a float does not tell whole numbers apart
 _NUMBERS = count()
-Table = str | Path | pd.DataFrame | Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
+Table: TypeAlias = Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
 
 
 @lru_cache(maxsize=1)
@@ -51,6 +51,14 @@ def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) 
 
     Raises:
         DataError: the file cannot be read, or the log breaks its contract.
+
+    >>> columns = {"user_id": ["a", "b"], "variant": ["control", "treatment"], "clicked": [1, 0], "day": [0, 0]}
+    >>> shown = {"slate_id": [1, 2], "position": [1, 1], "item_id": ["x", "x"]}
+    >>> pd.DataFrame(columns | shown).to_csv("log.csv", index=False)
+    >>> open_log("log.csv").select("user_id", "variant", "clicked").collect("pandas").to_native()
+      user_id    variant  clicked
+    0       a    control      1.0
+    1       b  treatment      0.0
     """
     frame, source = _opened(table)
     names = frame.collect_schema().names()
@@ -104,8 +112,8 @@ def here(frame: nw.LazyFrame) -> nw.LazyFrame:
     """The frame in the engine of this process; one of another engine is computed there."""
     native = frame.to_native()
     if isinstance(native, duckdb.DuckDBPyRelation):
-        [(ours,)] = native.query("frame", "select getvariable('recab_engine')").fetchall()
-        if ours:
+        marked = native.query("frame", "select getvariable('recab_engine')")
+        if marked and marked.fetchall() == [(True,)]:
             return frame
     return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
 
@@ -138,7 +146,7 @@ def _opened(table: Table, *, infer: bool = False) -> tuple[nw.LazyFrame, str]:
         if path.suffix == ".parquet":
             relation = engine().read_parquet(str(path))
         else:
-            options = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
+            options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
             relation = engine().read_csv(str(path), **options, all_varchar=True)
             if infer:
                 ids = {n: "VARCHAR" for n in IDS if n in relation.columns}

@@ -54,7 +54,7 @@ def test_the_last_day_of_a_drawn_test_is_its_whole():
         for name, s in test.running.at(len(test.running) - 1).items():
             whole = test.users.statistics[name]
             at = [whole.columns.index(c) for c in s.columns]
-            assert s.n == whole.n
+            assert s.n == whole.n == test.users.histograms[s.columns].counts[name].sum()
             assert s.mean == pytest.approx(whole.mean[at])
             assert s.cov == pytest.approx(whole.cov[np.ix_(at, at)])
 
@@ -89,6 +89,15 @@ def test_a_population_like_a_log_has_its_size_and_rates(rng):
     assert found.mean_sessions == pytest.approx(len(log) / 500)
     assert (found.slate_size, found.n_days, found.null) == (1, 6, True)
     assert found.allocation == pytest.approx(0.2)
+
+
+def test_a_population_like_a_drawn_test_is_the_one_that_it_was_drawn_from():
+    population = Population(n_users=1500, ctr=0.08, mean_sessions=4.0, slate_size=5, n_days=7, allocation=0.3)
+    ((_, test),) = draw_tests(population, 1, 9)
+    found = like(test, population.planned)
+    assert (found.slate_size, found.n_days, found.allocation) == (5, 7, pytest.approx(0.3))
+    assert found.n_users == test.users.whole.n
+    assert found.ctr == pytest.approx(0.08, rel=0.1)
 
 
 def test_a_population_like_a_large_log_is_no_larger_than_what_grades_in_seconds(rng):
