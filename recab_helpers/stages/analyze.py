@@ -135,7 +135,7 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
         slates=slates_of(log, rows, found),
         grading=grading,
         data=data_facts(log, rows, found),
-        dataset=log.parameters["train"]["dataset"] if log.history else Path(log.parameters["analyze"]["log_file"]).name,
+        dataset=_named(log),
         days=(str(rows.day_labels[0]), str(rows.day_labels[-1])) if found.test.first_day is not None else (),
         hypothesis=log.parameters["analyze"].get("hypothesis", ""),
         dial=log.parameters.get("simulate", {}).get("effect_dial", 1.0),
@@ -180,7 +180,7 @@ def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
     if log.history is not None and log.catalog is not None:
         train, history = log.parameters["train"], impressions.open_table(log.history)
         sizes = history.select(rows=nw.len(), users=nw.col("user_id").n_unique()).collect("pyarrow").rows(named=True)[0]
-        facts["data set"] = f"{train['dataset']}, split {train['split'].replace('_', ' ')}"
+        facts["data set"] = f"{_named(log)}, split {train['split'].replace('_', ' ')}"
         facts["training interactions"] = count(sizes["rows"])
         facts["users with a history"] = count(sizes["users"])
         facts["items in the catalog"] = count(len(log.catalog))
@@ -190,6 +190,12 @@ def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
     if found.test.first_day is not None:
         facts["days of the log"] = f"{rows.day_labels[0]} to {rows.day_labels[-1]}"
     return facts
+
+
+def _named(log: Log) -> str:
+    """The data set that the models learned from, or the log; without the folders that it lies in."""
+    read = log.parameters["train"]["dataset"] if log.history else log.parameters["analyze"]["log_file"]
+    return Path(read).name
 
 
 def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:

@@ -91,7 +91,8 @@ def _table(effects: list[Effect], found: Analysis, known: Background, *, without
     invalid = () if found.verdict.valid else ("p_value", "adjusted_p_value", "margin_p_value")
     hidden = {*(without or ("p_value",)), *invalid}
     hidden |= set() if any(e.metric.role == "guardrail" for e in effects) else {"margin_p_value"}
-    caption = CAPTION if found.verdict.valid else words.NO_RESULT
+    adjusted = CAPTION if any(math.isfinite(e.variance_reduction) for e in effects) else ""
+    caption = adjusted if found.verdict.valid else words.NO_RESULT
     return table(pd.DataFrame(rows).set_index("metric").drop(columns=sorted(hidden)), caption=caption)
 
 
