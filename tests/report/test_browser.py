@@ -147,7 +147,6 @@ def test_without_script_every_row_and_heading_is_there_and_no_button(visit):
         assert all(part.is_visible() for part in plain.locator(parts).all()), parts
 
 
-@pytest.mark.parametrize("view", ["desktop", "dark", "phone"])
 def test_what_is_folded_is_open_on_paper_and_where_a_link_leads(visit):
     page = visit()
     closed = page.locator("details.section:not([open])")
@@ -177,6 +176,7 @@ def test_the_first_number_on_a_phone_is_the_lift(visit, page_name):
     assert lift["y"] + lift["height"] < page.viewport_size["height"]
 
 
+@pytest.mark.parametrize("view", ["desktop", "dark", "phone"])
 def test_axe_finds_no_barrier(visit, view):
     found = Axe().run(open_all(visit(view, bypass_csp=True))).response["violations"]
     barriers = [f"{v['id']} ({v['help']}): {', '.join(str(n['target']) for n in v['nodes'])}" for v in found]
