@@ -91,6 +91,10 @@ def _percent(digits: int) -> Callable[[float], str]:
 
 
 LABELS = {  # of columns whose name alone is too short for a reader
+    "adjusted_p_value": "p, adjusted",
+    "margin_p_value": "p of the margin",
+    "p_value": "p",
+    "chance_to_be_best": "chance to be the best",
     "error": "Monte Carlo error (2 SE)",
     "q": "Cochran's Q",
     "users_for_estimate": "users for the estimate",
@@ -113,6 +117,8 @@ BY_COLUMN: dict[str, Callable[[Any], str]] = {  # how the numbers of a table's c
     "estimate": lift,
     "p_value": lambda v: p_value(v) if math.isfinite(v) else "none",
     "adjusted_p_value": lambda v: p_value(v) if math.isfinite(v) else "none",
+    "margin_p_value": lambda v: p_value(v) if math.isfinite(v) else "none",
+    "chance_to_be_best": _percent(1),
     "variance_reduction": lambda v: percent(v, 1) if math.isfinite(v) else "no CUPED",
     "rate": _percent(1),
     "error": lambda v: f"\N{PLUS-MINUS SIGN}{percent(v, 1)}",

@@ -133,6 +133,7 @@ class AnalyzeParams(_Params):
     simulate_run_id: str = ""
     log_file: str = ""
     users_file: str = ""
+    hypothesis: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float = 0.5
     alpha: float = 0.05

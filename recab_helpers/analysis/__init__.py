@@ -1,10 +1,11 @@
 """The analysis: pure functions of aggregates, wherever the log lies."""
 
+from recab_helpers.analysis.among import among_treatments, best_table, chance_to_be_best
 from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, bayes_table, posterior, posterior_of
-from recab_helpers.analysis.checks import CHECKS, Check, run_checks, srm_p_value
+from recab_helpers.analysis.checks import CHECKS, SMALL_N, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
-from recab_helpers.analysis.effects import Effect, estimate, estimate_effects
+from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import (
     CLICKS_PER_USER,
@@ -19,7 +20,7 @@ from recab_helpers.analysis.metrics import (
 )
 from recab_helpers.analysis.planning import Baseline, Design, mde_table, plan_table, power_curve
 from recab_helpers.analysis.power import mde, power_by_lift, power_table, users_for_lift
-from recab_helpers.analysis.segments import heterogeneity, segment_effects
+from recab_helpers.analysis.segments import heterogeneity, losing, segment_effects
 from recab_helpers.analysis.sensitivity import bootstrap, mann_whitney, sensitivity
 from recab_helpers.analysis.slates import Example, Slates, shown_table
 from recab_helpers.analysis.totals import ctr_table, totals
@@ -29,6 +30,7 @@ __all__ = [
     "CLICKS_PER_USER",
     "CTR",
     "METRICS",
+    "SMALL_N",
     "Analysis",
     "Baseline",
     "Check",
@@ -39,9 +41,13 @@ __all__ = [
     "Posterior",
     "Slates",
     "Verdict",
+    "adjusted_values",
+    "among_treatments",
     "analyze",
     "bayes_table",
+    "best_table",
     "bootstrap",
+    "chance_to_be_best",
     "columns_of",
     "could_have_stopped",
     "ctr_table",
@@ -51,11 +57,14 @@ __all__ = [
     "estimate_effects",
     "goals_of",
     "heterogeneity",
+    "is_small",
+    "losing",
     "mann_whitney",
     "mde",
     "mde_table",
     "mean_of",
     "metrics_from",
+    "per_user",
     "plan_table",
     "posterior",
     "posterior_of",
@@ -68,6 +77,7 @@ __all__ = [
     "segment_effects",
     "sensitivity",
     "shown_table",
+    "smallest",
     "srm_p_value",
     "table",
     "totals",

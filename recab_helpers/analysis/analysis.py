@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from recab_helpers.analysis.among import among_treatments, best_table
 from recab_helpers.analysis.bayes import bayes_table
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
@@ -30,6 +31,8 @@ class Analysis:
     verdict: Verdict  # decide
     totals: pd.DataFrame  # totals
     sensitivity: list[Effect]  # sensitivity, of the goals
+    among: list[Effect]  # among_treatments, of the goals
+    best: pd.DataFrame  # best_table, of the goals
     bayes: pd.DataFrame  # bayes_table, empty where the verdict is invalid
     power: pd.DataFrame  # power_table
     power_curve: pd.DataFrame  # power_by_lift, of the goals
@@ -83,6 +86,8 @@ def read_further(
         verdict=verdict,
         totals=totals(test.users),
         sensitivity=sensitivity(test.users, goals, alpha=alpha),
+        among=among_treatments(test.users, goals, alpha=alpha) if verdict.valid else [],
+        best=best_table(test.users, goals if verdict.valid else ()),
         bayes=bayes_table(effects if verdict.valid else []),
         power=power_table(effects, power=power),
         power_curve=power_by_lift(effects),

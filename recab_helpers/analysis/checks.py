@@ -208,13 +208,24 @@ def novelty_check(test: Aggregates, planned: Planned) -> Check:
     return judged(name, p >= NOVELTY_ALPHA, detail, where, p_value=p, gate=False)
 
 
+def smallest(test: Aggregates) -> tuple[int, int | None]:
+    """Users, and users who clicked (None where that is not counted), of the variant that has fewest."""
+    users = test.users
+    clicked = [s.sum("clicked_any") for s in users.statistics.values()] if "clicked_any" in users.columns else []
+    return min(users.counts.values()), round(min(clicked)) if clicked else None
+
+
+def is_small(test: Aggregates) -> bool:
+    """Whether there are too few users or clicks for normal intervals to be relied on."""
+    n, clicked = smallest(test)
+    return n < SMALL_N or (clicked is not None and clicked < SMALL_CLICKED)
+
+
 def size_check(test: Aggregates, planned: Planned) -> Check:
     """Are there users and clicks enough for normal intervals? A warning only."""
-    n = min(test.users.counts.values())
-    detail, passed = f"the smallest variant has {n:,} users", n >= SMALL_N
-    if "clicked_any" in test.users.columns:
-        clicked = round(min(s.sum("clicked_any") for s in test.users.statistics.values()))
-        detail, passed = f"{detail}, and {clicked:,} who clicked", passed and clicked >= SMALL_CLICKED
+    n, clicked = smallest(test)
+    detail = f"the smallest variant has {n:,} users" + ("" if clicked is None else f", and {clicked:,} who clicked")
+    passed = not is_small(test)
     where = f"Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
     return judged("Size for the method", passed, detail, where, gate=False)
 

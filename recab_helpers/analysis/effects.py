@@ -6,12 +6,13 @@ log scale, where it is not forced to be symmetric.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from recab_helpers.analysis.metrics import MetricSpec, goals_of
+from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
 from recab_helpers.analysis.statistics import (
     benjamini_hochberg,
     holm,
@@ -21,7 +22,7 @@ from recab_helpers.analysis.statistics import (
     welch_freedom,
 )
 from recab_helpers.errors import ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users
 from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
@@ -174,6 +175,31 @@ def estimate(
     )
     variances = variance_of(control, c_grad), variance_of(treatment, t_grad)
     return with_uncertainty(effect, *variances, reason=_why_undefined(effect, control, treatment))
+
+
+def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tuple[float, float]]:
+    """Every variant's value and its standard error, adjusted to the pre-experiment mean of all variants together."""
+    first, *others = statistics.values()
+    rest = sum(others[1:], others[0])
+    theta, values = _cuped_coefficient(metric, first, rest), {}
+    pre = (first + rest).gradient(metric.covariate)[0] if theta else 0.0
+    for name, s in statistics.items():
+        value, gradient = s.gradient(metric.columns)
+        if theta:
+            before, before_gradient = s.gradient(metric.covariate)
+            value, gradient = value - theta * (before - pre), gradient - theta * before_gradient
+        values[name] = value, math.sqrt(max(variance_of(s, gradient), 0.0))
+    return values
+
+
+def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
+    """What the effect's metric counts, as its mean per user: the effect itself, another of the list, or a new one."""
+    metric, c = effect.metric, effect.comparison
+    for e in (effect, *effects):
+        if e.metric.kind == "mean" and e.metric.numerator == metric.numerator and e.comparison == c:
+            return e
+    mean = mean_of(metric.numerator)
+    return estimate(mean, users.statistics[c.against], users.statistics[c.variant], comparison=c)
 
 
 def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str = "") -> Effect:

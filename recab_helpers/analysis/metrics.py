@@ -90,7 +90,7 @@ METRICS = (
         "clicked_any", label="Users with a click", role="guardrail", margin=0.05, covariate=("pre_clicks",), share=True
     ),
     CLICKS_PER_USER,
-    ratio_of("clicks", "sessions"),
+    ratio_of("clicks", "sessions", covariate=("pre_clicks", "pre_impressions")),  # adjusted as CTR is
     ratio_of(
         "weighted_clicks",
         "sessions",

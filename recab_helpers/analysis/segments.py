@@ -75,6 +75,16 @@ def heterogeneity(segments: pd.DataFrame) -> pd.DataFrame:
     return table.assign(adjusted_p_value=benjamini_hochberg(table["p_value"].to_numpy(dtype=float)))
 
 
+def losing(segments: pd.DataFrame, goal: MetricSpec, comparison: Comparison, *, alpha: float = 0.05) -> pd.DataFrame:
+    """The levels in which the treatment is shown to be worse than control, by their adjusted p; the largest loss first.
+
+    From the table of `segment_effects`.
+    """
+    of = segments[(segments["metric"] == goal.name) & (segments["variant"] == comparison.variant)]
+    lost = of[(of["adjusted_p_value"] < alpha) & (goal.direction * of["lift"] < 0)]
+    return lost.sort_values("lift", ascending=goal.direction > 0, kind="stable")
+
+
 def _natural(level: str) -> tuple[float, str]:
     """Sorts '5 or more' after '1 to 4', and names without a number first."""
     number = re.search(r"\d+(\.\d+)?", level)

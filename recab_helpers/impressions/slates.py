@@ -85,7 +85,7 @@ def examples(
     """A few users with their slates; without `recommendations`, the first slate that each saw.
 
     `history` has user_id, item_id and rating; `titles` is indexed by item_id, and an item without one shows its id.
-    Without `recommendations` the log is a real one: its users are numbered, so that a report passed on names nobody.
+    Users are numbered, so that a report passed on names nobody of recorded data.
     """
     users = example_users(rows)
     ids = users["user_id"].to_list()
@@ -94,7 +94,7 @@ def examples(
     return [
         _example(
             user,
-            str(i) if recommendations is None else str(user.user_id),
+            str(i),
             *(None if t is None else t[t["user_id"] == user.user_id] for t in (seen, slates, met)),
             titles=names,
         )

@@ -1,5 +1,6 @@
 """An executed notebook becomes a page: kept with its run, and the newest of its name in reports/."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -16,16 +17,21 @@ def publish(executed: Path, run, name: str) -> None:
     The folder of the run keeps its page, so that earlier reports stay; an index page lists them.
     """
     from recab_helpers import tracking
+    from recab_helpers.report.document import SCHEMA, effects_csv
     from recab_helpers.report.page import render, render_index
 
-    files, call = [executed.parent / f"{name}.html"], ""
+    page, folder, document, beside = executed.parent / f"{name}.html", executed.parent, None, []
     if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
         run = tracking.Run(analysis_run_id, "analyze", run.client)
-        call = tracking.run_tags(analysis_run_id)["verdict"]
-        document = tracking.artifact(analysis_run_id, f"analyze/{name}.json")
-        files.append(Path(shutil.copy(document, executed.parent / f"{name}.json")))
-    files[0].write_text(render(executed, call=call), encoding="utf-8")
-    run.log_file(files[0])
+        beside = [folder / f"{name}.json", folder / f"{name}_effects.csv", folder / SCHEMA.name]
+        shutil.copy(tracking.artifact(analysis_run_id, f"analyze/{name}.json"), beside[0])
+        document = json.loads(beside[0].read_text(encoding="utf-8"))
+        beside[1].write_text(effects_csv(document), encoding="utf-8")
+        shutil.copy(SCHEMA, beside[2])
+    page.write_text(render(executed, document=document, files=[f.name for f in beside]), encoding="utf-8")
+    files = [page, *beside]
+    for file in (page, *beside[1:]):
+        run.log_file(file)
     for file in files:
         replace(paths.REPORTS / file.name, file.read_bytes())
     replace(paths.REPORTS / "index.html", render_index(paths.REPORTS).encode())

@@ -2,16 +2,17 @@
 
 from recab_helpers.report import sections
 from recab_helpers.report.background import Background
-from recab_helpers.report.document import lineage, report_json
+from recab_helpers.report.document import effects_csv, lineage, report_json
 from recab_helpers.report.kit.figures import ctr_figure, power_figure, rates_figure
 from recab_helpers.report.kit.html import facts, note, show, style, table
 from recab_helpers.report.kit.plot import report_style
 from recab_helpers.report.sections.truth import yardsticks_table
-from recab_helpers.report.verdict import sentence
+from recab_helpers.report.verdict import sentence, title
 
 __all__ = [
     "Background",
     "ctr_figure",
+    "effects_csv",
     "facts",
     "lineage",
     "note",
@@ -24,5 +25,6 @@ __all__ = [
     "show",
     "style",
     "table",
+    "title",
     "yardsticks_table",
 ]

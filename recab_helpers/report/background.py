@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from recab_helpers import formats
 from recab_helpers.analysis.slates import Slates
-from recab_helpers.references import ModelAddress
+from recab_helpers.references import CONTROL, ModelAddress
+from recab_helpers.report.kit.words import model_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,10 @@ class Background:
     slates: Slates = field(default_factory=Slates)
     grading: pd.DataFrame | None = None  # calibration.rates of tests like this one: kind, method, rate, error, tests
     data: dict[str, str] = field(default_factory=dict)  # the size of the data, in words
+    dataset: str = ""  # what the models learned from, or the name of the log
+    days: tuple[str, ...] = ()  # first and last day of the log
+    hypothesis: str = ""  # what was expected of the test, in the words of its owner
+    dial: float = 1.0  # chance that a session of a treatment was served its own model; below 1 the test is diluted
     lineage: dict[str, Any] = field(default_factory=dict)  # document.lineage
 
     def true_lifts(self) -> dict[str, float]:
@@ -33,5 +39,40 @@ class Background:
         """
         if self.truth is None:
             return {}
-        drawn = self.truth[self.truth["drawn"]]
+        drawn = self.truth[self.truth["drawn"].astype(bool)]
         return dict(zip(drawn["variant"], drawn["true_lift"], strict=True))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether clicks were drawn from a known world, so that no real user saw a slate."""
+        return self.truth is not None
+
+    @property
+    def diluted(self) -> bool:
+        """Whether some sessions of the treatments were served control's slate on purpose."""
+        return 0 < self.dial < 1
+
+    @property
+    def same_in_all(self) -> bool:
+        """Whether every variant was served the same model (A/A): any difference is chance."""
+        return len(self.models) > 1 and (len(set(self.models.values())) == 1 or self.dial == 0)
+
+    def called(self, variant: str) -> str:
+        """A variant as people call it: the model behind it where that tells variants apart, and how diluted it is."""
+        names = {v: self.offline.get(v) or model_name(address) for v, address in self.models.items()}
+        name = names.get(variant, variant)
+        if list(names.values()).count(name) > 1:
+            name = f"{name} ({variant})"
+        return f"{name} (diluted to {formats.percent(self.dial, 0)})" if self.diluted and variant != CONTROL else name
+
+    def other_truths(self, variant: str) -> dict[str, float]:
+        """True lift of the variant by each definition of truth that clicks were not drawn from."""
+        if self.truth is None:
+            return {}
+        of = self.truth[~self.truth["drawn"].astype(bool) & (self.truth["variant"] == variant)]
+        return dict(zip(of["truth"], of["true_lift"], strict=True))
+
+    def hangs_on_truth(self, variant: str) -> bool:
+        """Whether another definition of truth has the variant on the other side of zero: the call depends on it."""
+        drawn = self.true_lifts().get(variant, 0.0)
+        return any(drawn * other < 0 for other in self.other_truths(variant).values())

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import fastjsonschema
@@ -23,33 +24,42 @@ from recab_helpers.report.kit.html import TEMPLATE
 from recab_helpers.report.kit.words import model_name
 from recab_helpers.report.sections.truth import true_lift
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = TEMPLATE / "ab_report.schema.json"
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scikit-surprise", "scipy")
 FOUND_BY_THE_STAGE = ("train_run_id", "simulate_run_id", "log_file", "users_file")
 
 
 def lineage(*, run_ids: dict[str, str], git_commit: str, data_hash: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Where the numbers come from: runs, commit, data, parameters and versions, and the commands that repeat them."""
+    """Where the numbers come from: runs, commit, data, parameters and versions, and the commands that repeat them.
+
+    Files are named without their folders, which say where somebody works; a page is passed on.
+    """
+    passed_on = {stage: _passed_on(values) for stage, values in parameters.items()}
     return {
         "run_ids": run_ids,
         "git_commit": git_commit,
         "data_hash": data_hash,
-        "parameters": parameters,
+        "parameters": passed_on,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "commands": commands(git_commit, parameters),
     }
 
 
+def _passed_on(values: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with the name in place of the path of every file."""
+    return {k: Path(v).name if k.endswith("_file") or k == "dataset" else v for k, v in values.items()}
+
+
 def commands(git_commit: str, parameters: dict[str, dict[str, Any]]) -> list[str]:
     """What to type to get these numbers again: the commit, then `make` with what differs from the defaults."""
-    used = {stage: _used(stage, values) for stage, values in parameters.items()}
+    used = {stage: _passed_on(_used(stage, values)) for stage, values in parameters.items()}
     defaults = {stage: STAGES[stage]().as_dict() for stage in parameters}
     set_by = {stage: {k: v for k, v in values.items() if v != defaults[stage][k]} for stage, values in used.items()}
     lines = [f"git checkout {git_commit.rstrip('+')}"] if git_commit else []
     if parameters["analyze"]["log_file"]:
         files = {"LOG": parameters["analyze"]["log_file"], "USERS": parameters["analyze"]["users_file"]}
-        named = "".join(f" {name}={shlex.quote(file)}" for name, file in files.items() if file)
+        named = "".join(f" {name}={shlex.quote(Path(file).name)}" for name, file in files.items() if file)
         return [*lines, f"make analyze{named}{_settings(set_by['analyze'])}"]
     together = {k: v for values in set_by.values() for k, v in values.items()}
     alike = all(values.get(k, v) == v for k, v in together.items() for values in used.values())
@@ -94,13 +104,21 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "schema_version": SCHEMA_VERSION,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "experiment": known.lineage["parameters"]["analyze"]["experiment"],
-            "verdict": _verdict(found),
+            "kind": verdict.kind_of(known),
+            "title": verdict.title(found, known),
+            "hypothesis": known.hypothesis,
+            "dataset": known.dataset,
+            "days": list(known.days),
+            "effect_dial": known.dial if known.simulated else None,
+            "verdict": _verdict(found, known),
             "variants": [
                 {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)} | row
                 for v, row in found.totals.to_dict("index").items()
             ],
             "effects": [_effect(e) | {"true_lift": true_lift(e, known)} for e in found.effects],
             "sensitivity": [_effect(e) | {"role": "sensitivity", "true_lift": None} for e in found.sensitivity],
+            "among_treatments": [_effect(e) | {"true_lift": None} for e in found.among],
+            "best": records(found.best),
             "checks": [asdict(c) for c in found.checks],
             "bayes": records(found.bayes),
             "power": smallest | {"metrics": records(found.power)},
@@ -139,15 +157,29 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _verdict(found: Analysis) -> dict[str, Any]:
+def effects_csv(document: dict[str, Any]) -> str:
+    """The effects of the document as a table for a spreadsheet: one row each, intervals as two columns."""
+    rows = [e for part in ("effects", "among_treatments", "sensitivity") for e in document[part]]
+    intervals = [k for k in rows[0] if k.endswith("_ci")]
+    table = pd.DataFrame(rows)
+    for name in intervals:
+        for i, end in enumerate(("low", "high")):
+            table[f"{name.removesuffix('_ci')}_{end}"] = [row[name][i] for row in rows]
+    return table.drop(columns=intervals).to_csv(index=False)
+
+
+def _verdict(found: Analysis, known: Background) -> dict[str, Any]:
     """The facts of the verdict, and the sentences that say them."""
     v = found.verdict
     return {
         "call": v.call,
         "winner": v.winner,
-        "sentence": verdict.sentence(found),
-        "reasons": verdict.reasons(found),
-        "would_change": verdict.would_change(found),
+        "headline": verdict.headline(found, known),
+        "sentence": verdict.sentence(found, known),
+        "reasons": verdict.reasons(found, known),
+        "next_step": verdict.next_step(found, known),
+        "same_model_in_all": known.same_in_all,
+        "hangs_on_truth": v.effect is not None and known.hangs_on_truth(v.effect.comparison.variant),
         "about": None if v.effect is None else _address(v.effect),
         "failed": [check.name for check in v.failed],
         **{name: [_address(e) for e in getattr(v, name)] for name in ("undefined", "held", "doubtful", "broken")},

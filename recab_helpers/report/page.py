@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,28 +19,31 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from recab_helpers import formats
-from recab_helpers.report.kit.html import TEMPLATE
+from recab_helpers.report.kit.html import ANSWER, TEMPLATE
 
 HEADING = re.compile(r"<h2>(.*?)</h2>")
-REMOVED, FIRST_IF_INVALID = "remove-cell", "first-if-invalid"
+REMOVED, FOLDED, FIRST_IF_INVALID = "remove-cell", "folded", "first-if-invalid"
 
 
-def render(notebook: Path, *, call: str = "") -> str:
-    """The notebook's prose and HTML outputs as one page, with the H1 as title and the H2s as contents.
+def render(notebook: Path, *, document: dict[str, Any] | None = None, files: Sequence[str] = ()) -> str:
+    """The notebook's prose and HTML outputs as one page, whose H2s are sections that fold.
 
-    What stands before the first H2 leads the page, above its contents. `call` is the verdict, for the title; when it
-    is invalid, the section tagged first-if-invalid moves above the others.
+    What stands before the first H2 leads the page. A section whose cells have nothing to show is left out; one tagged
+    `folded` is closed but on paper, with the answer of its outputs (`html.answered`) beside its heading. `document` is
+    the report's (`ab_report.json`), whose title the page takes; of an invalid test, the section tagged
+    first-if-invalid moves above the others, and opens. `files` lie beside the page and are linked from its foot.
     """
     cells = [c for c in nbformat.read(notebook, as_version=4).cells if REMOVED not in c.metadata.get("tags", [])]
     lead, *sections = _sections(cells)
-    if call == "invalid":
+    sections = [section for section in sections if _has_content(section)]
+    invalid = document is not None and document["verdict"]["call"] == "invalid"
+    if invalid:
         sections.sort(key=lambda section: FIRST_IF_INVALID not in section[0].metadata.get("tags", []))
-    title = _heading("#", "\n".join(c.source for c in lead))
-    headings = [_heading("##", section[0].source) for section in sections]
-    resources = _frame(f"{call.capitalize()}: {title}" if call else title) | {
+    title = document["title"] if document else _heading("#", "\n".join(c.source for c in lead))
+    resources = _frame(title) | {
         "lead": lead,
-        "sections": sections,
-        "contents": [{"id": slug(h), "text": h} for h in headings],
+        "sections": [_section(cells, invalid=invalid) for cells in sections],
+        "files": files,
     }
     exporter = HTMLExporter(template_file=str(TEMPLATE / "report.html.j2"))
     exporter.register_filter("report_markdown", markdown)
@@ -56,9 +60,9 @@ def render_index(folder: Path) -> str:
 
 
 def markdown(source: str) -> str:
-    """Markdown as HTML; H2 headings get the ids that the contents link to."""
+    """Markdown as HTML, without its H2, which the summary of the section holds."""
     html = MarkdownWithMath(renderer=IPythonRenderer(escape=True, exclude_anchor_links=True)).render(source)
-    return HEADING.sub(lambda h: f'<h2 id="{slug(h[1])}">{h[1]}</h2>', html)
+    return HEADING.sub("", html)
 
 
 def slug(heading: str) -> str:
@@ -82,9 +86,35 @@ def _sections(cells: list) -> list[list]:
     return parts
 
 
+def _has_content(cells: list) -> bool:
+    """Whether a cell of the section shows anything; prose alone has nothing to explain."""
+    return any(o.get("data", {}).get("text/html", "").strip() for c in cells for o in c.get("outputs", []))
+
+
+def _section(cells: list, *, invalid: bool) -> dict[str, Any]:
+    """What report.html.j2 takes of a section: prose above an output that is empty is left out with it."""
+    tags = cells[0].metadata.get("tags", [])
+    heading = _heading("##", cells[0].source)
+    outputs = [o for c in cells for o in c.get("outputs", [])]
+    answers = [o.metadata[ANSWER] for o in outputs if ANSWER in o.get("metadata", {})]
+    followed = [*cells[1:], None]
+    shown = [
+        cell
+        for cell, after in zip(cells, followed, strict=True)
+        if cell is cells[0] or cell.cell_type == "code" or (after is not None and _has_content([after]))
+    ]
+    return {
+        "heading": heading,
+        "id": slug(heading),
+        "answer": ". ".join(answers),
+        "open": FOLDED not in tags or (invalid and FIRST_IF_INVALID in tags),
+        "cells": shown,
+    }
+
+
 def _frame(title: str) -> dict[str, Any]:
     """What frame.html.j2 takes: the title, the styles, the script and its hash for the policy."""
-    script = (TEMPLATE / "sort.js").read_text()
+    script = (TEMPLATE / "page.js").read_text()
     return {
         "title": title,
         "css": "".join((TEMPLATE / f"{name}.css").read_text() for name in ("fragments", "page")),
@@ -111,6 +141,7 @@ def _facts(document: dict[str, Any], file: Path, folder: Path) -> dict[str, Any]
         "created_at": datetime.fromisoformat(document["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "variants": ", ".join(v["model"] or v["name"] for v in document["variants"]),
         "experiment": document["experiment"],
+        "kind": document.get("kind", "not said"),
         "call": document["verdict"]["call"],
         "sentence": document["verdict"]["sentence"],
         "lift": read["lift"] if read else None,

@@ -1,10 +1,16 @@
-"""The verdict in words: the rule, the sentence, the reasons and what would change it, from the facts of `decide`."""
+"""The verdict in words: the rule, the title, the sentence, the reasons and what to do next, from the facts of `decide`.
+
+Variants are called by their models where those are known.
+"""
 
 import math
 
-from recab_helpers.analysis import Analysis, Effect
-from recab_helpers.formats import confidence, count, lift_interval, percent
+from recab_helpers.analysis import SMALL_N, Analysis, Effect, is_small, smallest
+from recab_helpers.formats import confidence, count, label_of, lift, lift_interval, percent
+from recab_helpers.references import CONTROL
+from recab_helpers.report.background import Background
 
+HOPELESS = 20  # times its users, that a test would have to grow to show what it estimates: then it is better ended
 RULE = (
     "Invalid when a gate failed, and inconclusive when the lift of a goal is not defined. Ship a treatment when the "
     "interval of a goal lies wholly on its good side of zero, that of no goal wholly on its bad side, and every "
@@ -14,63 +20,185 @@ RULE = (
 )
 
 
-def sentence(found: Analysis) -> str:
-    """The call in one plain sentence."""
+def kind_of(known: Background) -> str:
+    """What the page is of, in one word: simulated or real."""
+    return "simulated" if known.simulated else "real"
+
+
+def title(found: Analysis, known: Background) -> str:
+    """What the page is, for a tab, a list or a message: simulated or real, what was compared, the call."""
+    treatments = [v for v in found.test.users.variants if v != CONTROL]
+    compared = f"{', '.join(map(known.called, treatments))} against {known.called(CONTROL)}"
+    return f"{kind_of(known).capitalize()} test: {compared}, {_call(found, known)}"
+
+
+def headline(found: Analysis, known: Background) -> str:
+    """The call in a few words that cannot be missed."""
+    verdict = found.verdict
+    if not verdict.valid:
+        return "Invalid: the numbers cannot be read."
+    if known.same_in_all:
+        return "A/A: a difference where none can be." if _differs(found) else "A/A: no difference, as it should be."
+    if verdict.call == "ship":
+        name = known.called(verdict.winner)
+        return f"Ship {name}, if this truth is the right one." if _hangs(found, known) else f"Ship {name}."
+    if verdict.call == "keep control":
+        name = known.called(CONTROL)
+        return f"Keep {name}, if this truth is the right one." if _hangs(found, known) else f"Keep {name}."
+    return "No call."
+
+
+def sentence(found: Analysis, known: Background) -> str:
+    """The call in one plain sentence, and what makes it doubtful in another."""
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
-    interval = f"{confidence(e.alpha)} interval {lift_interval(e.lift_ci)}"
-    size = f"{percent(abs(e.lift), 1)} {'higher' if e.lift > 0 else 'lower'} than {e.comparison.against}'s"
-    changed = f"{e.metric.label} of {e.comparison.variant} is {size} ({interval})"
-    if verdict.call == "ship":
-        return f"Ship {verdict.winner}: {changed}."
-    if verdict.call == "keep control":
-        return f"Keep {verdict.winner}: {changed}."
-    return f"No call: {changed}{'' if e.better or e.worse else ', which does not rule out zero'}."
+    return " ".join(filter(None, (_called(found, known), _small(found), _other_truth(found, known))))
 
 
-def reasons(found: Analysis) -> tuple[str, ...]:
+def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
     """What the call rests on, a sentence each."""
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return tuple(f"{c.name}: {c.detail}" for c in verdict.failed)
     if verdict.undefined:
         return (e.reason,)
-    power = percent(found.wanted_power, 0)
-    reached = f"A test of this size finds a {e.metric.label} lift of {percent(verdict.mde, 1)} with power {power}."
+    reached = finds(found)
     if verdict.call == "ship":
         held = ", ".join(f"{g.metric.label} is inside its margin of {percent(g.margin, 0)}" for g in verdict.held)
         return (_where(e), *([f"Guardrails: {held}."] if held else []), reached)
     if verdict.call == "keep control":
         order = found.test.users.comparisons
         broken = sorted(verdict.broken, key=lambda g: order.index(g.comparison))
-        lost = (f"{_of(g)} lies wholly beyond its margin of {percent(g.margin, 0)}." for g in broken)
+        lost = (f"{_of(g, known)} lies wholly beyond its margin of {percent(g.margin, 0)}." for g in broken)
         return (*lost, _where(e), reached)
     against = [g for g in found.goal_effects if g.comparison == e.comparison and g.worse and g is not e]
-    doubtful = [f"{_of(g)} is not shown to stay within its margin of {percent(g.margin, 0)}." for g in verdict.doubtful]
+    doubtful = [
+        f"{_of(g, known)} is not shown to stay within its margin of {percent(g.margin, 0)}." for g in verdict.doubtful
+    ]
     return (_where(e), *map(_where, against), *(doubtful if e.better else []), reached)
 
 
-def would_change(found: Analysis) -> str:
-    """What would change the call; empty where nothing is known to."""
+def finds(found: Analysis) -> str:
+    """The smallest lift that the test finds (MDE): the same number wherever the page gives it."""
+    e, power = found.verdict.effect, percent(found.wanted_power, 0)
+    if e is None or not math.isfinite(found.verdict.mde):
+        return "What a test of this size finds is not defined."
+    return f"A test of this size finds a {e.metric.label} lift of {percent(found.verdict.mde, 1)} with power {power}."
+
+
+def next_step(found: Analysis, known: Background) -> str:
+    """The one thing to do now, with the time that it takes where that is known."""
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return "Mend the cause and run the test again; these data cannot be repaired by analysis."
+    if known.same_in_all:
+        if _differs(found):
+            return "Run it again with another seed or on other days. If it repeats, look at assignment and at the log."
+        return "The machinery is sound at this size: compare two different models."
+    if verdict.undefined:
+        return "Wait for users and clicks in every variant, or choose another goal."
+    if verdict.call == "inconclusive":
+        return _to_settle(found)
+    if known.simulated:
+        if _hangs(found, known):
+            return "Settle which truth describes your users, such as by a small real test, before you rely on either."
+        needed = verdict.users_for_estimate
+        at_least = max(needed, SMALL_N * 2) if math.isfinite(needed) else SMALL_N * 2
+        return (
+            f"The rehearsal is done. A real test that finds a lift as large takes about {count(at_least)} users; "
+            "make plan says how many days that is."
+        )
     if verdict.call == "ship":
-        return "A failed check, or a guardrail beyond its margin, would change it."
-    if verdict.call == "keep control":
-        side = "above" if e.metric.direction > 0 else "below"
-        return f"A treatment whose interval lies {side} zero would change it."
-    needed = verdict.users_for_estimate
-    if not math.isfinite(needed):
+        return "Give it to all users and go on watching the guardrails; no more days are needed."
+    return "End the test and leave control in place; no more days are needed."
+
+
+def _to_settle(found: Analysis) -> str:
+    """How much longer an open test must run, at the pace of its log; or that it is better ended."""
+    verdict, e = found.verdict, found.verdict.effect
+    if e.better and verdict.doubtful:
+        return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
+    if e.better:
+        return "The goals disagree: decide which of them matters more."
+    n, needed = sum(found.test.users.counts.values()), verdict.users_for_estimate
+    if not math.isfinite(needed) or needed > HOPELESS * n:
+        shown = f" (it would take about {count(needed)} users)" if math.isfinite(needed) else ""
+        stop = f"End the test: so small a difference is not worth its time{shown}."
+        return f"{stop} Choose by cost, not by {e.metric.label}."
+    more = max(needed - n, 0)
+    if not more:
+        return "Run on for a few days: the estimate is as large as this test can just find."
+    days = 0 if found.by_day is None else found.by_day.index.unique("day").size
+    pace = f", {count(math.ceil(more / (n / days)))} days at the pace of this log" if days else ""
+    return f"Run on: if the true lift is as large as the estimate, about {count(more)} more users show it{pace}."
+
+
+def _call(found: Analysis, known: Background) -> str:
+    verdict, e = found.verdict, found.verdict.effect
+    if known.same_in_all and verdict.valid:
+        return "A/A with a difference" if _differs(found) else "A/A without a difference"
+    if e is None or verdict.undefined:
+        return "invalid" if e is None else "no call"
+    word = {"ship": f"ship {known.called(verdict.winner)}", "keep control": "keep control"}.get(verdict.call, "no call")
+    return f"{word} ({lift(e.lift)}){', by one of two truths' if _hangs(found, known) else ''}"
+
+
+def _called(found: Analysis, known: Background) -> str:
+    verdict, e = found.verdict, found.verdict.effect
+    interval = f"{confidence(e.alpha)} interval {lift_interval(e.lift_ci)}"
+    if known.same_in_all:
+        same = "every variant was served the same model"
+        if _differs(found):
+            often = f"chance alone does this in {percent(found.alpha, 0)} of such tests"
+            return f"A/A: {e.metric.label} differs by {lift(e.lift)} ({interval}), though {same}; {often}."
+        return (
+            f"A/A: no difference, as it should be: {same}, and {e.metric.label} differs by {lift(e.lift)} ({interval})."
+        )
+    size = f"{percent(abs(e.lift), 1)} {'higher' if e.lift > 0 else 'lower'} than {_owner(known, e.comparison.against)}"
+    changed = f"{e.metric.label} of {known.called(e.comparison.variant)} is {size} ({interval})"
+    if verdict.call in ("ship", "keep control"):
+        return f"{'Ship' if verdict.call == 'ship' else 'Keep'} {known.called(verdict.winner)}: {changed}."
+    return f"No call: {changed}{'' if e.better or e.worse else ', which does not rule out zero'}."
+
+
+def _small(found: Analysis) -> str:
+    """The doubt of a test with few users or clicks, which no interval shows."""
+    if not is_small(found.test):
         return ""
-    return f"If the true lift is as large as the estimate, about {count(needed)} users would show it."
+    n, clicked = smallest(found.test)
+    who = f"{count(n)} users" + ("" if clicked is None else f", {count(clicked)} of whom clicked,")
+    return f"With {who} in the smallest variant the interval itself is doubtful: take this as a hint."
 
 
-def _of(e: Effect) -> str:
-    return f"{e.metric.label} of {e.comparison.variant}"
+def _other_truth(found: Analysis, known: Background) -> str:
+    """That the call of a rehearsal depends on which truth the clicks are drawn from."""
+    if not _hangs(found, known):
+        return ""
+    variant = found.verdict.effect.comparison.variant
+    (drawn,) = known.truth.loc[known.truth["drawn"].astype(bool), "truth"].unique()
+    others = ", ".join(f"{lift(x)} by {label_of(t)}" for t, x in known.other_truths(variant).items())
+    by = f"its true lift is {lift(known.true_lifts()[variant])} by {label_of(drawn)}, from which clicks were drawn"
+    return f"The call hangs on how clicks are imagined: {by}, but {others}."
+
+
+def _hangs(found: Analysis, known: Background) -> bool:
+    e = found.verdict.effect
+    return e is not None and not known.same_in_all and known.hangs_on_truth(e.comparison.variant)
+
+
+def _differs(found: Analysis) -> bool:
+    return any(e.better or e.worse for e in found.goal_effects)
+
+
+def _owner(known: Background, variant: str) -> str:
+    return f"that of {known.called(variant)}" if variant in known.models else f"{variant}'s"
+
+
+def _of(e: Effect, known: Background) -> str:
+    return f"{e.metric.label} of {known.called(e.comparison.variant)}"
 
 
 def _where(e: Effect) -> str:

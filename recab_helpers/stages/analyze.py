@@ -9,7 +9,7 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import Analysis, MetricSpec, Slates, Verdict
+from recab_helpers.analysis import Analysis, Effect, MetricSpec, Slates, Verdict
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count
 from recab_helpers.impressions import Aggregates, UserRows
@@ -135,6 +135,10 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
         slates=slates_of(log, rows, found),
         grading=grading,
         data=data_facts(log, rows, found),
+        dataset=_named(log),
+        days=(str(rows.day_labels[0]), str(rows.day_labels[-1])) if found.test.first_day is not None else (),
+        hypothesis=log.parameters["analyze"].get("hypothesis", ""),
+        dial=log.parameters.get("simulate", {}).get("effect_dial", 1.0),
         lineage=report.lineage(
             run_ids={**log.run_ids, "analyze": run.run_id},
             git_commit=tracking.git_commit(),
@@ -176,16 +180,22 @@ def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
     if log.history is not None and log.catalog is not None:
         train, history = log.parameters["train"], impressions.open_table(log.history)
         sizes = history.select(rows=nw.len(), users=nw.col("user_id").n_unique()).collect("pyarrow").rows(named=True)[0]
-        facts["data set"] = f"{train['dataset']}, split {train['split'].replace('_', ' ')}"
+        facts["data set"] = f"{_named(log)}, split {train['split'].replace('_', ' ')}"
         facts["training interactions"] = count(sizes["rows"])
         facts["users with a history"] = count(sizes["users"])
         facts["items in the catalog"] = count(len(log.catalog))
     else:
-        facts["log file"] = log.parameters["analyze"]["log_file"]
+        facts["log file"] = Path(log.parameters["analyze"]["log_file"]).name
     facts["impressions in the log"] = count(found.test.n_impressions)
     if found.test.first_day is not None:
         facts["days of the log"] = f"{rows.day_labels[0]} to {rows.day_labels[-1]}"
     return facts
+
+
+def _named(log: Log) -> str:
+    """The data set that the models learned from, or the log; without the folders that it lies in."""
+    read = log.parameters["train"]["dataset"] if log.history else log.parameters["analyze"]["log_file"]
+    return Path(read).name
 
 
 def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
@@ -199,18 +209,53 @@ def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
 
 
 def log_analysis(run: tracking.Run, found: Analysis, known: Background) -> None:
-    """A child run with every effect as metrics, the checks and the verdict as tags, and the report as JSON."""
+    """What the analysis leaves: the report as JSON, and its first lines where a reader of MLflow looks for them.
+
+    The run is named by what it is, and carries verdict, lift and interval; a child run holds every effect. Metrics are
+    named in words: `ctr lift`, `ctr lift low`; of several treatments the variant comes first.
+    """
     document = report.report_json(found, known)
+    about, verdict = found.verdict.effect, document["verdict"]
+    several = len(found.test.users.comparisons) > 1
     with run.child("analysis") as child:
         for effect in found.effects:
-            values = {"lift": effect.lift, "difference": effect.difference, "p_value": effect.p_value}
-            name = f"{effect.comparison.variant}.{effect.metric.name}"
-            child.log_metrics({f"{name}.{k}": v for k, v in values.items()})
-        tested = {i: c for i, c in enumerate(found.checks) if c.state != "not tested"}
-        child.log_metrics({f"check.{i}.passed": float(c.state == "passed") for i, c in tested.items()})
-        child.tag(verdict=found.verdict.call, sentence=document["verdict"]["sentence"])
+            of = f"{effect.comparison.variant} " if several else ""
+            child.log_metrics(_numbers(f"{of}{effect.metric.name}", effect))
+        states = [c.state for c in found.checks]
+        child.log_metrics({f"checks {s}": states.count(s) for s in ("passed", "failed", "not tested")})
+        child.tag(verdict=found.verdict.call, sentence=verdict["sentence"], kind=document["kind"])
         child.log_json("ab_report", document)
-    run.tag(analysis_run_id=child.run_id, verdict=found.verdict.call)
+    if about is not None and about.defined:
+        run.log_metrics(_numbers(about.metric.name, about))
+    run.tag(analysis_run_id=child.run_id, verdict=found.verdict.call, kind=document["kind"])
+    for described in (run, child):
+        described.client.set_tag(described.run_id, "mlflow.note.content", _first_lines(document))
+    run.client.set_tag(run.run_id, "mlflow.runName", f"{document['title']} [{known.dataset}]")
+
+
+def _numbers(name: str, effect: Effect) -> dict[str, float]:
+    """Lift, interval, difference and p of an effect, by names in words."""
+    low, high = effect.lift_ci
+    return {
+        f"{name} lift": effect.lift,
+        f"{name} lift low": low,
+        f"{name} lift high": high,
+        f"{name} difference": effect.difference,
+        f"{name} p value": effect.p_value,
+    }
+
+
+def _first_lines(document: dict[str, Any]) -> str:
+    """The head of the page as Markdown: what it is, the call, and what to do next."""
+    verdict, expected = document["verdict"], document["hypothesis"]
+    lines = [
+        f"**{verdict['headline']}** {verdict['sentence']}",
+        document["title"],
+        f"Expected: {expected}" if expected else "",
+        f"Next step: {verdict['next_step']}",
+        "The page is the artifact analyze/ab_report.html of the run named analysis.",
+    ]
+    return "\n\n".join(filter(None, lines))
 
 
 def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.LazyFrame | None) -> tuple[str, ...]:

@@ -134,6 +134,13 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
         history = client.get_metric_history(names[variant["name"]].info.run_id, "daily_clicks")
         assert sum(m.value for m in history) == variant["clicks"]
     assert names["collaborative"].data.metrics["ndcg_at_10"] > 0
+    ctr = next(e for e in document["effects"] if e["metric"] == "ctr")
+    assert parent.info.run_name == f"{document['title']} [synthetic]"
+    assert document["verdict"]["sentence"] in parent.data.tags["mlflow.note.content"]
+    for run in (parent, names["analysis"]):
+        told = [run.data.metrics[f"ctr lift{end}"] for end in ("", " low", " high")]
+        assert told == pytest.approx([ctr["lift"], *ctr["lift_ci"]])
+    assert names["analysis"].data.metrics["checks failed"] == 0
     datasets = {d.dataset.name for d in parent.inputs.dataset_inputs}
     assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
 

@@ -11,6 +11,8 @@ import pytest
 from recab_helpers import paths, tracking
 from recab_helpers.pipeline.publish import publish, replace
 
+UNTITLED = {"title": "untitled"}
+
 
 @pytest.fixture
 def executed(tmp_path, monkeypatch) -> Path:
@@ -20,7 +22,9 @@ def executed(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "runs" / "abc"
     folder.mkdir(parents=True)
     pages = SimpleNamespace(
-        render=lambda notebook, *, call: f"{notebook.stem} {call or 'no verdict'}",
+        render=lambda notebook, *, document, files: (
+            f"{notebook.stem} {document['title'] if document else 'untitled'} {files}"
+        ),
         render_index=lambda folder: f"all in {folder.name}",
     )
     monkeypatch.setitem(sys.modules, "recab_helpers.report.page", pages)
@@ -43,8 +47,8 @@ def of_a_run(monkeypatch, tags: dict[str, dict[str, str]], *, artifact: Path | N
 def test_a_page_is_kept_logged_and_the_newest(executed, monkeypatch, tmp_path, capsys):
     run, logged = of_a_run(monkeypatch, {"abc": {}})
     publish(executed, run, "plan")
-    assert (executed.parent / "plan.html").read_text() == "00_plan no verdict"
-    assert (tmp_path / "plan.html").read_text() == "00_plan no verdict"
+    assert (executed.parent / "plan.html").read_text() == "00_plan untitled []"
+    assert (tmp_path / "plan.html").read_text() == "00_plan untitled []"
     assert (tmp_path / "index.html").read_text() == f"all in {tmp_path.name}"
     assert logged == [("abc", "plan.html")]
     assert capsys.readouterr().out.strip().endswith("plan.html")
@@ -52,13 +56,17 @@ def test_a_page_is_kept_logged_and_the_newest(executed, monkeypatch, tmp_path, c
 
 def test_the_page_of_an_analysis_has_its_verdict_and_its_document(executed, monkeypatch, tmp_path):
     document = tmp_path / "somewhere.json"
-    document.write_text("{}")
-    tags = {"abc": {"analysis_run_id": "child"}, "child": {"verdict": "ship"}}
+    effect = {"metric": "ctr", "lift_ci": [0.1, 0.2]}
+    content = json.dumps({"title": "A test", "effects": [effect], "among_treatments": [], "sensitivity": []})
+    document.write_text(content)
+    tags = {"abc": {"analysis_run_id": "child"}}
     run, logged = of_a_run(monkeypatch, tags, artifact=document)
     publish(executed, run, "ab_report")
-    assert (tmp_path / "ab_report.html").read_text() == "00_plan ship"
-    assert (tmp_path / "ab_report.json").read_text() == (executed.parent / "ab_report.json").read_text() == "{}"
-    assert logged == [("child", "ab_report.html")]
+    beside = ["ab_report.json", "ab_report_effects.csv", "ab_report.schema.json"]
+    assert (tmp_path / "ab_report.html").read_text() == f"00_plan A test {beside}"
+    assert (tmp_path / "ab_report.json").read_text() == (executed.parent / "ab_report.json").read_text() == content
+    assert (tmp_path / "ab_report_effects.csv").read_text().split() == ["metric,lift_low,lift_high", "ctr,0.1,0.2"]
+    assert logged == [("child", name) for name in ("ab_report.html", *beside[1:])]
     assert (tmp_path / "plan.html").read_text() == "old"
 
 

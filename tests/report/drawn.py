@@ -16,7 +16,7 @@ CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 
 
 def a_test(
-    lifts: Mapping[str, float], *, n: int = 900, n_days: int = 5, n_positions: int = 3, seed: int = 1
+    lifts: Mapping[str, float], *, n: int = 1200, n_days: int = 5, n_positions: int = 3, seed: int = 1
 ) -> Aggregates:
     """`n` users shared equally by control and the treatments, whose true lifts of clicks `lifts` holds."""
     rng = np.random.default_rng(seed)

@@ -1,16 +1,20 @@
 """The document for machines: what its schema says, and the commands that repeat a run."""
 
+import io
 import json
 import shlex
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import fastjsonschema
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 
 from recab_helpers.analysis import CTR, Check, mean_of
+from recab_helpers.analysis.among import BEST_COLUMNS
 from recab_helpers.analysis.bayes import BAYES_COLUMNS
 from recab_helpers.analysis.looks import LOOK_COLUMNS
 from recab_helpers.analysis.power import POWER_COLUMNS
@@ -22,12 +26,13 @@ from recab_helpers.impressions.slates import OVERLAP_COLUMNS
 from recab_helpers.parameters import STAGES, AnalyzeParams
 from recab_helpers.pipeline.command_line import check_values, read_values
 from recab_helpers.report import Background
-from recab_helpers.report.document import SCHEMA, commands, report_json
+from recab_helpers.report.document import SCHEMA, commands, effects_csv, lineage, report_json
 from tests.report.drawn import a_background, an_analysis
 
 RUN = ("train", "simulate", "analyze")
 SCHEMA_TEXT = json.loads(SCHEMA.read_text())
 TABLES = [
+    ("best", BEST_COLUMNS),
     ("bayes", BAYES_COLUMNS),
     ("power/properties/metrics", POWER_COLUMNS),
     ("looks", LOOK_COLUMNS),
@@ -96,7 +101,7 @@ def test_what_had_no_use_is_not_set_again():
     ]
 
 
-def test_a_real_log_is_repeated_by_its_files(tmp_path):
+def test_a_real_log_is_repeated_by_its_files_beside_it_and_no_folder_is_passed_on(tmp_path, monkeypatch):
     files = {name: tmp_path / f"my {name}'s.csv" for name in ("log_file", "users_file")}
     for file in files.values():
         file.touch()
@@ -104,7 +109,13 @@ def test_a_real_log_is_repeated_by_its_files(tmp_path):
     (line,) = commands("", wanted)
     assert "LOG=" in line
     assert "USERS=" in line
-    assert repeated([line]) == wanted
+    assert str(tmp_path) not in line
+    monkeypatch.chdir(tmp_path)
+    (again,) = repeated([line]).values()
+    assert {k: Path(again[k]).resolve() for k in files} == {k: f.resolve() for k, f in files.items()}
+    assert {k: v for k, v in again.items() if k not in files} == {
+        k: v for k, v in wanted["analyze"].items() if k not in files
+    }
 
 
 def test_the_schema_is_strict_and_says_what_fields_mean(found, known):
@@ -167,7 +178,7 @@ def test_the_verdict_holds_its_facts_and_its_sentences(found, known):
     assert verdict["call"] == "ship"
     assert verdict["about"] == {"metric": "ctr", "variant": "treatment", "against": "control"}
     assert [g["metric"] for g in verdict["held"]] == ["clicked_any"]
-    assert verdict["sentence"].startswith("Ship treatment: ")
+    assert verdict["sentence"].startswith("Ship model-1: ")
     assert verdict["mde"] == pytest.approx(found.power["mde"].iloc[0])
 
 
@@ -177,3 +188,35 @@ def test_what_is_not_known_of_a_real_log_is_empty(found, known):
     for part in ("offline_quality", "truth", "yardsticks", "grading"):
         assert not document[part]
     assert document["slates"] == {"shown": [], "overlap": []}
+
+
+def test_a_page_is_passed_on_without_the_folders_of_its_files(tmp_path):
+    (tmp_path / "log.csv").touch()
+    values = AnalyzeParams(log_file=str(tmp_path / "log.csv")).as_dict()
+    said = json.dumps(lineage(run_ids={}, git_commit="", data_hash="", parameters={"analyze": values}))
+    assert "log.csv" in said
+    assert str(tmp_path) not in said
+
+
+def test_the_document_says_what_it_is_of(found, known):
+    simulated = report_json(found, known)
+    assert (simulated["kind"], simulated["effect_dial"]) == ("simulated", 1.0)
+    real = report_json(found, Background(lineage=known.lineage, hypothesis="more clicks", days=("1", "5")))
+    assert (real["kind"], real["effect_dial"], real["hypothesis"]) == ("real", None, "more clicks")
+    assert real["days"] == ["1", "5"]
+
+
+def test_the_effects_as_a_table_hold_what_the_document_holds():
+    found = an_analysis({"a": 0.5, "b": 0.2})
+    document = report_json(found, a_background(found))
+    table = pd.read_csv(io.StringIO(effects_csv(document)))
+    rows = [*document["effects"], *document["among_treatments"], *document["sensitivity"]]
+    assert len(table) == len(rows)
+    assert {("b", "a")} < set(zip(table["variant"], table["against"], strict=True))
+    for row, effect in zip(table.itertuples(), rows, strict=True):
+        for name, value in (
+            ("lift", effect["lift"]),
+            ("lift_low", effect["lift_ci"][0]),
+            ("difference_high", effect["difference_ci"][1]),
+        ):
+            assert getattr(row, name) == pytest.approx(np.nan if value is None else value, nan_ok=True)

@@ -8,10 +8,13 @@ import re
 from html.parser import HTMLParser
 
 import html5lib
+import pandas as pd
 import pytest
 
 from recab_helpers.report.page import markdown
 from tests.conftest import NASTY_TITLES
+
+BESIDE = ("ab_report.json", "ab_report_effects.csv", "ab_report.schema.json")  # files that the foot links
 
 
 class Page(HTMLParser):
@@ -46,7 +49,7 @@ def test_the_page_makes_no_request_and_runs_no_code_but_its_own(text):
     page = Page(text)
     for tag, attributes in page.tags:
         address = attributes.get("src") or attributes.get("href") or ""
-        assert not address or address.startswith(("data:", "#")), (tag, address)
+        assert not address or address.startswith(("data:", "#")) or (tag == "a" and address in BESIDE), (tag, address)
         assert tag not in ("iframe", "object", "embed", "base")
     policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -100,32 +103,52 @@ def test_an_invalid_test_names_nothing_better_or_worse(invalid_run, text):
     document = json.loads((invalid_run / "ab_report.json").read_text())
     assert document["verdict"]["call"] == "invalid"
     assert document["verdict"]["winner"] == ""
-    assert "<title>Invalid: " in page
+    assert "<title>Real test: treatment against control, invalid</title>" in page
+    assert "<title>Simulated test: " in text
     assert not WINNING.search(said(page))
     assert WINNING.search(said(text))  # the same words are there in a valid test
-    assert page.index('id="can-the-numbers-be-trusted"') < page.index('id="by-how-much-did-each-metric-change"')
-    assert text.index('id="can-the-numbers-be-trusted"') > text.index('id="by-how-much-did-each-metric-change"')
+    assert page.index('id="can-the-numbers-be-trusted"') < page.index('id="how-much-did-each-metric-change"')
+    assert text.index('id="can-the-numbers-be-trusted"') > text.index('id="how-much-did-each-metric-change"')
     assert "chance to be better" not in page
 
 
 def test_the_page_goes_from_the_verdict_to_how_it_is_reproduced(text):
     headings = re.findall(r'<h2 id="([^"]*)"', text)
-    assert text.index('class="recab verdict') < text.index("<nav") < text.index("<h2")
+    assert text.index('class="recab verdict') < text.index("<nav") < text.index('<details class="section"')
     assert headings == [
-        "by-how-much-did-each-metric-change",
-        "can-the-numbers-be-trusted",
-        "what-could-this-test-find",
-        "when-could-the-test-have-stopped",
-        "how-are-clicks-spread-over-users",
-        "where-and-when-were-the-clicks",
-        "does-the-effect-differ-between-users",
+        "how-much-did-each-metric-change",
+        "who-gains-and-who-loses",
         "what-does-each-model-recommend",
+        "can-the-numbers-be-trusted",
+        "could-the-test-have-stopped-earlier",
         "did-offline-quality-foretell-the-test",
         "was-the-analysis-right",
-        "which-models-and-data-are-behind-it",
-        "how-was-it-measured",
+        "how-are-clicks-spread",
         "how-can-it-be-reproduced",
+        "how-was-it-measured-and-how-good-is-the-method",
     ]
+
+
+def test_a_section_without_content_is_not_on_the_page_of_a_real_log(invalid_run):
+    page = (invalid_run / "ab_report.html").read_text()
+    assert "was-the-analysis-right" not in page
+    assert "did-offline-quality-foretell-the-test" not in page
+    assert "Simulated test" not in page
+
+
+def test_what_lies_beside_the_page_is_linked_and_there(small_run, text):
+    linked = [a["href"] for t, a in Page(text).tags if t == "a" and not a["href"].startswith("#")]
+    assert linked == list(BESIDE)
+    assert all((small_run / name).stat().st_size for name in linked)
+    rows = pd.read_csv(small_run / "ab_report_effects.csv")
+    assert rows["metric"].iloc[0] == "ctr"
+
+
+def test_a_page_that_is_passed_on_names_no_folder_of_this_machine(invalid_run):
+    for name in ("ab_report.html", "ab_report.json"):
+        text = (invalid_run / name).read_text()
+        assert "lost.parquet" in text
+        assert "/lost.parquet" not in text
 
 
 def test_the_page_says_what_it_takes_to_reproduce_it(small_run, text):
@@ -139,9 +162,9 @@ def test_the_page_says_what_it_takes_to_reproduce_it(small_run, text):
 
 def test_users_are_shown_with_history_both_slates_and_what_they_clicked(text):
     cards = re.findall(r'<section class="recab user">.*?</section>', text, re.DOTALL)
-    assert len(cards) == 4
+    assert [re.search("<h3>User (.*?), served", card)[1] for card in cards] == list("1234")
     for card in cards:
-        assert all(part in card for part in ("<h4>History", "<h4>Slate of control", "<h4>Slate of treatment"))
+        assert all(part in card for part in ("<h4>History", "<h4>content", "<h4>collaborative"))
         assert re.search(r'class="clicked"[^>]*><bdi>[^<]+</bdi> <small>clicked \d+ of \d+', card)
         assert card.count("what this user saw") == card.count("not shown to this user") == 1
 

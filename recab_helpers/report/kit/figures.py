@@ -4,7 +4,7 @@ Each is drawn under its title, with an alt text that says what it shows.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,7 @@ class LiftRow:
         return f"{found}, true {lift(self.truth)}" if math.isfinite(self.truth) else found
 
 
-def lifts_figure(rows: Sequence[LiftRow], *, title: str, valid: bool = True) -> HTML:
+def lifts_figure(rows: Sequence[LiftRow], *, title: str, valid: bool = True, treatments: bool = False) -> HTML:
     """Lifts on one shared axis: name and numbers above each interval; the title alone where there is no row."""
     if not rows:
         return note(f"{title}.")
@@ -84,8 +84,8 @@ def lifts_figure(rows: Sequence[LiftRow], *, title: str, valid: bool = True) -> 
     with report_style():
         fig = Figure(figsize=(WIDTH, 1.25 + ROW * len(rows)))
         ax = fig.subplots()
-        ax.axvline(0, color="black", linewidth=0.8)
         for y, row in enumerate(rows):
+            ax.plot([0, 0], [y - 0.02, y + 0.42], color="black", linewidth=0.8)  # beside the marks, not through names
             color = row.color(valid)
             if math.isfinite(row.margin):
                 at = -row.direction * row.margin
@@ -95,7 +95,8 @@ def lifts_figure(rows: Sequence[LiftRow], *, title: str, valid: bool = True) -> 
             ax.plot(row.lift, y + 0.18, "o", color=color, markersize=8, markerfacecolor="white" if hollow else color)
             ax.plot(row.truth, y + 0.18, "D", color="black", markersize=5)
             row_text(ax, y, row.label, row.text, size=SMALL_TEXT * min(1, ROW_FITS / longest))
-        rows_axis(ax, len(rows), "lift: lower  ←  treatment against control  →  higher")
+        against = "one treatment against another" if treatments else "treatment against control"
+        rows_axis(ax, len(rows), f"lift: lower  ←  {against}  →  higher")
         ax.margins(x=0.04)
         percent_axis(ax.xaxis, lift)
         title_of(fig, title)
@@ -112,7 +113,7 @@ def _marks(rows: Sequence[LiftRow]) -> str:
     return " ".join(marks)
 
 
-def ctr_figure(table: pd.DataFrame, *, title: str) -> HTML:
+def ctr_figure(table: pd.DataFrame, *, title: str, called: Callable[[str], str] = str) -> HTML:
     """CTR by the second level of the index (day or position), one line per variant with the interval at every point."""
     by = table.index.names[-1]
     names = list(dict.fromkeys(table.index.get_level_values("variant")))
@@ -127,9 +128,10 @@ def ctr_figure(table: pd.DataFrame, *, title: str) -> HTML:
             ax.plot(x, series["ctr"], **look)
             if "low" in series:
                 ax.vlines(x + 0.06 * (i - (len(names) - 1) / 2), series["low"], series["high"], color=look["color"])
-            ends.append((series["ctr"].iloc[-1], name, look["color"]))
-            spans.append(f"{name} {percent(series['ctr'].iloc[0])} to {percent(series['ctr'].iloc[-1])}")
-        ax.set_ylim(bottom=0)
+            ends.append((series["ctr"].iloc[-1], called(name), look["color"]))
+            spans.append(f"{called(name)} {percent(series['ctr'].iloc[0])} to {percent(series['ctr'].iloc[-1])}")
+        if by == "position":  # falls to near zero; days differ by little, and fill their frame
+            ax.set_ylim(bottom=0)
         ax.set_xlabel("day of the test" if by == "day" else by)
         ax.set_ylabel("CTR")
         whole_numbers(ax.xaxis)

@@ -18,6 +18,7 @@ from recab_helpers import formats
 from recab_helpers.report.kit.plot import report_style
 
 TEMPLATE = Path(__file__).parents[1] / "template"
+ANSWER = "recab_answer"  # in the metadata of an output
 LONG_TEXT = 40  # letters, from which a cell keeps a width that reads well on a phone
 LARGEST_SVG, PNG_DPI = 100_000, 144  # bytes; a figure with more to draw is smaller and faster as PNG
 
@@ -78,6 +79,19 @@ def facts(values: dict[str, Any]) -> HTML:
 def note(text: str) -> HTML:
     """A plain sentence in the place of a figure or table that cannot be."""
     return HTML(f'<p class="recab">{escape(text)}</p>')
+
+
+def answered(answer: str, *pieces: HTML) -> HTML:
+    """The pieces joined, with the section's answer in a few words: the page shows it beside the heading."""
+    return HTML(joined(*pieces).data, metadata={ANSWER: answer})
+
+
+def folded(summary: str, *pieces: HTML) -> HTML:
+    """The pieces behind a line that opens them; open on paper. Nothing where they are empty."""
+    inside = joined(*pieces).data
+    if not inside:
+        return HTML("")
+    return HTML(f'<details class="recab fold"><summary>{escape(summary)}</summary>\n{inside}\n</details>')
 
 
 def joined(*pieces: HTML) -> HTML:

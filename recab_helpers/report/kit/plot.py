@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 BETTER, WORSE, NEUTRAL = "#0072B2", "#D55E00", "#6B6B6B"  # Okabe-Ito blue and vermillion, and a gray
 VARIANT_COLORS = (NEUTRAL, BETTER, "#B37400", "#007A5A", "#A3527D", "#2A7DB0", WORSE)  # dark enough for their labels
 MARKERS = "osD^vPX"
-WIDTH, ROW, SERIES = 5.0, 0.5, 2.8  # inches: every figure's width, the height of a row and of a panel of series
+WIDTH, ROW, SERIES = 5.6, 0.5, 2.8  # inches: every figure's width, the height of a row and of a panel of series
 SMALL_TEXT = 9.5  # points
 LABEL_GAP = 0.085  # between labels at the ends of lines, as a share of the axes
 STYLE: dict[Any, Any] = {

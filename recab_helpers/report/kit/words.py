@@ -1,6 +1,7 @@
 """Wording that sections share; an invalid test has no finding."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Check, Effect, MetricSpec
@@ -33,9 +34,15 @@ def several(found: Analysis) -> bool:
     return len(found.test.users.comparisons) > 1
 
 
-def with_variant(text: str, effect: Effect, found: Analysis) -> str:
+class Known(Protocol):
+    """What names variants: `Background`, which is built on this module."""
+
+    def called(self, variant: str) -> str: ...
+
+
+def with_variant(text: str, effect: Effect, found: Analysis, known: Known) -> str:
     """The text with the name of the treatment behind it where there are several."""
-    return f"{text}, {effect.comparison.variant}" if several(found) else text
+    return f"{text}, {known.called(effect.comparison.variant)}" if several(found) else text
 
 
 def value(metric: MetricSpec, number: float) -> str:
@@ -61,3 +68,25 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
 def model_name(address: ModelAddress) -> str:
     """A model as people call it: its name and version, alias or run."""
     return f"{address.name}@{address.alias}" if address.alias else f"{address.name}:{address.version or address.run_id}"
+
+
+def agreement(found: Analysis) -> str:
+    """Whether the other methods say what the main estimate says of the goals, in a sentence."""
+    others = [e for e in found.sensitivity if e.defined]
+    main = {(e.metric.name, e.comparison): _side(e) for e in found.goal_effects if e.defined}
+    pairs = [(e, main[e.metric.name, e.comparison]) for e in others if (e.metric.name, e.comparison) in main]
+    if not pairs:
+        return "No other method could be tried."
+    unlike = [
+        f"{e.method} ({formats.lift(e.lift)}{f', {e.comparison.variant}' if several(found) else ''})"
+        for e, side in pairs
+        if _side(e) != side
+    ]
+    if not unlike:
+        return f"Other methods agree: {formats.count(len(pairs))} of {formats.count(len(pairs))}."
+    return f"Not all other methods agree: {', '.join(unlike)}."
+
+
+def _side(e: Effect) -> int:
+    """Side of zero on which the whole interval lies; 0 where it covers zero."""
+    return int(e.lift_ci[0] > 0) - int(e.lift_ci[1] < 0)

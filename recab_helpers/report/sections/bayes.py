@@ -2,20 +2,36 @@
 
 from IPython.display import HTML
 
-from recab_helpers.analysis import Analysis
+from recab_helpers.analysis import Analysis, Effect
 from recab_helpers.assumptions import PRIOR_SD
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import interval, note, said_once, table
-from recab_helpers.report.kit.words import NOT_READ
+from recab_helpers.report.kit.html import folded, interval, note, said_once, table
 
 
 def bayes(found: Analysis, known: Background) -> HTML:
-    """Chance to be better and expected loss of every defined goal and secondary lift, with the prior stated."""
-    if not found.verdict.valid:
-        return note(NOT_READ)
-    if found.bayes.empty:
-        return note("No lift is defined, so there is nothing to read.")
-    intervals = [interval(ci) for ci in zip(found.bayes["low"], found.bayes["high"], strict=True)]
-    frame = found.bayes.drop(columns=["low", "high"]).assign(**{"95% credible interval": intervals})
+    """Chance to be better and expected loss of every defined goal and secondary lift, with the prior stated.
+
+    A lift so large that the prior pulls its reading out of its own interval is not read.
+    """
+    if not found.verdict.valid or found.bayes.empty:
+        return HTML("")
+    b = found.bayes
+    estimates = {(e.metric.label, e.comparison.variant): e for e in found.effects}
+    pulled = [
+        _pulled(estimates[key], low, high)
+        for key, low, high in zip(zip(b["metric"], b["variant"], strict=True), b["low"], b["high"], strict=True)
+    ]
+    rows = b[[not p for p in pulled]]
+    intervals = [interval(ci) for ci in zip(rows["low"], rows["high"], strict=True)]
+    frame = rows.drop(columns=["low", "high", "against"]).assign(**{"95% credible interval": intervals})
     prior = f"Prior of every log(1 + lift): normal, mean zero, standard deviation {PRIOR_SD:g}: mostly within 20%."
-    return table(said_once(frame, "variant", "against").set_index("metric"), caption=prior)
+    names = ", ".join(dict.fromkeys(b["metric"][pulled]))
+    aside = note(f"Not read: {names}. So large a lift is outside what the prior expects, which would pull it to zero.")
+    shown = table(said_once(frame, "variant").set_index("metric"), caption=prior) if len(rows) else HTML("")
+    return folded("The same estimates, the Bayesian way", aside if any(pulled) else HTML(""), shown)
+
+
+def _pulled(e: Effect, low: float, high: float) -> bool:
+    """Whether the credible interval leaves the estimate out, so that the prior contradicts the data."""
+    good = e.lift if e.metric.direction > 0 else 1 / (1 + e.lift) - 1
+    return not low <= good <= high

@@ -3,9 +3,10 @@
 import pandas as pd
 from IPython.display import HTML
 
+from recab_helpers import formats
 from recab_helpers.analysis import Analysis
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import table
+from recab_helpers.report.kit.html import answered, table
 from recab_helpers.report.kit.words import in_order, state_of
 
 
@@ -15,4 +16,6 @@ def checks(found: Analysis, known: Background) -> HTML:
         {"check": c.name, "state": state_of(c), "p_value": c.p_value, "detail": c.detail}
         for c in in_order(found.checks)
     ]
-    return table(pd.DataFrame(rows).set_index("check"))
+    passed = sum(c.state == "passed" for c in found.checks)
+    said = f"{formats.count(passed)} of {formats.count(len(found.checks))} checks passed"
+    return answered(said, table(pd.DataFrame(rows).set_index("check")))

@@ -10,7 +10,7 @@ from recab_helpers import formats
 from recab_helpers.analysis import Analysis
 from recab_helpers.impressions.aggregates import Histogram
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import note, show
+from recab_helpers.report.kit.html import show
 from recab_helpers.report.kit.plot import WIDTH, look_of, percent_axis, report_style, title_of
 
 TAIL = 0.1  # the most active tenth of users
@@ -21,7 +21,7 @@ def clicks(found: Analysis, known: Background) -> HTML:
     """Users and their clicks by how often a user clicked, in bins that double."""
     histogram = next((h for h in found.test.users.histograms.values() if "clicks" in h.columns), None)
     if histogram is None:
-        return note("The clicks of each user are not known.")
+        return HTML("")
     of = histogram.only("clicks")
     return show(_draw(of), alt=_describe(of))
 

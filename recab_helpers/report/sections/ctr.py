@@ -7,22 +7,21 @@ from recab_helpers.analysis import Analysis
 from recab_helpers.references import CONTROL
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.figures import ctr_figure
-from recab_helpers.report.kit.html import note
 from recab_helpers.report.kit.words import INVALID, sentence
 
 
 def positions(found: Analysis, known: Background) -> HTML:
     """CTR by position of every variant."""
     if found.by_position is None:
-        return note("Positions, or clicks at them, are not known.")
-    return ctr_figure(found.by_position, title=_by_position(found.by_position))
+        return HTML("")
+    return ctr_figure(found.by_position, title=_by_position(found.by_position), called=known.called)
 
 
 def days(found: Analysis, known: Background) -> HTML:
     """CTR by day of every variant."""
     if found.by_day is None:
-        return note("Days, or clicks on them, are not known.")
-    return ctr_figure(found.by_day, title=_by_day(found.by_day, found))
+        return HTML("")
+    return ctr_figure(found.by_day, title=_by_day(found.by_day, found, known), called=known.called)
 
 
 def _by_position(table: pd.DataFrame) -> str:
@@ -36,10 +35,10 @@ def _by_position(table: pd.DataFrame) -> str:
     return f"Position {ctr.index[0]} is clicked {ctr.iloc[0] / ctr.iloc[-1]:,.1f} times as often as {ctr.index[-1]}"
 
 
-def _by_day(table: pd.DataFrame, found: Analysis) -> str:
+def _by_day(table: pd.DataFrame, found: Analysis, known: Background) -> str:
     """On how many days each treatment was ahead."""
     if not found.verdict.valid:
         return f"CTR by day, {INVALID}"
     ctr = table["ctr"].unstack("variant").dropna()
     ahead = {v: int((ctr[v] > ctr[CONTROL]).sum()) for v in found.test.users.variants if v != CONTROL}
-    return sentence(f"{v} had the higher CTR on {n} of {len(ctr)} days" for v, n in ahead.items())
+    return sentence(f"{known.called(v)} had the higher CTR on {n} of {len(ctr)} days" for v, n in ahead.items())

@@ -4,13 +4,13 @@ from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import note, table
+from recab_helpers.report.kit.html import table
 
 
 def grading(found: Analysis, known: Background) -> HTML:
     """The rate at which each method rejects or stops, with its Monte Carlo error."""
     if known.grading is None:
-        return note("The method was not graded on tests like this one.")
+        return HTML("")
     rows = known.grading
     named = rows.assign(method=rows["kind"] + ": " + rows["method"])
     return table(named.drop(columns="kind").set_index("method"))

@@ -1,5 +1,7 @@
 """The lift of every metric, and of the goals by other methods: the figure, and tables of both values."""
 
+import math
+
 import pandas as pd
 from IPython.display import HTML
 
@@ -8,31 +10,49 @@ from recab_helpers.analysis import Analysis, Effect, MetricSpec
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import Number, interval, joined, table
+from recab_helpers.report.kit.html import Number, answered, folded, interval, table
+
+CAPTION = (
+    "CUPED: control, treatment and lift are adjusted for what users did before the test, which is no effect of it. As "
+    "counted: the plain ratio."
+)
 
 
 def lifts(found: Analysis, known: Background) -> HTML:
-    """Every metric's lift on one shared axis, with guardrail margins; then both values, difference, lift and p.
+    """Every metric's lift on one shared axis, with guardrail margins; then lift, both values, difference and p.
 
-    The adjusted p of a guardrail is that of its non-inferiority test. An invalid test has no p-values.
+    A guardrail has the p of its margin in a column of its own. An invalid test has no p-values.
     """
-    rows = [LiftRow.of(e, words.with_variant(_label(e), e, found)) for e in found.effects if e.defined]
-    figure = lifts_figure(rows, title=_headline(found), valid=found.verdict.valid)
-    return joined(figure, _table(found.effects, found))
+    rows = [LiftRow.of(e, words.with_variant(_label(e), e, found, known)) for e in found.effects if e.defined]
+    figure = lifts_figure(rows, title=_headline(found, known), valid=found.verdict.valid)
+    return answered(_answer(found), figure, _table(found.effects, found, known))
 
 
 def sensitivity(found: Analysis, known: Background) -> HTML:
-    """The goals by other methods, without adjusted p-values."""
-    return _table(found.sensitivity, found, without=["role", "adjusted_p_value"])
+    """Whether other methods agree on the goals, in the first words; then each of them."""
+    if not found.sensitivity:
+        return HTML("")
+    said = words.agreement(found) if found.verdict.valid else words.NO_RESULT
+    return folded(f"Do other ways agree? {said}", _table(found.sensitivity, found, known, without=["adjusted_p_value"]))
 
 
-def _headline(found: Analysis) -> str:
+def _answer(found: Analysis) -> str:
+    """The other metrics of the treatment that the verdict is about."""
+    about = found.verdict.effect
+    if about is None:
+        return ""
+    others = [e for e in found.effects if e.comparison == about.comparison and e.metric != about.metric and e.defined]
+    told = [f"{e.metric.label} {formats.lift(e.lift)}" for e in others if e.better or e.worse]
+    return ", ".join(told[:2]) or "no other metric can be told from zero"
+
+
+def _headline(found: Analysis, known: Background) -> str:
     if not found.verdict.valid:
         return f"Lift by metric, {words.INVALID}"
-    return words.sentence(_said(goal, found) for goal in found.goals)
+    return words.sentence(_said(goal, found, known) for goal in found.goals)
 
 
-def _said(goal: MetricSpec, found: Analysis) -> str:
+def _said(goal: MetricSpec, found: Analysis, known: Background) -> str:
     """What the goal did, in the treatment that it likes best."""
     effects = [e for e in found.goal_effects if e.metric == goal and e.defined]
     if not effects:
@@ -41,7 +61,7 @@ def _said(goal: MetricSpec, found: Analysis) -> str:
     if not (best.better or best.worse):
         return f"{goal.label}: no lift can be told from zero"
     way = "higher" if best.lift > 0 else "lower"
-    return f"{goal.label} is {formats.percent(abs(best.lift), 1)} {way} in {best.comparison.variant}"
+    return f"{goal.label} is {formats.percent(abs(best.lift), 1)} {way} in {known.called(best.comparison.variant)}"
 
 
 def _label(e: Effect) -> str:
@@ -50,24 +70,43 @@ def _label(e: Effect) -> str:
     return f"{e.metric.label}{less}{margin}"
 
 
-def _table(effects: list[Effect], found: Analysis, *, without: list[str] | None = None) -> HTML:
+def _table(effects: list[Effect], found: Analysis, known: Background, *, without: list[str] | None = None) -> HTML:
     levels = {e.alpha for e in effects}
     heading = f"{formats.confidence(min(levels))} interval" if len(levels) == 1 else "interval of the lift"
     rows = [
         {
-            "metric": words.with_variant(e.metric.label, e, found),
-            "role": e.metric.role,
+            "metric": words.with_variant(_in_role(e), e, found, known),
+            "lift": Number(e.lift, formats.lift(e.lift)),
+            heading: interval(e.lift_ci),
             "control": Number(e.control, words.value(e.metric, e.control)),
             "treatment": Number(e.treatment, words.value(e.metric, e.treatment)),
             "difference": Number(e.difference, words.difference(e.metric, e.difference)),
-            "lift": Number(e.lift, formats.lift(e.lift)),
-            heading: interval(e.lift_ci),
             "p_value": e.p_value,
-            "adjusted_p_value": e.noninferiority_p if e.metric.role == "guardrail" else e.adjusted_p_value,
-            "method": "; ".join([e.method, *([e.reason] if e.reason else [])]),
+            "adjusted_p_value": e.adjusted_p_value,
+            "margin_p_value": e.noninferiority_p,
+            "how": _how(e, found),
         }
         for e in effects
     ]
-    hidden = {*(without or ()), *(() if found.verdict.valid else ("p_value", "adjusted_p_value"))}
-    caption = "" if found.verdict.valid else words.NO_RESULT
+    invalid = () if found.verdict.valid else ("p_value", "adjusted_p_value", "margin_p_value")
+    hidden = {*(without or ("p_value",)), *invalid}
+    hidden |= set() if any(e.metric.role == "guardrail" for e in effects) else {"margin_p_value"}
+    adjusted = CAPTION if any(math.isfinite(e.variance_reduction) for e in effects) else ""
+    caption = adjusted if found.verdict.valid else words.NO_RESULT
     return table(pd.DataFrame(rows).set_index("metric").drop(columns=sorted(hidden)), caption=caption)
+
+
+def _in_role(e: Effect) -> str:
+    return e.metric.label if e.metric.role == "secondary" else f"{e.metric.label} ({e.metric.role})"
+
+
+def _how(e: Effect, found: Analysis) -> str:
+    """The method; where the period before adjusts the values, the lift as it was counted; why there is none."""
+    if math.isfinite(e.variance_reduction):
+        control, treatment = (
+            found.test.users.statistics[v].gradient(e.metric.columns)[0]
+            for v in (e.comparison.against, e.comparison.variant)
+        )
+        counted = formats.lift(treatment / control - 1) if control > 0 else formats.NOT_DEFINED
+        return f"CUPED; as counted {counted}"
+    return "; ".join(filter(None, ("as counted" if e.method in ("Welch", "delta method") else e.method, e.reason)))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, MetricSpec, could_have_stopped
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import note, show
+from recab_helpers.report.kit.html import answered, show
 from recab_helpers.report.kit.plot import (
     BETTER,
     NEUTRAL,
@@ -32,7 +32,7 @@ CAPTION = (
 def looks(found: Analysis, known: Background) -> HTML:
     """One panel a goal and treatment: the lift to date inside the band for planned looks and that for any look."""
     if found.looks.empty:
-        return note(f"{_headline(found)}.")
+        return HTML("")
     panels = list(found.looks.groupby(["metric", "variant"], sort=False))
     labels = labels_of(found)
     color = BETTER if found.verdict.valid else NEUTRAL
@@ -42,9 +42,9 @@ def looks(found: Analysis, known: Background) -> HTML:
             if len(labels) > 1:
                 ax.set_title(labels[metric], loc="left", fontsize=SMALL_TEXT)
             _draw(ax, rows, color=color)
-            ax.set_ylabel(f"lift of {variant}")
-        title_of(fig, _headline(found))
-    return show(fig, alt=_describe(found), caption=CAPTION)
+            ax.set_ylabel(f"lift of {known.called(variant)}")
+        title_of(fig, _headline(found, known))
+    return answered(_headline(found, known), show(fig, alt=_describe(found), caption=CAPTION))
 
 
 def _draw(ax: Axes, rows: pd.DataFrame, *, color: str) -> None:
@@ -62,19 +62,18 @@ def _draw(ax: Axes, rows: pd.DataFrame, *, color: str) -> None:
     label_ends(ax, [*((final[c], text, ink) for c, text, ink in bands), (final["lift"], "lift", color)])
 
 
-def _headline(found: Analysis) -> str:
+def _headline(found: Analysis, known: Background) -> str:
     """When the test could have stopped, by the band for planned daily looks."""
     if not found.verdict.valid:
         return f"Lift to date, {INVALID}"
-    if found.looks.empty:
-        return "No day has a defined lift"
-    return ". ".join(filter(None, (_said(goal, found) for goal in found.goals)))
+    return ". ".join(filter(None, (_said(goal, found, known) for goal in found.goals)))
 
 
-def _said(goal: MetricSpec, found: Analysis) -> str:
+def _said(goal: MetricSpec, found: Analysis, known: Background) -> str:
+    when = could_have_stopped(found.looks, goal.name).items()
     parts = [
-        f"{c.variant} {'could not have stopped early' if day is None else f'could have stopped on day {day + 1}'}"
-        for c, day in could_have_stopped(found.looks, goal.name).items()
+        f"{known.called(c.variant)} could {'not have stopped early' if d is None else f'have stopped on day {d + 1}'}"
+        for c, d in when
     ]
     return sentence([named(found, goal) + parts[0], *parts[1:]]) if parts else ""
 

@@ -5,17 +5,17 @@ from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import facts, joined, note, table
+from recab_helpers.report.kit.html import facts, joined, table
 
 
 def models(found: Analysis, known: Background) -> HTML:
     """The model of each variant with its MLflow address and the run that trained it, and the size of the data."""
-    return joined(_models(known), facts(known.data))
+    return joined(_models(known), facts(known.data) if known.data else HTML(""))
 
 
 def _models(known: Background) -> HTML:
     if not known.models:
-        return note("A real log names no models of MLflow; the variants stand for what was served.")
+        return HTML("")
     rows = [
         {
             "variant": variant,

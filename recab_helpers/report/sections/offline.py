@@ -13,7 +13,7 @@ from recab_helpers.references import CONTROL
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import Number, joined, note, table
+from recab_helpers.report.kit.html import Number, answered, folded, note, table
 
 RANKING = ("ndcg_at_10", "recall_at_10", "precision_at_10")
 SAME = 5e-4  # a lift that rounds to zero
@@ -21,22 +21,31 @@ SAME = 5e-4  # a lift that rounds to zero
 
 def offline(found: Analysis, known: Background) -> HTML:
     """Offline metrics as lifts over control's model beside the goals' lifts, both as numbers, then every model."""
-    unknown = note("Offline quality of the models in this test is not known.")
-    if known.quality is None:
-        return unknown
-    if CONTROL not in known.offline or len(known.offline) < 2:
-        return joined(unknown, table(known.quality))
+    if known.quality is None or CONTROL not in known.offline or len(set(known.offline.values())) < 2:
+        return HTML("")
     of = known.quality.loc[list(known.offline.values())].set_axis(list(known.offline))
-    figure = lifts_figure(_rows(found, of), title=_headline(found, of), valid=found.verdict.valid)
-    heads = {v: f"{v}: {model}" for v, model in known.offline.items()}
-    return joined(figure, _table(found, of, heads), table(known.quality))
+    title = _headline(found, of, known)
+    figure = lifts_figure(_rows(found, of, known), title=title, valid=found.verdict.valid)
+    heads = {v: known.called(v) for v in known.offline}
+    every = folded("Every model that was trained", table(known.quality))
+    return answered(title, figure, _dilution(known), _table(found, of, heads), every)
 
 
-def _rows(found: Analysis, of: pd.DataFrame) -> list[LiftRow]:
+def _dilution(known: Background) -> HTML:
+    """That a diluted test shows a part of the effect only, which offline quality knows nothing of."""
+    if not known.diluted:
+        return HTML("")
+    share = formats.percent(known.dial, 0)
+    return note(
+        f"The test is diluted: {share} of treatment's sessions were served its model, so its lift is about that part."
+    )
+
+
+def _rows(found: Analysis, of: pd.DataFrame, known: Background) -> list[LiftRow]:
     """Lifts of the ranking metrics, and of the goals, of each treatment; `of` is the quality by variant."""
     rows = []
     for variant in of.index.drop(CONTROL):
-        suffix = f", {variant}" if words.several(found) else ""
+        suffix = f", {known.called(variant)}" if words.several(found) else ""
         for name in RANKING:
             label, lift = f"{formats.label_of(name)} offline{suffix}", _lift(of[name].to_dict(), variant)
             rows += [LiftRow(label=label, lift=lift)] if math.isfinite(lift) else []
@@ -53,8 +62,8 @@ def _goals_of(variant: str, found: Analysis) -> list[Effect]:
     return [e for e in found.goal_effects if e.comparison.variant == variant and e.defined]
 
 
-def _headline(found: Analysis, of: pd.DataFrame) -> str:
-    """Whether the offline ranking metric and the goals point the same way."""
+def _headline(found: Analysis, of: pd.DataFrame, known: Background) -> str:
+    """Whether the offline ranking metric and the goals point the same way, and how far apart their sizes are."""
     if not found.verdict.valid:
         return f"Offline quality and lift, {words.INVALID}"
     parts = []
@@ -65,17 +74,21 @@ def _headline(found: Analysis, of: pd.DataFrame) -> str:
         if not math.isfinite(before):
             parts.append("NDCG@10 of control was zero offline")
         elif abs(before) < SAME:
-            parts.append(f"NDCG@10 of {variant} was that of control offline")
+            parts.append(f"NDCG@10 of {known.called(variant)} was that of control offline")
         else:
             said = ", ".join(_agreement(before, e, found) for e in goals)
-            parts.append(f"NDCG@10 of {variant} was {formats.lift(before, 0)} offline; {said}")
+            parts.append(f"NDCG@10 of {known.called(variant)} was {formats.lift(before, 0)} offline; {said}")
     return ". ".join(parts) or "The lift of the test is not defined"
 
 
 def _agreement(before: float, e: Effect, found: Analysis) -> str:
-    good = e.metric.direction * before * e.lift > 0
-    says = ("agrees" if good else "disagrees") if e.better or e.worse else "cannot tell"
-    return f"{e.metric.label if len(found.goals) > 1 else 'the test'} {says} ({formats.lift(e.lift)})"
+    name, size = e.metric.label if len(found.goals) > 1 else "the test", formats.lift(e.lift)
+    if not (e.better or e.worse):
+        return f"{name} cannot tell ({size})"
+    if e.metric.direction * before * e.lift < 0:
+        return f"{name} disagrees ({size})"
+    alike = e.lift_ci[0] <= before <= e.lift_ci[1]
+    return f"{name} agrees ({size})" if alike else f"{name} agrees in sign only ({size})"
 
 
 def _table(found: Analysis, of: pd.DataFrame, heads: dict[str, str]) -> HTML:

@@ -6,15 +6,15 @@ from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import facts, joined, note
+from recab_helpers.report.kit.html import facts, folded, joined
 
 
 def reproduce(found: Analysis, known: Background) -> HTML:
     """The commands, ready to copy; then run ids, commit, data hash, every parameter and version."""
     if not known.lineage:
-        return note("Where these numbers come from is not known.")
+        return HTML("")
     commands = HTML(f'<pre class="recab">{escape(chr(10).join(known.lineage["commands"]))}</pre>')
-    return joined(commands, facts(_facts(known.lineage)))
+    return joined(commands, folded("Run ids, every parameter, versions", facts(_facts(known.lineage))))
 
 
 def _facts(lineage: dict) -> dict[str, str]:

@@ -7,21 +7,23 @@ from recab_helpers.analysis import Analysis, MetricSpec
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import interval, joined, note, said_once, table
+from recab_helpers.report.kit.html import answered, folded, interval, note, said_once, table
 
 
 def segments(found: Analysis, known: Background) -> HTML:
     """The goals' lifts in every level of every segment, whether levels differ, and both as tables."""
     if found.segments.empty:
-        return note("No segments are known of these users.")
-    return joined(*(_figure(goal, found) for goal in found.goals), _heterogeneity(found), _table(found))
+        return HTML("")
+    figures = (_figure(goal, found, known) for goal in found.goals)
+    tables = folded("Every group, and whether lifts differ, as tables", _heterogeneity(found), _table(found))
+    return answered(". ".join(_headline(goal, found) for goal in found.goals), *figures, tables)
 
 
-def _figure(goal: MetricSpec, found: Analysis) -> HTML:
+def _figure(goal: MetricSpec, found: Analysis, known: Background) -> HTML:
     of = found.segments[(found.segments["metric"] == goal.name) & (found.segments["log_se"] > 0)]
     rows = [
         LiftRow(
-            label=f"{s.segment}: {s.level}" + (f", {s.variant}" if words.several(found) else ""),
+            label=f"{s.segment}: {s.level}" + (f", {known.called(s.variant)}" if words.several(found) else ""),
             lift=s.lift,
             ci=(s.low, s.high),
             direction=goal.direction,

@@ -4,8 +4,13 @@ from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis
 from recab_helpers.report.background import Background
-from recab_helpers.report.kit.html import table
+from recab_helpers.report.kit.html import folded, note, table
 from recab_helpers.report.kit.words import model_name
+
+WHY = (
+    "They grow with the number of users and with a few very active ones, so that two halves of the same model differ "
+    "more often than chance allows. The goal is a mean or a ratio whose unit is the user."
+)
 
 
 def totals(found: Analysis, known: Background) -> HTML:
@@ -13,4 +18,4 @@ def totals(found: Analysis, known: Background) -> HTML:
     frame = found.totals.copy()
     if known.models:
         frame.insert(0, "model", [model_name(known.models[v]) for v in frame.index])
-    return table(frame)
+    return folded("Total clicks: what people ask for first, and why they are not the test", note(WHY), table(frame))

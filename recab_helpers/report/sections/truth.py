@@ -10,7 +10,7 @@ from recab_helpers.analysis import Analysis, Effect, MetricSpec
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import interval, joined, note, said_once, table
+from recab_helpers.report.kit.html import answered, interval, note, said_once, table
 
 TRAFFIC = ("", "sessions", "impressions")  # what the truth of clicks is alike over: the same in every variant
 
@@ -18,13 +18,14 @@ TRAFFIC = ("", "sessions", "impressions")  # what the truth of clicks is alike o
 def truth(found: Analysis, known: Background) -> HTML:
     """Every estimate of the goals that count clicks beside the true lift, and true CTR with that of other policies."""
     if known.truth is None:
-        return note("This log comes from a real system: its truth is not known.")
+        return HTML("")
     goals = [goal for goal in found.goals if _counts_clicks(goal)]
     others = ", ".join(goal.label for goal in found.goals if goal not in goals)
     figures = [_figure(goal, found, known) for goal in goals]
     unknown = note(f"The true lift of {others} is not known: the truth is one of clicks.") if others else HTML("")
-    compared = _table(goals, found, known.truth) if goals else HTML("")
-    return joined(*figures, unknown, compared, yardsticks_table(known.yardsticks, known.truth))
+    compared = _table(goals, found, known) if goals else HTML("")
+    said = ". ".join(_headline(goal, found, known.true_lifts()) for goal in goals)
+    return answered(said, *figures, unknown, compared, yardsticks_table(known.yardsticks, known.truth))
 
 
 def true_lift(effect: Effect, known: Background) -> float:
@@ -51,7 +52,7 @@ def _counts_clicks(metric: MetricSpec) -> bool:
 def _figure(goal: MetricSpec, found: Analysis, known: Background) -> HTML:
     true = known.true_lifts()
     rows = [
-        LiftRow.of(e, words.with_variant(words.sentence([e.method]), e, found), truth=true[e.comparison.variant])
+        LiftRow.of(e, words.with_variant(words.sentence([e.method]), e, found, known), truth=true[e.comparison.variant])
         for e in (*found.effects, *found.sensitivity)
         if e.metric.name == goal.name and e.defined and e.comparison.variant in true
     ]
@@ -73,19 +74,19 @@ def _headline(goal: MetricSpec, found: Analysis, true: dict[str, float]) -> str:
     return f"{title}{sum(held)} of {len(held)} intervals hold the true lift"
 
 
-def _table(goals: list[MetricSpec], found: Analysis, truth: pd.DataFrame) -> HTML:
+def _table(goals: list[MetricSpec], found: Analysis, known: Background) -> HTML:
     """The true lift beside the estimate, per definition of truth."""
     rows = [
         {
             "truth": formats.label_of(row.truth) + (", drawn from" if row.drawn else ", for comparison"),
             "metric": e.metric.label,
-            "treatment": f"{row.variant} ({row.model})",
+            "treatment": known.called(row.variant),
             "true_lift": row.true_lift,
             "estimate": e.lift,
             "interval of the estimate": interval(e.lift_ci),
             "holds the truth": "yes" if _holds(e, row.true_lift) else "no",
         }
-        for row in truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
+        for row in known.truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
         for e in found.goal_effects
         if e.metric in goals and e.comparison.variant == row.variant
     ]

@@ -13,17 +13,18 @@ from recab_helpers.report.background import Background
 
 def users(found: Analysis, known: Background) -> HTML:
     """One card per user with lists of titles; titles are escaped and keep their own writing direction."""
-    return HTML("".join(_card(e) for e in known.slates.examples))
+    return HTML("".join(_card(e, known) for e in known.slates.examples))
 
 
-def _card(e: Example) -> str:
+def _card(e: Example, known: Background) -> str:
     visits = f"{formats.count(e.sessions)} {'session' if e.sessions == 1 else 'sessions'}"
     clicks = f"{formats.count(e.clicks)} {'click' if e.clicks == 1 else 'clicks'}"
     columns = [_history(e)] if e.n_history else []
+    served = known.called(e.variant)
     common = "in both" if len(e.slates) == 2 else "in another slate too"
-    columns += [_slate(name, slate, common, served=name == e.variant) for name, slate in e.slates.items()]
+    columns += [_slate(known.called(name), slate, common, served=name == e.variant) for name, slate in e.slates.items()]
     return (
-        f'<section class="recab user"><h3>User <bdi>{escape(e.user_id)}</bdi>, in {escape(e.variant)}</h3>'
+        f'<section class="recab user"><h3>User {escape(e.user_id)}, served {escape(served)}</h3>'
         f'<p>{visits}, {clicks}.</p><div class="columns">{"".join(columns)}</div></section>'
     )
 
@@ -38,7 +39,7 @@ def _history(e: Example) -> str:
 def _slate(name: str, slate: pd.DataFrame, common: str, *, served: bool) -> str:
     rows = "".join(_item(row, common) for row in slate.itertuples())
     what = "what this user saw" if served else "not shown to this user"
-    return f"<div><h4>Slate of {escape(name)} <small>{what}</small></h4><ol>{rows}</ol></div>"
+    return f"<div><h4>{escape(name)} <small>{what}</small></h4><ol>{rows}</ol></div>"
 
 
 def _item(row: Any, common: str) -> str:

@@ -5,7 +5,18 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from recab_helpers.report.kit.html import TEMPLATE, Number, facts, joined, note, said_once, show, table
+from recab_helpers.report.kit.html import (
+    ANSWER,
+    Number,
+    answered,
+    facts,
+    folded,
+    joined,
+    note,
+    said_once,
+    show,
+    table,
+)
 
 
 def test_cells_of_every_kind_have_a_text_and_only_numbers_a_value():
@@ -56,6 +67,13 @@ def test_pieces_are_joined_in_order_and_nothing_leaves_no_line():
     assert joined(note("a"), joined()).data == note("a").data
 
 
-def test_only_what_passed_has_a_tick():
-    rules = [line for line in (TEMPLATE / "fragments.css").read_text().splitlines() if "2713" in line]
-    assert [rule.split("{")[0].strip() for rule in rules] == [".recab.verdict .checks .passed::before"]
+def test_what_is_folded_has_its_line_and_nothing_is_folded_away_empty():
+    page = folded("Do <they> agree?", note("a"), note("b")).data
+    assert page.startswith('<details class="recab fold"><summary>Do &lt;they&gt; agree?</summary>')
+    assert page.count("<p") == 2
+    assert folded("Empty", joined()).data == ""
+
+
+def test_an_answer_goes_with_the_output_and_not_into_it():
+    data, about = answered("+4%", note("a"))._repr_html_()
+    assert (data, about[ANSWER]) == (note("a").data, "+4%")

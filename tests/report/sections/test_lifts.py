@@ -1,8 +1,10 @@
 """The figure and tables of effects."""
 
+import math
 import re
 from dataclasses import replace
 
+from recab_helpers import formats
 from recab_helpers.analysis import CTR, mean_of
 from recab_helpers.report import Background
 from recab_helpers.report.sections.lifts import lifts, sensitivity
@@ -37,8 +39,32 @@ def test_a_goal_without_a_lift_is_said_to_have_none(found):
 
 def test_the_adjusted_p_of_a_guardrail_is_that_of_its_margin(found):
     guardrail = next(e for e in found.effects if e.metric.role == "guardrail")
-    row = re.search(r"<tr><th[^>]*>Users with a click</th>.*?</tr>", lifts(found, Background()).data)[0]
-    assert f'data-value="{guardrail.noninferiority_p!r}"' in row
+    page = lifts(found, Background()).data
+    heads = re.findall("<th[^>]*>([^<]*)</th>", re.search("<thead>.*?</thead>", page)[0])
+    row = re.search(r"<tr><th[^>]*>Users with a click \(guardrail\)</th>.*?</tr>", page)[0]
+    cells = dict(zip(heads[1:], re.findall("<td.*?</td>", row), strict=True))
+    assert f'data-value="{guardrail.noninferiority_p!r}"' in cells["p of the margin"]
+    assert ">none<" in cells["p, adjusted"]
+    assert "p of the margin" not in sensitivity(found, Background()).data
+
+
+def test_an_adjusted_lift_stands_beside_the_one_that_was_counted(found):
+    (goal,) = found.goal_effects
+    assert math.isfinite(goal.variance_reduction)
+    control, treatment = (s.mean for s in found.test.users.statistics.values())
+    clicks, shown = (found.test.users.columns.index(c) for c in goal.metric.columns)
+    counted = (treatment[clicks] / treatment[shown]) / (control[clicks] / control[shown]) - 1
+    assert abs(counted - goal.lift) > 0.001
+    assert f"CUPED; as counted {formats.lift(counted)}" in lifts(found, Background()).data
+
+
+def test_whether_other_ways_agree_is_said_in_the_first_words(found):
+    assert re.search(
+        r"<summary>Do other ways agree\? Other methods agree: \d of \d", sensitivity(found, Background()).data
+    )
+    odd = replace(found.sensitivity[0], lift=-0.2, lift_ci=(-0.3, -0.1))
+    page = sensitivity(replace(found, sensitivity=[odd, *found.sensitivity[1:]]), Background()).data
+    assert "<summary>Do other ways agree? Not all other methods agree: delta method (" in page
 
 
 def test_the_table_names_the_level_of_its_intervals_only_where_all_share_it(found):
@@ -51,6 +77,6 @@ def test_the_table_names_the_level_of_its_intervals_only_where_all_share_it(foun
 def test_an_invalid_test_shows_no_p_value_and_no_finding(found):
     invalid = replace(found, verdict=replace(found.verdict, call="invalid", winner=""))
     page = lifts(invalid, Background()).data + sensitivity(invalid, Background()).data
-    assert "p value" not in page
+    assert not re.search(">p[,<]|p of the margin", page)
     assert "of an invalid test" in page
-    assert page.count("these numbers may show where its fault lies") == 2
+    assert page.count("these numbers may show where its fault lies") == 3

@@ -27,7 +27,8 @@ def title(found, control: float, treatment: float) -> str:
 @pytest.mark.parametrize(
     ("ndcg", "lift_ci", "direction", "says"),
     [
-        (0.2, (0.05, 0.2), 1, "agrees"),
+        (0.2, (0.05, 0.2), 1, "agrees in sign only"),
+        (0.11, (0.05, 0.2), 1, "agrees"),
         (0.05, (0.05, 0.2), 1, "disagrees"),
         (0.2, (-0.05, 0.2), 1, "cannot tell"),
         (0.2, (0.05, 0.2), -1, "disagrees"),  # less is better, and it rose
@@ -45,11 +46,19 @@ def test_a_model_of_control_without_quality_has_no_lift_over_it(found):
 def test_variants_and_models_are_named_as_they_are(found):
     quality = pd.DataFrame({name: [0.1, 0.2] for name in RANKING}, index=["a_b", "c_d"])
     page = offline(found, Background(quality=quality, offline={"control": "a_b", "treatment": "c_d"})).data
-    assert ">treatment: c_d<" in page
+    assert ">c_d<" in page
+
+
+def test_a_diluted_test_is_named_where_it_is_held_against_offline_quality(found):
+    quality = pd.DataFrame({name: [0.1, 0.2] for name in RANKING}, index=["a", "b"])
+    known = Background(quality=quality, offline={"control": "a", "treatment": "b"}, dial=0.25)
+    page = offline(found, known).data
+    assert "The test is diluted: 25% of treatment" in page
+    assert "diluted" not in offline(found, replace(known, dial=1.0)).data
 
 
 def test_each_goal_is_held_against_it(known):
     found = an_analysis(metrics=(CTR, mean_of("hides", role="goal", direction=-1, covariate=())))
     page = offline(found, known).data
-    assert re.search(r"offline; CTR agrees \(\S+\), Hides cannot tell \(\S+\)", page)
+    assert re.search(r"offline; CTR agrees in sign only \(\S+\), Hides cannot tell \(\S+\)", page)
     assert page.count(">CTR in the test<") == page.count(">Hides in the test<") == 1

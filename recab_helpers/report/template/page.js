@@ -19,3 +19,19 @@ for (const table of document.querySelectorAll("table.recab:has(thead)")) {
     };
   });
 }
+// A link to a section opens it and scrolls there, also where the address cannot change (a viewer's blob: page).
+for (const link of document.querySelectorAll('a[href^="#"]')) {
+  link.onclick = event => {
+    const target = document.getElementById(link.getAttribute("href").slice(1));
+    if (!target) return;
+    event.preventDefault();
+    for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
+    target.scrollIntoView();
+    (target.closest("summary") ?? target).focus({preventScroll: true});
+    try { history.pushState(null, "", link.getAttribute("href")); } catch { /* an address that may not change */ }
+  };
+}
+// On paper everything is open; afterwards it is as it was.
+let closed = [];
+addEventListener("beforeprint", () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach(d => { d.open = true; }); });
+addEventListener("afterprint", () => { closed.forEach(d => { d.open = false; }); });
