@@ -9,12 +9,14 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from recab_helpers.errors import ParameterError
 
 SPLITS = ("per_user", "time")
 TRUTHS = ("held_out", "completed")
+DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
 LOOKS = ("obrien_fleming", "pocock")
 MAX_VARIANTS = 10
 METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
@@ -69,17 +71,22 @@ class TrainParams(_Params):
     experiment: str = "recab"
     seed: int = 29
     dataset: str = "synthetic"
+    catalog_file: str = ""
+    data_columns: dict[str, str | list[str]] = ()  # type: ignore[assignment]  # becomes a dict
     n_users: int = 8000
     n_items: int = 3000
     text_share: float = 0.7
     mean_history: float = 40.0
     split: str = "per_user"
-    relevant_rating: float = 4.0
+    relevant_rating: float | None = None
     content_popularity: float = 0.0
 
     def _check(self):
         _named("experiment", self.experiment)
         _within("seed", self.seed, 0, 2**32 - 1)
+        _exists("catalog_file", self.catalog_file)
+        if wrong := [c for c in self.data_columns if c not in DATA_COLUMNS]:
+            raise ParameterError(f"data_columns has {wrong[0]!r}. {nearest(wrong[0], DATA_COLUMNS)}")
         _within("n_users", self.n_users, 10, 5_000_000)
         _within("n_items", self.n_items, 20, 200_000)
         _within("text_share", self.text_share, 0, 1)
@@ -89,8 +96,10 @@ class TrainParams(_Params):
 
     def unused(self) -> dict[str, str]:
         """What makes the synthetic world, where the data come from elsewhere."""
+        if self.dataset == "synthetic":
+            return dict.fromkeys(("catalog_file", "data_columns"), "the synthetic world has its own tables")
         world = ("n_users", "n_items", "text_share", "mean_history")
-        return {} if self.dataset == "synthetic" else dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
+        return dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +241,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
+    if get_origin(kind) is UnionType:
+        return None if value is None else _typed(name, value, get_args(kind)[0])
+    if get_origin(kind) is dict:
+        return _typed_dict(name, value)
     if get_origin(kind) is list:
         return _typed_list(name, value, get_args(kind)[0])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -242,6 +255,17 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return value
     expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
     raise ParameterError(f"{name} is {value!r}; give {expected}.")
+
+
+def _typed_dict(name: str, value: Any) -> dict[str, Any]:
+    """A mapping from names to a name or names; () stands for an empty one."""
+    values = dict(value) if isinstance(value, dict) or value == () else None
+    if values is not None and all(
+        isinstance(k, str) and all(isinstance(v, str) for v in (given if isinstance(given, list) else [given]))
+        for k, given in values.items()
+    ):
+        return values
+    raise ParameterError(f"{name} is {value!r}; give names by name, {{user_id: uid, text: [title, author]}}.")
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from recab_helpers.errors import ParameterError
+from recab_helpers.errors import ParameterError, StepsAside
 from recab_helpers.parameters import TrainParams, nearest
 from recab_helpers.references import ModelAddress
 
@@ -59,10 +59,11 @@ def fit(name: str, train: Interactions, catalog: pd.DataFrame, params: TrainPara
 
 def fit_all(
     dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame, params: TrainParams
-) -> tuple[dict[str, FittedRecommender], pd.DataFrame]:
-    """Fit every model on `train` and grade it on `test`; the models by name, and one row of quality each.
+) -> tuple[dict[str, FittedRecommender], pd.DataFrame, dict[str, str]]:
+    """Fit every model on `train` and grade it on `test`: the models by name, one row of quality each, who steps aside.
 
-    Users are all of the data set, so a user who is only in `test` is known by id and served as cold.
+    A model that cannot be fitted to these data is left out, with its reason. Users are all of the data set, so a user
+    who is only in `test` is known by id and served as cold.
     """
     import pandas as pd
     from tqdm.auto import tqdm
@@ -73,11 +74,14 @@ def fit_all(
     user_ids, item_ids = ids_of(dataset)
     coded = encode(train, user_ids=user_ids, item_ids=item_ids)
     held_out = encode(test, user_ids=user_ids, item_ids=item_ids)
-    models, rows = {}, []
+    models, rows, aside = {}, [], {}
     for name in tqdm(MODELS, desc="fit"):
         start = time.perf_counter()
-        models[name] = fit(name, coded, dataset.catalog, params)
+        try:
+            models[name] = fit(name, coded, dataset.catalog, params)
+        except StepsAside as reason:
+            aside[name] = str(reason)
+            continue
         fit_s = time.perf_counter() - start
-        quality = offline_quality(models[name], held_out, relevant_rating=params.relevant_rating)
-        rows.append({"model": name, **quality, "fit_s": fit_s})
-    return models, pd.DataFrame(rows).set_index("model")
+        rows.append({"model": name, **offline_quality(models[name], held_out), "fit_s": fit_s})
+    return models, pd.DataFrame(rows).set_index("model"), aside

@@ -5,6 +5,7 @@ import pandas as pd
 from surprise import SVD, Trainset
 
 from recab_helpers.data.dataset import Interactions
+from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders.fitted import Factors
 
@@ -58,11 +59,8 @@ def svd_factors(algo: SVD) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_collaborative(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple[Factors, np.ndarray]:
-    """SVD on implicit targets: 1 for a rating of at least `relevant_rating`, 0 for sampled unseen items.
-
-    Users without a relevant rating are unknown.
-    """
-    targets = implicit_targets(train, relevant_rating=params.relevant_rating, seed=params.seed)
+    """SVD on implicit targets: 1 for a liked item, 0 for sampled unseen ones; users who like none are unknown."""
+    targets = implicit_targets(train, seed=params.seed)
     users, items = svd_factors(fit_svd(targets, seed=params.seed, **IMPLICIT))
     known = np.bincount(targets.user, minlength=train.n_users) > 0
     return Factors(users.astype(np.float32), items.astype(np.float32)), known
@@ -75,17 +73,15 @@ def fit_collaborative_ratings(train: Interactions, _: pd.DataFrame, params: Trai
     return Factors(users.astype(np.float32), items.astype(np.float32), are_ratings=True), known
 
 
-def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) -> Interactions:
-    """Relevant interactions as 1 and `NEGATIVES` unseen items per relevant one as 0, in sorted order.
+def implicit_targets(train: Interactions, *, seed: int) -> Interactions:
+    """Liked interactions as 1 and `NEGATIVES` unseen items per liked one as 0, in sorted order.
 
     Raises:
-        ValueError: no interaction is relevant.
+        DataError: no interaction is liked.
     """
-    relevant = train.rating >= relevant_rating
+    relevant = train.liked
     if not relevant.any():
-        raise ValueError(
-            f"No rating reaches relevant_rating={relevant_rating:g}; the highest is {train.rating.max():g}. Lower it."
-        )
+        raise DataError("None of the interactions to train on is liked. Lower relevant_rating.")
     seen = np.unique(train.user.astype(np.int64) * train.n_items + train.item)
     unseen = train.n_items - np.bincount(train.user, minlength=train.n_users)
     user = np.repeat(train.user[relevant], NEGATIVES)
@@ -101,6 +97,7 @@ def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) 
         user=users[order],
         item=items[order],
         rating=rating[order],
+        liked=rating[order] > 0,
     )
 
 

@@ -6,29 +6,32 @@ import numpy as np
 
 from recab_helpers.blocks import blocks
 from recab_helpers.data.dataset import Interactions
+from recab_helpers.errors import DataError
 from recab_helpers.recommenders.fitted import FittedRecommender, Scorer
 
 
 def offline_quality(
-    fitted: FittedRecommender, test: Interactions, *, relevant_rating: float, k: int = 10
+    fitted: FittedRecommender, test: Interactions, *, k: int = 10
 ) -> dict[str, float]:
     """Metrics over users with at least one relevant held-out item.
 
     NDCG@k with binary gains (Jarvelin and Kekalainen 2002), recall@k, precision@k; catalog coverage is the
     share of items recommended to anyone; novelty is the mean -log2 share of training interactions (Vargas
-    and Castells 2011). RMSE is nan for models that do not predict ratings. `recommend_s` is in seconds.
+    and Castells 2011). RMSE is of grades, and nan for
+    models that do not predict them and where all held-out ones are equal. `recommend_s` is in seconds.
     """
-    relevant = test.rating >= relevant_rating
+    relevant = test.liked
     pairs = np.unique(test.user[relevant].astype(np.int64) * test.n_items + test.item[relevant])
     users, n_relevant = np.unique(test.user[relevant], return_counts=True)
     if not len(users):
-        raise ValueError(f"No held-out rating reaches relevant_rating={relevant_rating:g}; lower it or raise holdout.")
+        raise DataError("None of the held-out interactions is liked; lower relevant_rating or give more interactions.")
     start = time.perf_counter()
     items, _ = fitted.top_k(users, min(k, test.n_items))
     recommend_s = time.perf_counter() - start
     hits = np.isin(users[:, None].astype(np.int64) * test.n_items + items, pairs)
     discount = 1 / np.log2(np.arange(items.shape[1]) + 2)
     ideal = np.cumsum(discount)[np.minimum(n_relevant, items.shape[1]) - 1]
+    predicts = getattr(fitted.scorer, "are_ratings", False)
     share = np.maximum(fitted.popularity, 1) / fitted.popularity.sum()
     return {
         f"ndcg_at_{k}": float(np.mean(hits @ discount / ideal)),
@@ -36,7 +39,7 @@ def offline_quality(
         f"precision_at_{k}": float(hits.mean()),
         "coverage": len(np.unique(items)) / test.n_items,
         "novelty_bits": float(-np.log2(share[items]).mean()),
-        "rmse": rmse(fitted.scorer, test) if getattr(fitted.scorer, "are_ratings", False) else np.nan,
+        "rmse": rmse(fitted.scorer, test) if predicts and np.ptp(test.rating) else np.nan,
         "recommend_s": recommend_s,
     }
 

@@ -6,7 +6,7 @@ from recab_helpers.simulation.clicks import PositionModel
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
 from recab_helpers.simulation.serving import Tally, Test, Variant, served_slates
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
-from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth, graded, truths_of
+from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth, graded, truths_of, untold_truths
 
 __all__ = [
     "CompletedTruth",
@@ -29,6 +29,7 @@ __all__ = [
     "shares",
     "true_lifts",
     "truths_of",
+    "untold_truths",
     "variant_names",
     "yardstick_ctrs",
 ]

@@ -13,7 +13,7 @@ from recab_helpers.stages.analyze import (
 )
 from recab_helpers.stages.calibrate import chances_of, grade_populations, log_grading, planned_power, rates_of
 from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
-from recab_helpers.stages.simulate import log_test
+from recab_helpers.stages.simulate import log_test, variants_for
 from recab_helpers.stages.train import load_trained, log_data, log_models
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "rates_of",
     "reduce",
     "user_rows",
+    "variants_for",
 ]

@@ -3,7 +3,22 @@
 import pandas as pd
 
 from recab_helpers import tracking
-from recab_helpers.simulation import Tally, Test
+from recab_helpers.data import TrainedOn
+from recab_helpers.parameters import SimulateParams
+from recab_helpers.simulation import Tally, Test, untold_truths
+
+
+def variants_for(params: SimulateParams, trained: TrainedOn, train_run: str) -> tuple[list[str], dict[str, str]]:
+    """The models to compare, and what is otherwise than asked for, with the reason.
+
+    Where no variants are named and content stepped aside in the training, popularity takes its place.
+    """
+    notes, variants = untold_truths(trained, params.truth), params.variants
+    reason = tracking.run_tags(train_run).get("aside.content")
+    if reason and variants == SimulateParams().variants:
+        variants = ["popularity" if name == "content" else name for name in variants]
+        notes = {"content": f"not fitted, so that popularity takes its place: {reason}"} | notes
+    return variants, notes
 
 
 def log_test(

@@ -1,5 +1,8 @@
 """What the training leaves in MLflow, and how it is read back."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
 from recab_helpers import tracking
@@ -16,9 +19,16 @@ def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out:
 
 
 def log_models(
-    run: tracking.Run, models: dict[str, FittedRecommender], quality: pd.DataFrame, experiment: str
+    run: tracking.Run,
+    models: dict[str, FittedRecommender],
+    quality: pd.DataFrame,
+    experiment: str,
+    aside: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, ModelAddress]:
-    """One child run per model with its offline quality; returns the registry address of each."""
+    """One child run per model with its offline quality; returns the registry address of each.
+
+    `aside` are the models that could not be fitted, with the reasons; who asks for one of them later is told.
+    """
     run.log_table("quality", quality)
     addresses = {}
     for name, fitted in models.items():
@@ -26,6 +36,7 @@ def log_models(
             child.log_metrics(quality.loc[name].to_dict())
             addresses[name] = tracking.log_model(child, fitted, experiment)
     run.tag(**{f"model.{name}": str(address) for name, address in addresses.items()})
+    run.tag(**{f"aside.{name}": reason for name, reason in aside.items()})
     return addresses
 
 

@@ -99,7 +99,10 @@ def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddres
         return reference
     if ":/" in reference:
         return ModelAddress.parse(reference)
-    models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
+    tags = run_tags(train_run_id)
+    models = {k.removeprefix("model."): v for k, v in tags.items() if k.startswith("model.")}
+    if reason := tags.get(f"aside.{reference}"):
+        raise TrackingError(f"The model {reference} was not fitted in run {train_run_id}: {reason}. Name another.")
     if reference not in models:
         raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
     return ModelAddress.parse(models[reference])

@@ -7,7 +7,7 @@ import pytest
 from recab_helpers.data.contract import CATALOG, INTERACTIONS, Column, Contract
 from recab_helpers.errors import DataError
 
-GOOD = {"id": ["b", "a"], "number": [2, 1], "text": ["two words", None]}
+GOOD = {"id": ["b", "a"], "number": [2, 1], "time": [2, 1], "text": ["two words", None]}
 COLUMNS = [(contract, c) for contract in (INTERACTIONS, CATALOG) for c in contract.columns]
 
 

@@ -36,5 +36,5 @@ def test_no_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(pooch, "retrieve", refuse)
     with pytest.raises(DataError, match=r"download failed.*dataset=path/to/ml-100k"):
         movielens_dataset("ml-100k")
-    with pytest.raises(DataError, match=r"There is no ratings.csv"):
+    with pytest.raises(DataError, match=r"There is no ratings.csv in .*, which holds no table"):
         movielens_dataset("ml-latest-small", tmp_path)

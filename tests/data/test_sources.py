@@ -26,7 +26,7 @@ def test_what_is_no_source_is_refused_with_the_way_out(tmp_path):
         find_source("ml-100")
     with pytest.raises(ParameterError, match="no such folder"):
         find_source("no/such/folder")
-    with pytest.raises(DataError, match=r"holds none of ratings.csv, u.data, interactions.\*"):
+    with pytest.raises(DataError, match=r"is none that recab knows. It needs a table interactions.*It holds no table"):
         find_source(str(tmp_path))
 
 

@@ -141,7 +141,8 @@ def test_what_is_no_model_is_refused_with_the_way_out(variant, words):
 
 def test_each_model_beats_a_random_ranking(world_data):
     train, held_out = split_interactions(world_data, split="per_user", seed=1)
-    models, quality = fit_all(world_data, train, held_out, TrainParams(seed=1))
+    models, quality, aside = fit_all(world_data, train, held_out, TrainParams(seed=1))
+    assert not aside
     assert list(models) == list(quality.index) == list(MODELS)
     assert [m.name for m in models.values()] == list(MODELS)
     liked = (held_out["rating"] >= 4).groupby(held_out["user_id"]).sum()
@@ -154,7 +155,7 @@ def test_each_model_beats_a_random_ranking(world_data):
 def test_ranking_quality_on_movielens_100k(ml_100k):
     """Random 20% per user, relevant = 4 or more: collaborative .33 or better, popularity about .17."""
     train, held_out = split_interactions(ml_100k, split="per_user", seed=1)
-    models, quality = fit_all(ml_100k, train, held_out, TrainParams())
+    models, quality, _ = fit_all(ml_100k, train, held_out, TrainParams())
     ndcg = quality["ndcg_at_10"]
     assert ndcg["collaborative"] >= 0.33
     assert ndcg["popularity"] == pytest.approx(0.17, abs=0.015)

@@ -8,9 +8,9 @@ from recab_helpers.simulation import HeldOutTruth, graded, truths_of
 
 
 def test_grades_run_from_base_to_one_less_base():
-    assert graded(np.array([0.0, 5.0]), base=0.02, max_rating=5) == pytest.approx([0.02, 0.98])
+    assert graded(np.array([0.0, 5.0])) == pytest.approx([0.02, 0.98])
     middle = 0.02 + 0.96 * (2**3 - 1) / (2**5 - 1)
-    assert graded(np.array([3.0]), base=0.02, max_rating=5) == pytest.approx([middle])
+    assert graded(np.array([3.0])) == pytest.approx([middle])
 
 
 def test_completed_truth_predicts_ratings_better_than_item_means(world_data, recorded):
@@ -26,7 +26,7 @@ def test_completed_truth_predicts_ratings_better_than_item_means(world_data, rec
 
 
 def test_unrated_items_are_clicked_at_the_base_rate(trained):
-    truth = HeldOutTruth.of(trained.coded(trained.held_out), base=0.02, max_rating=5.0)
+    truth = HeldOutTruth.of(trained.coded(trained.held_out))
     p = truth.p_click(np.arange(5))
     assert (p == 0.02).mean() > 0.9
     assert p.max() > 0.4

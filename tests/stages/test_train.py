@@ -29,7 +29,7 @@ def test_the_data_of_a_train_run_come_back_whole(store, world_data, known):
 
 def test_every_model_has_a_run_of_its_own_and_is_found_by_its_name(store, world_data):
     train, held_out = split_interactions(world_data, split="per_user", seed=1)
-    models, quality = recommenders.fit_all(world_data, train, held_out, TrainParams(seed=1))
+    models, quality, _ = recommenders.fit_all(world_data, train, held_out, TrainParams(seed=1))
     models = {name: models[name] for name in ("content", "popularity")}
     run = tracking.start_run("mine", "train")
     addresses = stages.log_models(run, models, quality, "mine")
