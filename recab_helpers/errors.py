@@ -13,7 +13,7 @@ class DataError(RecabError, ValueError):
     """A table broke its contract; nothing has been computed or written yet."""
 
 
-class StepsAside(RecabError):
+class StepsAsideError(RecabError):
     """A model cannot be fitted to these data; the others can."""
 
 

@@ -141,7 +141,9 @@ INTERACTIONS = Contract(
     columns=(
         Column("user_id", "id", "who met the item"),
         Column("item_id", "id", "which item"),
-        Column("rating", "number", "stars, points, thumbs or counts, higher is better; without it, rows are counted", False),
+        Column(
+            "rating", "number", "stars, points, thumbs or counts, higher is better; without it, rows are counted", False
+        ),
         Column("timestamp", "time", "when: a date or seconds since 1970; needed to split by time", False),
     ),
     key=("user_id", "item_id"),

@@ -29,9 +29,13 @@ class Dataset:
 
     def digest(self) -> str:
         """Sixteen hex digits that change when any row changes."""
-        given = self.interactions.drop(columns=["grade", "liked"])
-        rows = (pd.util.hash_pandas_object(t, index=False) for t in (given, self.catalog))
-        return hashlib.sha256(b"".join(r.to_numpy().tobytes() for r in rows)).hexdigest()[:16]
+        return digest_of(self.interactions.drop(columns=["grade", "liked"]), self.catalog)
+
+
+def digest_of(*tables: pd.DataFrame) -> str:
+    """Sixteen hex digits that change when any row of the tables changes."""
+    rows = (pd.util.hash_pandas_object(t, index=False) for t in tables)
+    return hashlib.sha256(b"".join(r.to_numpy().tobytes() for r in rows)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +88,8 @@ def make_dataset(
     if unknown.mean() > 0.5:
         raise DataError(
             f"{name}: {unknown.sum():,} of {len(unknown):,} interactions name an item_id that the catalog lacks "
-            f"({_quote(interactions.loc[unknown, 'item_id'])}); the catalog has {_quote(catalog['item_id'])}. Give both "
-            "tables the same ids."
+            f"({_quote(interactions.loc[unknown, 'item_id'])}); the catalog has {_quote(catalog['item_id'])}. Give "
+            "both tables the same ids."
         )
     if unknown.any():
         more = items[~items["item_id"].isin(catalog["item_id"])]
@@ -93,7 +97,7 @@ def make_dataset(
         catalog = CATALOG.check(pd.concat([catalog, more]), source=f"{name} catalog")
     titles = catalog["title"] if "title" in catalog else pd.Series("", catalog.index)
     catalog = catalog[["item_id"]].assign(
-        title=titles.where(titles != "", catalog["item_id"]), text=catalog["text"] if "text" in catalog else ""
+        title=titles.where(titles != "", catalog["item_id"]), text=catalog.get("text", "")
     )
     rating = interactions["rating"].to_numpy()
     scale = Scale.of(rating)

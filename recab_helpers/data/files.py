@@ -80,7 +80,9 @@ def read_table(path: str | Path, *, text: Sequence[str] = ("user_id", "item_id")
             raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
         return pd.read_csv(path, encoding=encoding, dtype=dict.fromkeys(text, str), **NO_NA, **_dialect(head))
     except (EOFError, UnicodeError, OSError, pd.errors.ParserError) as error:
-        raise DataError(f"{path} cannot be read: {str(error).strip()}. It may be cut short; export it again.") from error
+        raise DataError(
+            f"{path} cannot be read: {str(error).strip()}. It may be cut short; export it again."
+        ) from error
 
 
 def contents_of(folder: Path) -> str:
@@ -111,7 +113,9 @@ def _renamed(path: Path, names: list[str], columns: Mapping[str, str | list[str]
     Raises:
         DataError: a column of `columns` that is not there and that no other column of the table stands for.
     """
-    mine = {name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in names if name in columns}
+    mine = {
+        name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in names if name in columns
+    }
     text = [c for given in mine.values() for c in given]
     table = read_table(path, text=[*text, *(n for n in names if n.endswith("_id"))])
     out = table[[c for c in table.columns if c in names and c not in mine]]

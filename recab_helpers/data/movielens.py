@@ -25,7 +25,7 @@ ML_100K_GENRES = (
 
 
 def latest_small(folder: Path | None, params: TrainParams) -> Dataset:
-    """`ml-latest-small`, or the folder of any release with movies.csv and ratings.csv (latest of any date, 20M, 25M)."""
+    """`ml-latest-small`, or the folder of any release with movies.csv and ratings.csv (any latest, 20M, 25M)."""
     return movielens_dataset("ml-latest-small", folder, params.relevant_rating)
 
 

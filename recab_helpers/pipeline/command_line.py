@@ -193,8 +193,8 @@ def _from_here(name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     path = Path(value).expanduser()
-    typed_elsewhere = name == "dataset" and path.is_dir() and Path.cwd() != paths.ROOT
-    return str(path.resolve()) if name in PATHS or typed_elsewhere else value
+    typed_elsewhere = name == "dataset" and path.exists() and Path.cwd() != paths.ROOT
+    return str(path.resolve()) if name in PATHS or name == "catalog_file" or typed_elsewhere else value
 
 
 def _shown(parameter: str) -> str:

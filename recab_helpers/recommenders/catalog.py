@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from recab_helpers.errors import ParameterError, StepsAside
+from recab_helpers.errors import ParameterError, StepsAsideError
 from recab_helpers.parameters import TrainParams, nearest
 from recab_helpers.references import ModelAddress
 
@@ -79,7 +79,7 @@ def fit_all(
         start = time.perf_counter()
         try:
             models[name] = fit(name, coded, dataset.catalog, params)
-        except StepsAside as reason:
+        except StepsAsideError as reason:
             aside[name] = str(reason)
             continue
         fit_s = time.perf_counter() - start

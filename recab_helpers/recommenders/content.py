@@ -37,15 +37,15 @@ def fit_content(train: Interactions, catalog: pd.DataFrame, params: TrainParams)
     (Pazzani and Billsus 2007). Users whose profile is empty are unknown.
 
     Raises:
-        StepsAside: no item has a word in its text.
+        StepsAsideError: no item has a word in its text.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     from recab_helpers.data.dataset import has_words
-    from recab_helpers.errors import StepsAside
+    from recab_helpers.errors import StepsAsideError
 
     if not has_words(catalog):
-        raise StepsAside(
+        raise StepsAsideError(
             "no item has a word in its text; name the columns to read, such as data_columns={text: [title, genres]}"
         )
 

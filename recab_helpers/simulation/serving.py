@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from recab_helpers.data.dataset import codes_of
 from recab_helpers.data.world import START
 from recab_helpers.randomness import id_keys, uniform
 from recab_helpers.references import CONTROL, ModelAddress
@@ -172,16 +171,6 @@ class Tally:
         """Daily impressions, clicks and CTR of one variant, indexed by day from 0."""
         days = self.all_days()
         return days[days.index.get_level_values("variant") == variant].droplevel("variant").add_prefix("daily_")
-
-
-def served_slates(recommendations: pd.DataFrame, user_ids, item_ids, slate_size: int) -> np.ndarray:
-    """Item codes (n_users, slate_size) from a recommendations table in the order of `user_ids`.
-
-    Raises:
-        DataError: an item that the catalog lacks.
-    """
-    codes = codes_of(recommendations["item_id"], item_ids, what="item_id")
-    return codes.reshape(len(user_ids), slate_size).astype(np.int32)
 
 
 def _coded(codes: np.ndarray, values) -> pa.DictionaryArray:

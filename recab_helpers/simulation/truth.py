@@ -55,7 +55,9 @@ def untold_truths(data: TrainedOn, wanted: str = "completed") -> dict[str, str]:
     grades = pd.concat([data.train["grade"], data.held_out["grade"]])
     if data.world is not None or wanted != "completed" or grades.min() < grades.max():
         return {}
-    return {"completed": "cannot tell: all ratings are equal, so that it would grade every item alike; held_out is drawn"}
+    return {
+        "completed": "cannot tell: all ratings are equal, so that it would grade every item alike; held_out is drawn"
+    }
 
 
 def drawn_truth(truths: Mapping[str, Truth], wanted: str) -> str:

@@ -16,6 +16,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    as_served,
     check_promotable,
     load_model,
     log_model,
@@ -45,6 +46,7 @@ __all__ = [
     "Run",
     "TrackingError",
     "artifact",
+    "as_served",
     "check_promotable",
     "connect",
     "find_stage",

@@ -24,7 +24,11 @@ def test_good_tables_pass_and_ids_become_strings():
         (INTERACTIONS.assign(rating=[5, "good", 4]), CATALOG, "'good' in row 2"),
         (INTERACTIONS.assign(rating=[5, float("nan"), 4]), CATALOG, "in row 2"),
         (INTERACTIONS.assign(rating=[5, float("inf"), 4]), CATALOG, "in row 2"),
-        (INTERACTIONS.assign(item_id=["7", "8", "x"]), CATALOG, r"2 of 3 interactions .*'7', '8'\); the catalog has 'x', 'y'"),
+        (
+            INTERACTIONS.assign(item_id=["7", "8", "x"]),
+            CATALOG,
+            r"2 of 3 interactions .*'7', '8'\); the catalog has 'x', 'y'",
+        ),
         (INTERACTIONS.assign(user_id=["a", None, "b"]), CATALOG, "first in row 2"),
         (pd.concat([INTERACTIONS, INTERACTIONS[:1]]), CATALOG, "drop_duplicates"),
         (INTERACTIONS, pd.concat([CATALOG, CATALOG[:1]]), "repeat an earlier item_id"),

@@ -14,7 +14,12 @@ from recab_helpers.recommenders.quality import rmse
 def interactions(user, item, rating) -> Interactions:
     users, items = np.array(["a", "b", "c"]), np.array(["v", "w", "x", "y", "z"])
     return Interactions(
-        user_ids=users, item_ids=items, user=np.array(user), item=np.array(item), rating=np.array(rating, float), liked=np.array(rating) >= 4
+        user_ids=users,
+        item_ids=items,
+        user=np.array(user),
+        item=np.array(item),
+        rating=np.array(rating, float),
+        liked=np.array(rating) >= 4,
     )
 
 
