@@ -79,7 +79,19 @@ class TrainParams(_Params):
     mean_history: float = 40.0
     split: str = "per_user"
     relevant_rating: float | None = None
+    variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
     content_popularity: float = 0.0
+    collaborative_factors: int = 32
+    collaborative_epochs: int = 30
+    collaborative_learning_rate: float = 0.02
+    collaborative_regularization: float = 0.02
+    collaborative_negatives: int = 8
+    ratings_factors: int = 100
+    ratings_epochs: int = 20
+    ratings_learning_rate: float = 0.005
+    ratings_regularization: float = 0.02
+    ease_regularization: float = 300.0
+    hybrid_of: list[str] = ("content", "ease")  # type: ignore[assignment]  # becomes a list
 
     def _check(self):
         _named("experiment", self.experiment)
@@ -93,6 +105,15 @@ class TrainParams(_Params):
         _within("mean_history", self.mean_history, 1, 10_000)
         _one_of("split", self.split, SPLITS)
         _within("content_popularity", self.content_popularity, 0, 10)
+        for model in ("collaborative", "ratings"):
+            _within(f"{model}_factors", getattr(self, f"{model}_factors"), 1, 1000)
+            _within(f"{model}_epochs", getattr(self, f"{model}_epochs"), 1, 1000)
+            _within(f"{model}_learning_rate", getattr(self, f"{model}_learning_rate"), 1e-6, 1)
+            _within(f"{model}_regularization", getattr(self, f"{model}_regularization"), 0, 10)
+        _within("collaborative_negatives", self.collaborative_negatives, 1, 100)
+        _within("ease_regularization", self.ease_regularization, 1e-3, 1e6)
+        if len(self.hybrid_of) < 2 or "hybrid" in self.hybrid_of:
+            raise ParameterError(f"hybrid_of is {self.hybrid_of}; name two or more other models, [content, ease].")
 
     def unused(self) -> dict[str, str]:
         """What makes the synthetic world, where the data come from elsewhere."""

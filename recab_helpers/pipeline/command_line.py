@@ -178,10 +178,10 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.data.sources import find_source
 
         find_source(params["train"].dataset)
-    if "simulate" in params:
+    for stage in [params[s] for s in ("train", "simulate") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 
-        check_names(params["simulate"].variants)
+        check_names(stage.variants)
     if "analyze" in params and params["analyze"].metrics:  # loads numpy, so only where a metric is given
         from recab_helpers.analysis.metrics import goals_of, metrics_from
 

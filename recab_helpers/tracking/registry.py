@@ -158,7 +158,10 @@ def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddres
     if reason := tags.get(f"aside.{reference}"):
         raise TrackingError(f"The model {reference} was not fitted in run {train_run_id}: {reason}. Name another.")
     if reference not in models:
-        raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
+        raise TrackingError(
+            f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)} A training fits what a test "
+            f"compares: make train SET=variants=[content,{reference}]."
+        )
     return ModelAddress.parse(models[reference])
 
 

@@ -10,7 +10,7 @@ from recab_helpers.data import encode, ids_of
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders import fit
-from recab_helpers.recommenders.collaborative import NEGATIVES, fit_svd, implicit_targets, svd_factors
+from recab_helpers.recommenders.collaborative import fit_svd, implicit_targets, svd_factors
 
 
 @pytest.mark.parametrize("options", [{}, {"biased": False, "init_mean": 0.1}])
@@ -23,12 +23,12 @@ def test_vectorized_scores_equal_surprise_estimates(train, options):
 
 
 def test_implicit_targets_hold_liked_items_and_unseen_ones_only(train):
-    targets = implicit_targets(train, seed=1)
+    targets = implicit_targets(train, negatives=8, seed=1)
     seen = set(zip(train.user.tolist(), train.item.tolist(), strict=True))
     negative = targets.rating == 0
     drawn = zip(targets.user[negative].tolist(), targets.item[negative].tolist(), strict=True)
     assert not seen & set(drawn)
-    assert negative.sum() == NEGATIVES * (train.rating >= 4).sum()
+    assert negative.sum() == 8 * (train.rating >= 4).sum()
 
 
 def test_the_row_order_of_the_data_does_not_change_the_model(world_data, train):
