@@ -1,8 +1,11 @@
 """Build the site in build/docs: the guides from Markdown, and the reference from docstrings, both by pdoc."""
 
+import pkgutil
 import re
 import shutil
 import sys
+import warnings
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +13,7 @@ from types import ModuleType
 import pdoc
 from pygments.formatters import HtmlFormatter
 
+PACKAGE = "recab_helpers"
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {  # a page of the site and the Markdown that it shows; each is read on a code host too
     "index": ROOT / "README.md",
@@ -36,15 +40,16 @@ def title_of(module: pdoc.doc.Module) -> str:
     return heading[1] if module.modulename in PAGES and heading else module.modulename
 
 
-def parts() -> list[str]:
-    """The package and its public parts; a function that is named as its module stands for it."""
-    found = ["recab_helpers"]
-    for name in pdoc.extract.walk_specs(found)[1:]:
-        import_module(name)
-        parent, _, last = name.rpartition(".")
-        if not last.startswith("_") and isinstance(getattr(sys.modules[parent], last), ModuleType):
-            found.append(name)
-    return found
+def parts(name: str = PACKAGE) -> Iterator[str]:
+    """The package and its public parts, loaded; a room that says what is public (`__all__`) has only that."""
+    module = import_module(name)
+    public = None if name == PACKAGE else getattr(module, "__all__", None)
+    vars(module).update({n: getattr(module, n) for n in public or ()})  # names that are loaded when first used
+    yield name
+    for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        is_public = not inner.name.startswith("_") if public is None else inner.name in public
+        if is_public and isinstance(vars(module).get(inner.name, module), ModuleType):
+            yield from parts(f"{name}.{inner.name}")
 
 
 def build(out: Path) -> Path:
@@ -54,13 +59,15 @@ def build(out: Path) -> Path:
     pdoc.render.env.globals["pages"] = tuple(PAGES)
     pdoc.render.env.globals["dark_code"] = HtmlFormatter(style="github-dark").get_style_defs(".pdoc-code")
     modules = {name: page_of(name, file) for name, file in PAGES.items()}
-    modules |= {name: pdoc.doc.Module.from_name(name) for name in parts()}
+    modules |= {name: pdoc.doc.Module(sys.modules[name]) for name in list(parts())}
     shutil.rmtree(out, ignore_errors=True)
-    for name, module in modules.items():
-        file = out / f"{name.replace('.', '/')}.html"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(pdoc.render.html_module(module, modules), encoding="utf-8")
-    (out / "search.js").write_text(pdoc.render.search_index(modules), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as a name that pdoc does not find
+        for name, module in modules.items():
+            file = out / f"{name.replace('.', '/')}.html"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(pdoc.render.html_module(module, modules), encoding="utf-8")
+        (out / "search.js").write_text(pdoc.render.search_index(modules), encoding="utf-8")
     return out / "index.html"
 
 

@@ -16,7 +16,8 @@ import tea_tasting as tt
 from recab_helpers.analysis import MetricSpec, bootstrap, estimate_effects, mean_of, srm_p_value
 from recab_helpers.calibration.grading import Population, grade
 from recab_helpers.data import encode, ids_of, synthetic_dataset
-from recab_helpers.recommenders import fit_svd, svd_factors, top_k
+from recab_helpers.recommenders import top_k
+from recab_helpers.recommenders.collaborative import fit_svd, svd_factors
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking
@@ -34,18 +35,17 @@ LOGGING = """import resource, sys, time
 import numpy as np
 from recab_helpers import tracking
 from recab_helpers.data import synthetic_dataset
-from recab_helpers.recommenders import top_k
-from recab_helpers.simulation import Tally, Test, Traffic, Variant, assign, shares
+from recab_helpers.references import ModelAddress
+from recab_helpers.simulation import PositionModel, Tally, Test, Traffic, Variant, assign, shares
 n = 1_000_000
 world = synthetic_dataset(n_users=n // 60, n_items=1000, text_share=.5, mean_history=6, seed=1).world
 rng = np.random.default_rng(1)
 slates = [rng.permuted(np.tile(np.arange(1000, dtype=np.int32), (n // 60, 1)), axis=1)[:, :10] for _ in range(2)]
-variants = [Variant(name=v, model=v, version="1", items=s, p_click=rng.beta(1, 20, s.shape))
+variants = [Variant(name=v, model=ModelAddress(name=v, version="1"), items=s, p_click=rng.beta(1, 20, s.shape))
             for v, s in zip(("control", "treatment"), slates)]
 test = Test(experiment="bench", user_ids=world.user_ids, item_ids=world.item_ids, variants=variants,
             assignment=assign(world.user_ids, salt="1", planned=shares(.5, 2)), planned={}, effect_dial=1.0, seed=1,
-            traffic=Traffic(session_rate=world.session_rate, horizon_days=14, slate_size=10, examination_decay=1,
-                            fatigue=1))
+            traffic=Traffic(session_rate=world.session_rate, horizon_days=14), clicks=PositionModel())
 run = tracking.start_run("bench", "simulate")
 start = time.perf_counter()
 tally = Tally(test)

@@ -191,7 +191,7 @@ OBRIEN_FLEMING_SPENDING = Case(
     boundaries=[
         all_printed("2.9626 1.9686"),
         all_printed("3.7103 2.5114 1.9930"),
-        all_printed("4.8769 3.3569 2.6803 2.2898 2.0310"),
+        all_printed("4.8769 3.3569 2.6803 2.2898 2.0310", within=2e-4),  # 3.3570 by a finer grid
     ],
 )
 POCOCK_SPENDING = Case(

@@ -177,7 +177,7 @@ def balance_check(test: Aggregates, planned: Planned) -> Check:
 
 def novelty_check(test: Aggregates, planned: Planned) -> Check:
     """Does the daily effect drift? A trend of daily log CTR ratios over days, weighted by clicks; a warning only."""
-    name, few = "Steady effect (novelty)", f"fewer than {FEW_DAYS} days with clicks in both variants"
+    name, few = "Steady effect (novelty)", f"fewer than {FEW_DAYS} days with clicks in both variants, or all alike"
     if test.by_day is None:
         return not_tested(name, "days are not known", gate=False)
     clicks = test.by_day["clicks"].unstack("variant")
@@ -193,7 +193,8 @@ def novelty_check(test: Aggregates, planned: Planned) -> Check:
         slope = np.sum(weight * x * y) / np.sum(weight * x**2)
         rest = y - np.average(y, weights=weight) - slope * x
         se = math.sqrt(np.sum(weight * rest**2) / (len(y) - 2) / np.sum(weight * x**2))
-        trends.append((float(2 * stats.t.sf(abs(slope) / se, len(y) - 2)) if se > 0 else 1.0, slope))
+        if se > 0:
+            trends.append((float(2 * stats.t.sf(abs(slope) / se, len(y) - 2)), slope))
     if not trends:
         return not_tested(name, few, gate=False)
     p = bonferroni(p for p, _ in trends)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
@@ -61,7 +61,7 @@ def decide(effects: list[Effect], checks: list[Check], *, power: float = 0.8) ->
     lost = (losing - winning) | {e.comparison for e in beyond}
     shippable = [e for e in goals if e.better and e.comparison not in losing | doubted]
     best = max(shippable or [e for e in goals if e.better] or goals, key=lambda e: e.metric.direction * e.lift)
-    facts = {
+    facts: dict[str, Any] = {
         "effect": best,
         "held": tuple(e for e in inside if e.comparison == best.comparison),
         "doubtful": tuple(e for e in guards if e not in inside and e.comparison == best.comparison),

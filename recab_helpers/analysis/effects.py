@@ -7,6 +7,7 @@ log scale, where it is not forced to be symmetric.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from recab_helpers.analysis.statistics import (
     variance_of,
     welch_freedom,
 )
+from recab_helpers.errors import ParameterError
 from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
 Interval = tuple[float, float]
@@ -82,17 +85,10 @@ class Effect:
         """The worst relative change that is accepted; nan for a metric that is no guardrail."""
         return self.metric.margin if self.metric.role == "guardrail" else math.nan
 
-    def without_numbers(self, reason: str, **changes) -> "Effect":
+    def without_numbers(self, reason: str, **changes: Any) -> "Effect":
         """The effect as undefined, and why."""
-        return Effect(
-            metric=self.metric,
-            comparison=self.comparison,
-            alpha=self.alpha,
-            n_control=self.n_control,
-            n_treatment=self.n_treatment,
-            **{"method": self.method, "control": self.control, "treatment": self.treatment} | changes,
-            reason=reason,
-        )
+        kept = ("metric", "comparison", "method", "alpha", "n_control", "n_treatment", "control", "treatment")
+        return Effect(**{name: getattr(self, name) for name in kept} | changes, reason=reason)
 
 
 def estimate_effects(
@@ -101,7 +97,14 @@ def estimate_effects(
     """Every treatment against control on every metric; treatments and goals share alpha in the goals' intervals.
 
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
+
+    Raises:
+        ParameterError: no metric is a goal, or the users lack a column of one.
     """
+    for metric in metrics:
+        for column in set(metric.columns) - set(users.columns):
+            which = f"metric {metric.name} reads the column {column}, which the users do not have"
+            raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
     shared = alpha / (len(comparisons) * len(goals_of(metrics)))
     effects = [

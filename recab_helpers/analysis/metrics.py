@@ -63,7 +63,7 @@ def _in_words(name: str) -> str:
 def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
     """A ratio of two columns' means, with the same of the period before as covariate."""
     name = f"{numerator}_per_{denominator.removesuffix('s')}"
-    made = {"name": name, "label": _in_words(more.get("name", name))}
+    made: dict[str, Any] = {"name": name, "label": _in_words(more.get("name", name))}
     made["covariate"] = (f"pre_{numerator}", f"pre_{denominator}")
     return MetricSpec(**made | {"kind": "ratio", "numerator": numerator, "denominator": denominator} | more)
 
@@ -105,9 +105,9 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
     """
     metrics = {m.name: m for m in METRICS}
     known = {f.name for f in fields(MetricSpec)}
-    named = {}
+    named: dict[str, dict[str, Any]] = {}
     for one in given:
-        values = {"name": one} if isinstance(one, str) else dict(one)
+        values: dict[str, Any] = {"name": one} if isinstance(one, str) else dict(one)
         if unknown := sorted(set(map(str, values)) - known):
             raise ParameterError(f"metrics has the field {unknown[0]!r}. {nearest(unknown[0], known)}")
         if not values.get("name"):

@@ -82,12 +82,12 @@ def _natural(level: str) -> tuple[float, str]:
 
 
 def _effect_row(group: ByVariant, comparison: Comparison, metric: MetricSpec, *, alpha: float) -> dict:
-    pair = [group.get(v) for v in (comparison.against, comparison.variant)]
-    counts = [0 if s is None else s.n for s in pair]
+    pair = [group[v] for v in (comparison.against, comparison.variant) if v in group]
+    counts = [s.n for s in pair] if len(pair) == 2 else [0, *(s.n for s in pair)]
     row = {"variant": comparison.variant, "against": comparison.against, "users": sum(counts)}
     if min(counts) < MIN_USERS:
         few = min(counts)
         return row | {"reason": f"{few} {'user' if few == 1 else 'users'} in one variant; {MIN_USERS} are needed"}
-    e = estimate(metric, *pair, comparison=comparison, alpha=alpha)
+    e = estimate(metric, pair[0], pair[1], comparison=comparison, alpha=alpha)
     numbers = {"lift": e.lift, "low": e.lift_ci[0], "high": e.lift_ci[1], "log_se": e.log_se, "p_value": e.p_value}
     return row | numbers | {"reason": e.reason}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -79,8 +80,8 @@ def post_stratified(users: Users, plain: Effect, *, strata: str = STRATA) -> Eff
     method, columns = f"post-stratified by {strata}", plain.metric.columns
     values, variances = [], []
     for name in (plain.comparison.against, plain.comparison.variant):
-        groups = [group.get(name) for group in levels.values()]
-        if (few := min(0 if s is None else s.n for s in groups)) < MIN_STRATUM:
+        groups = [group[name] for group in levels.values() if name in group]
+        if (few := min(s.n for s in groups) if len(groups) == len(levels) else 0) < MIN_STRATUM:
             reason = f"a stratum of {strata} has {few} users in {name}; {MIN_STRATUM} are needed"
             return plain.without_numbers(reason, method=method)
         at = [groups[0].columns.index(c) for c in columns]
@@ -119,7 +120,7 @@ def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
     low, high = np.quantile(ratio, [plain.alpha / 2, 1 - plain.alpha / 2])
     tail = min(np.mean(ratio <= 0), np.mean(ratio >= 0))
     p = max(2 * float(tail), 2 / REPLICATES)  # a bootstrap cannot tell smaller ones apart
-    found = {"difference": plain.difference, "lift": plain.lift, "lift_ci": (float(low), float(high))}
+    found: dict[str, Any] = {"difference": plain.difference, "lift": plain.lift, "lift_ci": (float(low), float(high))}
     return replace(plain.without_numbers("", method=method), **found, p_value=min(p, 1.0))
 
 

@@ -140,7 +140,7 @@ def _grade_batch(job: tuple[Population, int, int, int], *, alpha: float, boot: b
     for i, (lift, test) in enumerate(draw_tests(population, n, seed)):
         boot_too = boot and i % BOOTSTRAP_EVERY == 0
         grades = grade_one(lift, test, planned=population.planned, alpha=alpha, boot=boot_too)
-        if population.null or i % LOOKS_EVERY == 0:
+        if test.running and (population.null or i % LOOKS_EVERY == 0):
             grades += grade_looks(test.running, alpha=alpha)
         rows += [(first + i, *astuple(g)) for g in grades]
     return rows

@@ -87,7 +87,8 @@ class Histogram:
         """From one row per user: the code of its variant in `names`, and its values (n, n_columns)."""
         order = np.lexsort(values.T[::-1])
         ordered = values[order]
-        new = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
+        new = np.ones(len(ordered), dtype=bool)
+        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
         distinct, which = ordered[new], np.cumsum(new) - 1
         counts = np.bincount(which * len(names) + variant[order], minlength=len(distinct) * len(names))
         by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))

@@ -38,8 +38,8 @@ class Column:
         """Where the value is not what it must be; an empty one is only where the column is required."""
         value = nw.col(self.name)
         broken = {
-            "rank": (value < 1) | (value != value.round(0)),
-            "flag": ~value.is_in([0, 1]),
+            "rank": ~value.is_finite() | (value < 1) | (value != value.round(0)),
+            "flag": ~value.is_in([0.0, 1.0]),
             "count": ~value.is_finite() | (value < 0),
             "number": ~value.is_finite(),
             "day": ~value.is_finite() | (value != value.round(0)),

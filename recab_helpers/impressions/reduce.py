@@ -23,7 +23,7 @@ from recab_helpers.impressions.aggregates import (
     Users,
 )
 from recab_helpers.impressions.contract import USER
-from recab_helpers.impressions.sources import keep
+from recab_helpers.impressions.sources import here, keep
 from recab_helpers.references import in_order
 
 COUNTS = {
@@ -106,17 +106,17 @@ def reduce(
     `goals` names the columns that each goal reads: for these there are also segments, looks and histograms.
 
     Raises:
-        DataError: a column is empty for some users.
+        DataError: the users lack a column, or it is empty or infinite for some of them.
     """
     pre = [c for c in rows.numeric if c.startswith(PRE)]
     of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
     basic = ("impressions", "clicks", "sessions", "clicked_any")
     wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
-    means = (
-        rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow").rows(named=True)[0]
-    )
+    if missing := [c for c in wanted if c not in rows.numeric]:
+        raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
     _refuse_empty(rows.users, wanted)
-    shift = np.array([round(means[c]) if np.isfinite(means[c]) else 0.0 for c in wanted], dtype=np.float64)
+    means = rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow")
+    shift = np.array([round(means[c][0]) for c in wanted], dtype=np.float64)
     statistics = _statistics(rows.users, wanted, shift, ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
@@ -152,9 +152,10 @@ def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -
     bits = bits.select("item_id", novelty_bits=(nw.lit(total) / nw.col("of_item").cast(nw.Float64)).log(2))
     clicked = nw.col("clicked").cast(nw.Float64)
     weight = (nw.col("position").cast(nw.Float64) + 1).log(2)
-    rows = log.join(bits, on="item_id", how="left").with_columns(
-        day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
+    read = log.select(
+        *UNIT, "slate_id", "item_id", *numbers, day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
     )
+    rows = read.join(bits, on="item_id", how="left")
     sums = ("clicks", "weighted_clicks", "novelty_bits", *numbers)
     slates = rows.group_by(*UNIT, "slate_id").agg(
         nw.col("day").min(), nw.len().alias("impressions"), *(nw.col(c).cast(nw.Float64).sum() for c in sums)
@@ -190,10 +191,10 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
-    joined = users.join(known.select(USER.name, *numeric, *text), on=USER.name, how="left")
-    counts = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
-    levels = {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
-    return joined.with_columns(**counts, **levels), numeric, text
+    joined = users.join(here(known.select(USER.name, *numeric, *text)), on=USER.name, how="left")
+    filled = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
+    filled |= {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
+    return joined.with_columns(**filled) if filled else joined, numeric, text
 
 
 def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str, ...]:
@@ -202,10 +203,13 @@ def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str,
 
 
 def _refuse_empty(users: nw.LazyFrame, columns: Sequence[str]) -> None:
-    empty = users.select(*((nw.col(c).is_null()).cast(nw.Int64).sum() for c in columns))
-    for column, n in empty.collect("pyarrow").rows(named=True)[0].items():
+    values = {c: nw.col(c).cast(nw.Float64) for c in columns}
+    bad = {c: v.is_null() | ~v.is_finite() for c, v in values.items()}
+    counts = users.select(*(b.cast(nw.Int64).sum().alias(c) for c, b in bad.items()))
+    for column, n in counts.collect("pyarrow").rows(named=True)[0].items():
         if n:
-            raise DataError(f"The column {column} is empty for {n:,} users of the log. Fill it, or leave it out.")
+            of = f"{n:,} {'user' if n == 1 else 'users'} of the log"
+            raise DataError(f"The column {column} is empty or infinite for {of}. Fill it, or leave it out.")
 
 
 def _statistics(
@@ -287,7 +291,8 @@ def _running(rows: UserRows, columns: list[str], variants: Sequence[str]) -> Run
     n_days = int(found["day"].max()) + 1
     n, sums, products = {}, {}, {}
     for name in variants:
-        of = found[found["variant"] == name].set_index("day").reindex(range(n_days), fill_value=0)
+        of = found[found["variant"] == name].drop(columns="variant").set_index("day")
+        of = of.reindex(range(n_days), fill_value=0)
         n[name] = of["new"].to_numpy(dtype=np.int64).cumsum()
         sums[name] = np.column_stack([of[f"s{i}"].to_numpy(dtype=np.float64) for i in range(k)]).cumsum(axis=0)
         cross = np.empty((n_days, k, k))

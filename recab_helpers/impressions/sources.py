@@ -1,10 +1,12 @@
 """Where a log or a table of users lies, and how it is read: a lazy frame whose columns have their types."""
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import narwhals as nw
@@ -13,6 +15,7 @@ import pandas as pd
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
+    KINDS,
     NUMERIC,
     TITLE,
     Column,
@@ -25,14 +28,20 @@ from recab_helpers.impressions.contract import (
 )
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+IDS = tuple(c.name for c in IMPRESSIONS if c.kind == "id")
+LAST_SECOND = 7_258_118_400  # the year 2200: larger numbers are no seconds
+LARGEST_WHOLE = 2.0**53  # above it a float does not tell whole numbers apart
 _NUMBERS = count()
-Table = str | Path | pd.DataFrame | Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
+Table: TypeAlias = Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
 
 
 @lru_cache(maxsize=1)
 def engine() -> duckdb.DuckDBPyConnection:
-    """The one embedded DuckDB of this process, in memory; it spills to disk what does not fit."""
-    return duckdb.connect()
+    """The one embedded DuckDB of this process, in memory; it spills to disk what does not fit. Its days are UTC's."""
+    made = duckdb.connect()
+    made.execute("set TimeZone = 'UTC'")
+    made.execute("set variable recab_engine = true")
+    return made
 
 
 def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) -> nw.LazyFrame:
@@ -47,10 +56,11 @@ def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) 
     names = frame.collect_schema().names()
     require_columns(names, IMPRESSIONS, source=source)
     more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
-    log = _typed(frame, (*IMPRESSIONS, time_column(names, source=source), TITLE, *more), source=source)
-    check_log(log, source=source, pilot=pilot)
-    if more:
-        check(log, more, source=source)
+    with _read(source):
+        log = _typed(frame, (*IMPRESSIONS, time_column(names, source=source), TITLE, *more), source=source)
+        check_log(log, source=source, pilot=pilot)
+        if more:
+            check(log, more, source=source)
     return log
 
 
@@ -63,11 +73,12 @@ def open_users(table: Table) -> nw.LazyFrame:
     frame, source = _opened(table, infer=True)
     names = frame.collect_schema().names()
     require_columns(names, of_users(names), source=source)
-    users = _typed(frame, of_users(names), source=source)
-    check(users, of_users(names), source=source)
-    twice = users.group_by("user_id").agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)
-    if again := twice.sort("user_id").head(1).collect("pyarrow").rows(named=True):
-        raise DataError(f"{source}: {again[0]['rows']:,} rows have the user_id {again[0]['user_id']!r}. Keep one.")
+    with _read(source):
+        users = _typed(frame, of_users(names), source=source)
+        check(users, of_users(names), source=source)
+        twice = users.group_by("user_id").agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)
+        if again := twice.sort("user_id").head(1).collect("pyarrow").rows(named=True):
+            raise DataError(f"{source}: {again[0]['rows']:,} rows have the user_id {again[0]['user_id']!r}. Keep one.")
     return users
 
 
@@ -81,21 +92,41 @@ def open_table(table: Table) -> nw.LazyFrame:
 
 
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame computed once, where its engine keeps such things."""
-    native = frame.to_native()
-    if not isinstance(native, duckdb.DuckDBPyRelation):
-        return frame.collect().lazy()
+    """The frame computed once and kept by the engine of this process, for as long as what is returned lives."""
     name = f"recab_{next(_NUMBERS)}"
-    native.create(name)
-    return nw.from_native(engine().table(name))
+    here(frame).to_native().create(name)
+    kept = nw.from_native(engine().table(name))
+    weakref.finalize(kept, _drop, name).atexit = False
+    return kept
+
+
+def here(frame: nw.LazyFrame) -> nw.LazyFrame:
+    """The frame in the engine of this process; one of another engine is computed there."""
+    native = frame.to_native()
+    if isinstance(native, duckdb.DuckDBPyRelation):
+        marked = native.query("frame", "select getvariable('recab_engine')")
+        if marked and marked.fetchall() == [(True,)]:
+            return frame
+    return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
+
+
+def _drop(name: str) -> None:
+    engine().cursor().execute(f"drop table if exists {name}")
+
+
+@contextmanager
+def _read(source: str | Path) -> Iterator[None]:
+    """What DuckDB cannot read is a DataError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise DataError(f"{source} cannot be read: {_first_line(error)} Export it again.") from error
 
 
 def _opened(table: Table, *, infer: bool = False) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame, and what an error calls it; `infer` finds the types of a text file's columns."""
-    if isinstance(table, pd.DataFrame):
-        return nw.from_native(engine().from_df(_plain(table))), "the table"
     if not isinstance(table, (str, Path)):
-        return nw.from_native(table).lazy(), "the table"
+        return _frame_of(table), "the table"
     path = Path(table).expanduser()
     if not path.is_file():
         raise DataError(f"There is no file {path}. Give the path of a {', '.join(ENDINGS)} file.")
@@ -103,19 +134,32 @@ def _opened(table: Table, *, infer: bool = False) -> tuple[nw.LazyFrame, str]:
         raise DataError(f"{path} is none of {', '.join(ENDINGS)}. Convert it to one of these.")
     if not path.stat().st_size:
         raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
-    try:
+    with _read(path):
         if path.suffix == ".parquet":
             relation = engine().read_parquet(str(path))
         else:
-            options = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
-            types = {"all_varchar": True}
+            options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
+            relation = engine().read_csv(str(path), **options, all_varchar=True)
             if infer:
-                types = {"dtype": {"user_id": "VARCHAR"}, "sample_size": -1}
-            relation = engine().read_csv(str(path), **options, **types)
+                ids = {n: "VARCHAR" for n in IDS if n in relation.columns}
+                relation = engine().read_csv(str(path), **options, dtype=ids or None, sample_size=-1)
             relation.limit(1).fetchall()
-    except duckdb.Error as error:
-        raise DataError(f"{path} cannot be read: {_first_line(error)} Export it again.") from error
     return nw.from_native(relation), path.name
+
+
+def _frame_of(table: Any) -> nw.LazyFrame:
+    """A lazy frame of what is in memory, by DuckDB, or of another engine's lazy frame as it is."""
+    native = nw.to_native(table, pass_through=True)
+    if isinstance(native, pd.DataFrame):
+        return nw.from_native(engine().from_df(_plain(native)))
+    try:
+        frame = nw.from_native(native)
+    except TypeError as error:
+        kind = type(table).__name__
+        raise DataError(f"A {kind} is no table. Give a file, or a frame that narwhals can read.") from error
+    if isinstance(frame, nw.DataFrame):
+        return nw.from_native(engine().from_arrow(frame.to_arrow()))
+    return frame
 
 
 def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw.LazyFrame:
@@ -123,10 +167,11 @@ def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw
     schema = frame.collect_schema()
     there = [c for c in columns if c.name in schema.names()]
     native = frame.to_native()
+    written = [c for c in there if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String]
     if isinstance(native, duckdb.DuckDBPyRelation):
-        written = [c for c in there if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String]
+        written += [c for c in there if c.kind == "time" and schema[c.name].is_numeric()]
         if written:
-            native = native.project("*, " + ", ".join(_read(c) for c in written))
+            native = native.project("*, " + ", ".join(_value_of(c, schema[c.name]) for c in written))
             frame = nw.from_native(native)
             for c in written:
                 bad = ~nw.col(c.name).is_null() & nw.col(f"recab {c.name}").is_null()
@@ -134,27 +179,43 @@ def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw
                     refuse(frame, c, bad, n, source=source)
             frame = frame.with_columns(**{c.name: nw.col(f"recab {c.name}") for c in written})
             frame = frame.drop(*(f"recab {c.name}" for c in written))
+    elif written:
+        kind = KINDS[written[0].kind]
+        raise DataError(f"{source}: column {written[0].name} is text; it must be {kind}. Cast it, or give a file.")
     whole = {
         c.name: nw.col(c.name).cast(nw.Float64)
         for c in there
         if c.kind in NUMERIC and frame.collect_schema()[c.name] != nw.Float64
     }
-    ids = {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
+    ids = {c.name: _spelled(c.name, schema) for c in there if c.kind == "id" and schema[c.name] != nw.String}
     return frame.with_columns(**whole, **ids) if whole or ids else frame
 
 
-def _read(column: Column) -> str:
-    """SQL that reads the text of a column as its kind, null where it cannot be."""
+def _spelled(name: str, schema: nw.Schema) -> nw.Expr:
+    """An id as text; a whole number has no point, however it was stored."""
+    value = nw.col(name)
+    if not schema[name].is_float():
+        return value.cast(nw.String)
+    whole = (value.abs() < LARGEST_WHOLE) & (value == value.round(0))
+    return nw.when(whole).then(value.cast(nw.Int64).cast(nw.String)).otherwise(value.cast(nw.String))
+
+
+def _value_of(column: Column, kind: nw.dtypes.DType) -> str:
+    """SQL that reads a column of text or of seconds as its kind, null where it cannot be; times are those of UTC."""
     name, read = f'"{column.name}"', f'"recab {column.name}"'
-    if column.kind == "time":
-        seconds = f"try_cast(trim({name}) as double)"
-        return f"coalesce(try_cast({name} as timestamp), make_timestamp(({seconds} * 1000000)::bigint)) as {read}"
-    return f"try_cast(trim({name}) as double) as {read}"
+    number = f"{name}::double" if kind.is_numeric() else f"try_cast(trim({name}) as double)"
+    if column.kind != "time":
+        return f"{number} as {read}"
+    seconds = f"case when {number} between 0 and {LAST_SECOND} then make_timestamp(({number} * 1000000)::bigint) end"
+    if kind.is_numeric():
+        return f"{seconds} as {read}"
+    date = f"try_cast(trim({name}) as timestamptz)"
+    return f"coalesce(case when isfinite({date}) then {date} at time zone 'UTC' end, {seconds}) as {read}"
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
     """The frame with categories and objects as text, which DuckDB reads as they are."""
-    odd = table.select_dtypes(["category", "object"]).columns
+    odd = [c for c, kind in table.dtypes.items() if isinstance(kind, pd.CategoricalDtype) or kind.kind == "O"]
     return table.assign(
         **{c: table[c].astype("str") if table[c].notna().all() else table[c].astype("string") for c in odd}
     )

@@ -29,6 +29,7 @@ from recab_helpers.errors import PipelineError, TrackingError
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.publish import RUNS, publish, shown
+from recab_helpers.references import ModelAddress
 
 BYTES_PER_IMPRESSION = 20
 FREE_BYTES = 200_000_000
@@ -47,6 +48,8 @@ def run(door: str, params: dict[str, Any]) -> None:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
         try:
+            if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
+                tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
             first = next(iter(params.values()))
             mlflow_run = tracking.start_run(getattr(first, "experiment", "recab"), door)
         except TrackingError as error:
@@ -73,24 +76,28 @@ def notebook_of(stage: str) -> Path:
     return found[0]
 
 
-def imports_of(notebook: Path) -> str:
-    """The import statements of the notebook's cells, as code."""
+def warm_up_of(notebook: Path) -> str:
+    """Code that imports what the notebook imports, and every module of the rooms that it names: rooms load lazily."""
     cells = nbformat.read(notebook, as_version=4).cells
     trees = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
     imports = [n for tree in trees for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom))]
-    return "\n".join(map(ast.unparse, imports))
+    package = paths.ROOT / "recab_helpers"
+    rooms = [a.name for n in imports if getattr(n, "module", "") == package.name for a in n.names]
+    files = [file.relative_to(paths.ROOT) for room in rooms for file in sorted((package / room).rglob("*.py"))]
+    modules = [".".join(f.with_suffix("").parts).removesuffix(".__init__") for f in files]
+    return "\n".join([*map(ast.unparse, imports), f"[__import__(module) for module in {modules}]"])
 
 
 @contextmanager
 def warm_kernels(stages: Iterable[str]) -> Iterator[dict[str, AsyncKernelManager]]:
-    """One kernel per stage, started together, each importing what its notebook imports."""
+    """One kernel per stage, started together, each warming up with the imports of its notebook."""
     managers = {}
     try:
         for stage in stages:
             managers[stage] = manager = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
             run_sync(manager.start_kernel)(cwd=str(paths.ROOT))
         for stage, manager in managers.items():
-            _execute(manager, imports_of(notebook_of(stage)))
+            _execute(manager, warm_up_of(notebook_of(stage)))
         yield managers
     finally:
         for manager in managers.values():

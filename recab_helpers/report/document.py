@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import jsonschema
+import fastjsonschema
 import numpy as np
 import pandas as pd
 import yaml
@@ -26,7 +26,7 @@ from recab_helpers.report.sections.truth import true_lift
 SCHEMA_VERSION = 3
 SCHEMA = TEMPLATE / "ab_report.schema.json"
 PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "scikit-surprise", "scipy")
-FOUND_BY_THE_STAGE = ("train_run_id", "simulate_run_id", "log_file")
+FOUND_BY_THE_STAGE = ("train_run_id", "simulate_run_id", "log_file", "users_file")
 
 
 def lineage(*, run_ids: dict[str, str], git_commit: str, data_hash: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -43,21 +43,25 @@ def lineage(*, run_ids: dict[str, str], git_commit: str, data_hash: str, paramet
 
 def commands(git_commit: str, parameters: dict[str, dict[str, Any]]) -> list[str]:
     """What to type to get these numbers again: the commit, then `make` with what differs from the defaults."""
-    set_by, used = {}, {}
-    for stage, values in parameters.items():
-        default = {f.name: f.default for f in fields(STAGES[stage])}
-        without_use = {*FOUND_BY_THE_STAGE, *STAGES[stage].of(values).unused()}
-        used[stage] = {k: v for k, v in values.items() if k not in without_use}
-        set_by[stage] = {k: v for k, v in used[stage].items() if v != STAGES[stage].of({k: default[k]}).as_dict()[k]}
+    used = {stage: _used(stage, values) for stage, values in parameters.items()}
+    defaults = {stage: STAGES[stage]().as_dict() for stage in parameters}
+    set_by = {stage: {k: v for k, v in values.items() if v != defaults[stage][k]} for stage, values in used.items()}
     lines = [f"git checkout {git_commit.rstrip('+')}"] if git_commit else []
-    log_file = parameters["analyze"]["log_file"]
-    if log_file:
-        return [*lines, f"make analyze LOG={shlex.quote(log_file)}{_settings(set_by['analyze'])}"]
+    if parameters["analyze"]["log_file"]:
+        files = {"LOG": parameters["analyze"]["log_file"], "USERS": parameters["analyze"]["users_file"]}
+        named = "".join(f" {name}={shlex.quote(file)}" for name, file in files.items() if file)
+        return [*lines, f"make analyze{named}{_settings(set_by['analyze'])}"]
     together = {k: v for values in set_by.values() for k, v in values.items()}
     alike = all(values.get(k, v) == v for k, v in together.items() for values in used.values())
     if alike:
         return [*lines, f"make report{_settings(together)}"]
     return [*lines, *(f"make {stage}{_settings(values)}" for stage, values in set_by.items())]
+
+
+def _used(stage: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values without those that the stage finds itself or does not use, which would be refused."""
+    left_out = {*FOUND_BY_THE_STAGE, *STAGES[stage].of(values).unused()}
+    return {k: v for k, v in values.items() if k not in left_out}
 
 
 def _settings(values: dict[str, Any]) -> str:
@@ -69,20 +73,19 @@ def _settings(values: dict[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    """The value as YAML on one line without blanks, bare where YAML allows it."""
+    """The value as YAML on one line, bare where YAML allows it."""
     if isinstance(value, list):
         return f"[{','.join(map(_yaml, value))}]"
     if isinstance(value, dict):
-        return json.dumps(value, separators=(",", ":"))
-    bare = isinstance(value, str) and not set(value) & set(",[]{}") and yaml.safe_load(f"[{value}]") == [value]
-    return value if bare else json.dumps(value)
+        return f"{{{', '.join(f'{k}: {_yaml(v)}' for k, v in value.items())}}}"
+    return yaml.safe_dump([value], default_flow_style=True, width=math.inf, allow_unicode=True).strip()[1:-1]
 
 
 def report_json(found: Analysis, known: Background) -> dict[str, Any]:
     """The report as one document, as SCHEMA describes it; undefined numbers are null with a reason beside them.
 
     Raises:
-        jsonschema.ValidationError: the document is not what SCHEMA says.
+        fastjsonschema.JsonSchemaException: the document is not what SCHEMA says.
     """
     models = {v: model_name(address) for v, address in known.models.items()}
     smallest = {"alpha": found.alpha, "power": found.wanted_power}
@@ -97,7 +100,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
                 for v, row in found.totals.to_dict("index").items()
             ],
             "effects": [_effect(e) | {"true_lift": true_lift(e, known)} for e in found.effects],
-            "sensitivity": [_effect(e) | {"role": "sensitivity"} for e in found.sensitivity],
+            "sensitivity": [_effect(e) | {"role": "sensitivity", "true_lift": None} for e in found.sensitivity],
             "checks": [asdict(c) for c in found.checks],
             "bayes": records(found.bayes),
             "power": smallest | {"metrics": records(found.power)},
@@ -114,7 +117,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "lineage": known.lineage,
         }
     )
-    jsonschema.validate(document, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    fastjsonschema.validate(json.loads(SCHEMA.read_text(encoding="utf-8")), document)
     return document
 
 

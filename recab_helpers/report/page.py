@@ -33,8 +33,8 @@ def render(notebook: Path, *, call: str = "") -> str:
     lead, *sections = _sections(cells)
     if call == "invalid":
         sections.sort(key=lambda section: FIRST_IF_INVALID not in section[0].metadata.get("tags", []))
-    title = re.search(r"^# (.*)", "\n".join(c.source for c in lead), re.MULTILINE)[1]
-    headings = [re.search(r"^## (.*)", section[0].source, re.MULTILINE)[1] for section in sections]
+    title = _heading("#", "\n".join(c.source for c in lead))
+    headings = [_heading("##", section[0].source) for section in sections]
     resources = _frame(f"{call.capitalize()}: {title}" if call else title) | {
         "lead": lead,
         "sections": sections,
@@ -65,9 +65,15 @@ def slug(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
 
 
+def _heading(mark: str, source: str) -> str:
+    """The first heading of this level; empty where there is none."""
+    found = re.search(rf"^{mark} (.*)", source, re.MULTILINE)
+    return found[1] if found else ""
+
+
 def _sections(cells: list) -> list[list]:
     """The cells before the first H2, then those of each H2."""
-    parts = [[]]
+    parts: list[list] = [[]]
     for cell in cells:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             parts.append([])
@@ -89,16 +95,16 @@ def _frame(title: str) -> dict[str, Any]:
 def _row(file: Path, folder: Path) -> dict[str, Any]:
     document = json.loads(file.read_text())
     goals = [e for e in document["effects"] if e["role"] == "goal" and e["lift"] is not None]
-    goal = max(goals, key=lambda e: e["direction"] * e["lift"], default={"lift": None})
-    read = document["verdict"]["call"] != "invalid" and goal["lift"] is not None
+    goal = max(goals, key=lambda e: e["direction"] * e["lift"], default=None)
+    read = None if document["verdict"]["call"] == "invalid" else goal
     return {
         "created_at": datetime.fromisoformat(document["created_at"]).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "variants": ", ".join(v["model"] or v["name"] for v in document["variants"]),
         "experiment": document["experiment"],
         "call": document["verdict"]["call"],
         "sentence": document["verdict"]["sentence"],
-        "lift": goal["lift"] if read else None,
-        "lift_text": f"{goal['label']} {formats.lift(goal['lift'])}" if read else "none",
+        "lift": read["lift"] if read else None,
+        "lift_text": f"{read['label']} {formats.lift(read['lift'])}" if read else "none",
         "folder": file.parent.relative_to(folder).as_posix(),
         "run": file.parent.name[:8],
     }

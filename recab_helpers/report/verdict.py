@@ -17,7 +17,7 @@ RULE = (
 def sentence(found: Analysis) -> str:
     """The call in one plain sentence."""
     verdict, e = found.verdict, found.verdict.effect
-    if not verdict.valid:
+    if e is None:  # invalid
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
@@ -34,7 +34,7 @@ def sentence(found: Analysis) -> str:
 def reasons(found: Analysis) -> tuple[str, ...]:
     """What the call rests on, a sentence each."""
     verdict, e = found.verdict, found.verdict.effect
-    if not verdict.valid:
+    if e is None:  # invalid
         return tuple(f"{c.name}: {c.detail}" for c in verdict.failed)
     if verdict.undefined:
         return (e.reason,)
@@ -55,13 +55,13 @@ def reasons(found: Analysis) -> tuple[str, ...]:
 
 def would_change(found: Analysis) -> str:
     """What would change the call; empty where nothing is known to."""
-    verdict = found.verdict
-    if not verdict.valid:
+    verdict, e = found.verdict, found.verdict.effect
+    if e is None:  # invalid
         return "Mend the cause and run the test again; these data cannot be repaired by analysis."
     if verdict.call == "ship":
         return "A failed check, or a guardrail beyond its margin, would change it."
     if verdict.call == "keep control":
-        side = "above" if verdict.effect.metric.direction > 0 else "below"
+        side = "above" if e.metric.direction > 0 else "below"
         return f"A treatment whose interval lies {side} zero would change it."
     needed = verdict.users_for_estimate
     if not math.isfinite(needed):

@@ -174,7 +174,7 @@ def titles_of(log: Log, rows: UserRows) -> pd.Series | None:
 def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
     """The size of the data behind the models and of the log."""
     facts = {"data hash": log.data_hash}
-    if log.history is not None:
+    if log.history is not None and log.catalog is not None:
         train, history = log.parameters["train"], impressions.open_table(log.history)
         sizes = history.select(rows=nw.len(), users=nw.col("user_id").n_unique()).collect("pyarrow").rows(named=True)[0]
         facts["data set"] = f"{train['dataset']}, split {train['split'].replace('_', ' ')}"
@@ -230,7 +230,7 @@ def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.Laz
 
 def _popularity(log: Log, history: nw.LazyFrame | None) -> pd.Series | None:
     """Training interactions by item_id, over the whole catalog."""
-    if history is None:
+    if history is None or log.catalog is None:
         return None
     met = history.group_by("item_id").agg(nw.len().alias("met")).collect("pandas").to_native()
     return met.set_index("item_id")["met"].reindex(log.catalog["item_id"], fill_value=0)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,7 @@ from recab_helpers.errors import PipelineError
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import notebooks
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.recommenders import MODELS
 from tests.conftest import SMALL, shared
 
 
@@ -55,9 +57,17 @@ def test_every_stage_has_its_notebook_and_a_missing_one_is_named(own_notebooks):
     assert notebooks.notebook_of("plan") == written
 
 
-def test_kernels_warm_up_with_the_imports_of_their_notebook(own_notebooks):
-    written = own_notebooks("import json\nfrom math import inf as e\njson.dumps(e)", "import os.path\n1 / 0")
-    assert notebooks.imports_of(written) == "import json\nfrom math import inf as e\nimport os.path"
+def test_kernels_warm_up_with_the_imports_of_their_notebook_and_with_the_rooms_that_load_lazily(own_notebooks):
+    written = own_notebooks("from recab_helpers import impressions\nimport json\n1 / 0", "from math import inf as e\ne")
+    names = {}
+    code = notebooks.warm_up_of(written)
+    exec(code, names)
+    assert {"impressions", "json", "e"} <= set(names)
+    room = paths.ROOT / "recab_helpers" / "impressions"
+    loaded = {f"recab_helpers.impressions.{f.stem}" for f in room.glob("*.py")} - {"recab_helpers.impressions.__init__"}
+    assert loaded
+    assert all(f"'{module}'" in code for module in loaded)
+    assert loaded <= set(sys.modules)
 
 
 def test_a_cell_that_differs_from_its_stage_is_refused_first(own_notebooks, no_kernel):
@@ -120,15 +130,7 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert parent.info.status == "FINISHED"
     children = client.search_runs([parent.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run_id}'")
     names = {c.info.run_name: c for c in children}
-    assert set(names) == {
-        "collaborative",
-        "collaborative_ratings",
-        "content",
-        "popularity",
-        "control",
-        "treatment",
-        "analysis",
-    }
+    assert set(names) == {*MODELS, "control", "treatment", "analysis"}
     assert all(c.info.status == "FINISHED" for c in children)
     for variant in document["variants"]:
         metrics = names[variant["name"]].data.metrics
@@ -139,6 +141,18 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert names["collaborative"].data.metrics["ndcg_at_10"] > 0
     datasets = {d.dataset.name for d in parent.inputs.dataset_inputs}
     assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
+
+
+def test_the_served_slates_are_those_of_the_registered_model(small_run):
+    model = tracking.load_model("content", tracking.find_stage("train", "small"))
+    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    control = log[log["variant"] == "control"]
+    users = control["user_id"].astype(str).unique()[:50]
+    served = control.drop_duplicates(["user_id", "position"]).sort_values(["user_id", "position"])
+    served = served.astype({"user_id": str, "item_id": str}).groupby("user_id")["item_id"].agg(list)
+    wanted = model.recommend([*users, "nobody"], 10)
+    assert wanted.loc[wanted["user_id"] == "nobody", "cold"].all()
+    assert wanted.groupby("user_id")["item_id"].agg(list)[users].tolist() == served[users].tolist()
 
 
 def test_same_seed_same_tables(small_run, run_pipeline):
@@ -170,7 +184,7 @@ def test_stages_alone_build_on_the_newest_complete_stage(small_run, run_pipeline
 
 def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_pipeline):
     client = tracking.connect()
-    settings = [*SMALL, "n_users=1500", "experiment=champion", "preset=collaborative_wins"]
+    settings = ["n_users=1500", *SMALL[1:], "experiment=champion", "preset=collaborative_wins"]
     assert run_pipeline("report", *settings)[0] == 0
     with pytest.raises(tracking.store.mlflow.MlflowException):
         client.get_model_version_by_alias("champion-collaborative", "champion")
@@ -183,6 +197,23 @@ def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_
     assert run_pipeline("simulate", "experiment=champion", "variants=[collaborative,collaborative]")[0] == 0
     assert run_pipeline("analyze", "experiment=champion", "promote=true")[0] == 0  # no winner: nothing moves
     assert client.get_model_version_by_alias("champion-collaborative", "champion").version == winner.version
+
+
+def test_a_variant_that_could_never_become_champion_is_refused_before_the_test(
+    small_run, run_pipeline, monkeypatch, capsys
+):
+    """It crashed in the last cell, after all the work; without promotion it is as good a variant as any."""
+    monkeypatch.setattr(notebooks, "warm_kernels", lambda _: nullcontext({}))
+    monkeypatch.setattr(notebooks, "_run_in_turn", lambda *_: pytest.fail("a notebook was run"))
+    client = tracking.connect()
+    model = client.get_model_version_by_alias("small-content", "candidate")
+    lonely = tracking.start_run("lonely", "train")
+    assert run_pipeline("report", f"variants=[content,runs:/{lonely.run_id}/content]", "promote=true")[0] == 1
+    assert "is no version in the MLflow registry, so it cannot become champion" in capsys.readouterr().err
+    assert run_pipeline("report", "variants=[content,models:/small-content/99]", "promote=true")[0] == 1
+    assert "MLflow has no model models:/small-content/99" in capsys.readouterr().err
+    with pytest.raises(pytest.fail.Exception):  # a registered model's run stands for its version
+        run_pipeline("report", f"variants=[content,runs:/{model.run_id}/content]", "promote=true")
 
 
 def test_several_treatments_are_each_read_against_control(small_run, run_pipeline):

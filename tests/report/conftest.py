@@ -1,4 +1,4 @@
-"""The pages under test, and a browser that opens them."""
+"""A small analysis for tests of its parts, the pages under test, and a browser that opens them."""
 
 import os
 import shutil
@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
+
+from recab_helpers.analysis import Analysis
+from recab_helpers.report import Background
+from tests.report.drawn import a_background, an_analysis
 
 PAGES = {
     "valid": "small_run",
@@ -18,6 +22,18 @@ VIEWS = {
     "phone": {"viewport": {"width": 400, "height": 800}, "device_scale_factor": 2},
     "print": {"viewport": {"width": 680, "height": 1009}},  # what the 15 mm margins leave of A4, at 96 dots an inch
 }
+
+
+@pytest.fixture(scope="session")
+def found() -> Analysis:
+    """The analysis of a small drawn test that ships its treatment."""
+    return an_analysis()
+
+
+@pytest.fixture(scope="session")
+def known(found) -> Background:
+    """All that can be known beside that test."""
+    return a_background(found)
 
 
 @pytest.fixture(scope="session", params=PAGES)

@@ -153,9 +153,9 @@ def power_figure(curve: pd.DataFrame, *, title: str, at: tuple[float, float] | N
             ax.plot(curve.index, power, color=look["color"], linestyle=look["linestyle"])
             if curve.shape[1] > 1:  # named where the curves are far apart, the lower one to its right
                 point = int(np.argmin(abs(power - (0.25 if i == 0 else 0.85))))
-                side = {"ha": "left", "va": "top"} if i == 0 else {"ha": "right", "va": "bottom"}
+                ha, va = ("left", "top") if i == 0 else ("right", "bottom")
                 at_point = (curve.index[point], power.iloc[point])
-                ax.annotate(f" {label_of(str(name))} ", at_point, color=look["color"], **side)
+                ax.annotate(f" {label_of(str(name))} ", at_point, color=look["color"], ha=ha, va=va)
         if at:
             ax.plot([at[0], at[0], 0], [0, at[1], at[1]], color="black", linewidth=0.8, linestyle=":")
             ax.annotate(f"  {lift(at[0])} at {percent(at[1], 0)}", at, va="top")

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from html import escape
 from numbers import Real
 from pathlib import Path
@@ -35,7 +35,7 @@ def style() -> HTML:
 
 
 def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
-    """The figure as an image with alt text and caption; works in Jupyter and in the report.
+    """The figure as an image with alt text, which its title begins, and caption; works in Jupyter and in the report.
 
     SVG, or PNG where so much is drawn that the SVG has more than LARGEST_SVG bytes and the PNG fewer than it.
     """
@@ -45,12 +45,20 @@ def show(fig: Figure, *, alt: str, caption: str = "") -> HTML:
         mime, image = ("image/png", png) if len(png) < len(image) else (mime, image)
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     source = f"data:{mime};base64,{base64.b64encode(image).decode()}"
-    return HTML(f'<figure class="recab"><img src="{source}" alt="{escape(alt, quote=True)}">{note}</figure>')
+    said = escape(f"{fig.get_suptitle()}. {alt}".removeprefix(". "), quote=True)
+    return HTML(f'<figure class="recab"><img src="{source}" alt="{said}">{note}</figure>')
 
 
-def table(frame: pd.DataFrame, *, caption: str = "") -> HTML:
-    """A table whose index is the row header; numbers are formatted by column name and right-aligned."""
-    head = "".join(_cell("th", formats.label_of(str(c)), _is_number(frame[c])) for c in frame)
+def table(frame: pd.DataFrame, *, caption: str = "", as_named: Collection[str] = ()) -> HTML:
+    """A table whose index, or first column where rows are only numbered, is the row header.
+
+    Numbers are formatted by column name and right-aligned. Heads are put in words, but for columns in `as_named`,
+    whose names come from data.
+    """
+    if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
+        frame = frame.set_index(frame.columns[0])
+    heads = {c: str(c) if c in as_named else formats.label_of(str(c)) for c in frame}
+    head = "".join(_cell("th", text, _is_number(frame[c])) for c, text in heads.items())
     writers = [formats.BY_COLUMN.get(str(c), formats.number_or_count) for c in (frame.index.name, *frame)]
     rows = [
         _value_cell(row[0], writers[0], tag="th") + "".join(map(_value_cell, row[1:], writers[1:]))
@@ -119,7 +127,7 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or any(isinstance(v, Number) for v in column)
 
 
-def _drawn(fig: Figure, kind: str, **options) -> bytes:
+def _drawn(fig: Figure, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with report_style():
         fig.savefig(buffer, format=kind, **options)

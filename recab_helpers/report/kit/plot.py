@@ -5,13 +5,15 @@ dot covers zero, control is dashed with hollow dots, and what is higher lies to 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -21,7 +23,7 @@ MARKERS = "osD^vPX"
 WIDTH, ROW, SERIES = 5.0, 0.5, 2.8  # inches: every figure's width, the height of a row and of a panel of series
 SMALL_TEXT = 9.5  # points
 LABEL_GAP = 0.085  # between labels at the ends of lines, as a share of the axes
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "recab",
     "figure.constrained_layout.use": True,
@@ -80,12 +82,12 @@ def row_text(ax: Axes, y: float, label: str, numbers: str, *, size: float = SMAL
         ax.text(x, y - 0.2, text, transform=ax.get_yaxis_transform(), ha=side, va="center", fontsize=size, bbox=ground)
 
 
-def whole_numbers(axis) -> None:
+def whole_numbers(axis: Axis) -> None:
     """Ticks at days or positions."""
     axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
-def percent_axis(axis, write, ticks: int = 6) -> None:
+def percent_axis(axis: Axis, write: Callable[[float, int], str], ticks: int = 6) -> None:
     """Round percent ticks, with as many decimals as they need to be exact."""
     axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value, _digits(axis.get_majorticklocs()))))

@@ -57,7 +57,7 @@ def _draw(of: Histogram) -> Figure:
 
 def _headline(of: Histogram) -> str:
     """Which share of clicks comes from the most active tenth of users."""
-    counts, values = sum(of.counts.values())[::-1], of.values[::-1, 0]
+    counts, values = np.sum(list(of.counts.values()), axis=0)[::-1], of.values[::-1, 0]
     if not (total := counts @ values):
         return "No user clicked"
     up_to = np.minimum(np.cumsum(counts), max(1, round(TAIL * counts.sum())))

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recab_helpers import formats
@@ -46,7 +47,7 @@ def looks(found: Analysis, known: Background) -> HTML:
     return show(fig, alt=_describe(found), caption=CAPTION)
 
 
-def _draw(ax, rows: pd.DataFrame, *, color: str) -> None:
+def _draw(ax: Axes, rows: pd.DataFrame, *, color: str) -> None:
     day, final = rows["day"] + 1, rows.iloc[-1]
     ax.axhline(0, color="black", linewidth=0.8)
     ax.fill_between(day, rows["anytime_low"], rows["anytime_high"], color=NEUTRAL, alpha=0.2, linewidth=0)

@@ -1,6 +1,8 @@
 """Whether offline quality foretold the test."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 from IPython.display import HTML
@@ -19,46 +21,45 @@ SAME = 5e-4  # a lift that rounds to zero
 
 def offline(found: Analysis, known: Background) -> HTML:
     """Offline metrics as lifts over control's model beside the goals' lifts, both as numbers, then every model."""
+    unknown = note("Offline quality of the models in this test is not known.")
     if known.quality is None:
-        return note("Offline quality of the models in this test is not known.")
+        return unknown
     if CONTROL not in known.offline or len(known.offline) < 2:
-        return joined(note("Offline quality of the models in this test is not known."), table(known.quality))
-    figure = lifts_figure(_rows(found, known), title=_headline(found, known), valid=found.verdict.valid)
-    return joined(figure, _table(found, known), table(known.quality))
+        return joined(unknown, table(known.quality))
+    of = known.quality.loc[list(known.offline.values())].set_axis(list(known.offline))
+    figure = lifts_figure(_rows(found, of), title=_headline(found, of), valid=found.verdict.valid)
+    heads = {v: f"{v}: {model}" for v, model in known.offline.items()}
+    return joined(figure, _table(found, of, heads), table(known.quality))
 
 
-def _treatments(known: Background) -> list[str]:
-    return [v for v in known.offline if v != CONTROL]
+def _rows(found: Analysis, of: pd.DataFrame) -> list[LiftRow]:
+    """Lifts of the ranking metrics, and of the goals, of each treatment; `of` is the quality by variant."""
+    rows = []
+    for variant in of.index.drop(CONTROL):
+        suffix = f", {variant}" if words.several(found) else ""
+        for name in RANKING:
+            label, lift = f"{formats.label_of(name)} offline{suffix}", _lift(of[name].to_dict(), variant)
+            rows += [LiftRow(label=label, lift=lift)] if math.isfinite(lift) else []
+        rows += [LiftRow.of(e, f"{e.metric.label} in the test{suffix}") for e in _goals_of(variant, found)]
+    return rows
 
 
-def _offline_lift(known: Background, variant: str, metric: str) -> float:
-    """Of the model of the variant over that of control; nan where control has nothing."""
-    control, treatment = (float(known.quality.loc[known.offline[v], metric]) for v in (CONTROL, variant))
-    return treatment / control - 1 if control > 0 else math.nan
+def _lift(values: dict[str, float], variant: str) -> float:
+    """Of the variant's value over control's; nan where control has nothing."""
+    return float(values[variant] / values[CONTROL] - 1) if values[CONTROL] > 0 else math.nan
 
 
 def _goals_of(variant: str, found: Analysis) -> list[Effect]:
     return [e for e in found.goal_effects if e.comparison.variant == variant and e.defined]
 
 
-def _rows(found: Analysis, known: Background) -> list[LiftRow]:
-    rows = []
-    for variant in _treatments(known):
-        suffix = f", {variant}" if words.several(found) else ""
-        for name in RANKING:
-            label, lift = f"{formats.label_of(name)} offline{suffix}", _offline_lift(known, variant, name)
-            rows += [LiftRow(label=label, lift=lift)] if math.isfinite(lift) else []
-        rows += [LiftRow.of(e, f"{e.metric.label} in the test{suffix}") for e in _goals_of(variant, found)]
-    return rows
-
-
-def _headline(found: Analysis, known: Background) -> str:
+def _headline(found: Analysis, of: pd.DataFrame) -> str:
     """Whether the offline ranking metric and the goals point the same way."""
     if not found.verdict.valid:
         return f"Offline quality and lift, {words.INVALID}"
     parts = []
-    for variant in _treatments(known):
-        before = _offline_lift(known, variant, RANKING[0])
+    for variant in of.index.drop(CONTROL):
+        before = _lift(of[RANKING[0]].to_dict(), variant)
         if not (goals := _goals_of(variant, found)):
             continue
         if not math.isfinite(before):
@@ -77,26 +78,24 @@ def _agreement(before: float, e: Effect, found: Analysis) -> str:
     return f"{e.metric.label if len(found.goals) > 1 else 'the test'} {says} ({formats.lift(e.lift)})"
 
 
-def _table(found: Analysis, known: Background) -> HTML:
+def _table(found: Analysis, of: pd.DataFrame, heads: dict[str, str]) -> HTML:
     """Offline quality of the models in the test beside the goals in it, and the lift of each number."""
-    columns = {v: f"{v}: {m}" for v, m in known.offline.items()}
-    rows = []
-    for name in [c for c in known.quality if not c.endswith("_s")]:
-        values = {v: float(known.quality.loc[m, name]) for v, m in known.offline.items()}
-        if any(map(math.isfinite, values.values())):
-            write = formats.BY_COLUMN.get(name, formats.number)
-            rows.append(_compared(formats.label_of(name), values, columns, write))
+    quality = of[[c for c in of if not c.endswith("_s")]].dropna(axis="columns", how="all")
+    rows = [
+        _compared(formats.label_of(name), quality[name].to_dict(), heads, formats.BY_COLUMN.get(name, formats.number))
+        for name in quality
+    ]
     for goal in found.goals:
-        values = {v: found.test.users.statistics[v].gradient(goal.columns)[0] for v in columns}
-        label = f"{goal.label} in the test"
-        rows.append(_compared(label, values, columns, lambda number, goal=goal: words.value(goal, number)))
-    return table(pd.DataFrame(rows).set_index("metric"))
+        values = {v: found.test.users.statistics[v].gradient(goal.columns)[0] for v in heads}
+        rows.append(_compared(f"{goal.label} in the test", values, heads, partial(words.value, goal)))
+    frame = pd.DataFrame(rows).set_index("metric")
+    return table(frame, as_named=list(frame))
 
 
-def _compared(metric: str, values: dict[str, float], columns: dict[str, str], write) -> dict:
+def _compared(
+    metric: str, values: dict[str, float], heads: dict[str, str], write: Callable[[float], str]
+) -> dict[str, str | Number]:
     """One row of numbers by variant, and the lift of each treatment over control."""
-    row = {"metric": metric} | {columns[v]: Number(values[v], write(values[v])) for v in columns}
-    for name in [v for v in columns if v != CONTROL]:
-        lift = values[name] / values[CONTROL] - 1 if values[CONTROL] > 0 else math.nan
-        row[f"lift of {name}"] = Number(lift, formats.lift(lift))
-    return row
+    lifts = {v: _lift(values, v) for v in heads if v != CONTROL}
+    numbers = {head: Number(values[v], write(values[v])) for v, head in heads.items()}
+    return {"metric": metric} | numbers | {f"lift of {v}": Number(x, formats.lift(x)) for v, x in lifts.items()}

@@ -16,8 +16,8 @@ def power(found: Analysis, known: Background) -> HTML:
     goals = found.power[found.power["metric"].isin([g.label for g in found.goals])]
     smallest = goals.groupby("metric", sort=False)["mde"].max().dropna()
     at = (smallest.max(), found.wanted_power) if len(smallest) else None
-    worst = goals.loc[goals["mde"].idxmax()] if at else None
-    caption = f"Of several, the least precise: {worst['metric']} of {worst['variant']}." if len(goals) > 1 else ""
+    worst = goals.sort_values("mde").tail(1).to_dict("records")
+    caption = f"Of several, the least precise: {worst[0]['metric']} of {worst[0]['variant']}." if len(goals) > 1 else ""
     figure = power_figure(found.power_curve, title=_headline(found, smallest.to_dict()), at=at, caption=caption)
     return joined(figure, table(said_once(found.power, "variant", "against").set_index("metric")))
 

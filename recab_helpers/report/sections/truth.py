@@ -23,7 +23,7 @@ def truth(found: Analysis, known: Background) -> HTML:
     others = ", ".join(goal.label for goal in found.goals if goal not in goals)
     figures = [_figure(goal, found, known) for goal in goals]
     unknown = note(f"The true lift of {others} is not known: the truth is one of clicks.") if others else HTML("")
-    compared = _table(goals, found, known) if goals else HTML("")
+    compared = _table(goals, found, known.truth) if goals else HTML("")
     return joined(*figures, unknown, compared, yardsticks_table(known.yardsticks, known.truth))
 
 
@@ -73,7 +73,7 @@ def _headline(goal: MetricSpec, found: Analysis, true: dict[str, float]) -> str:
     return f"{title}{sum(held)} of {len(held)} intervals hold the true lift"
 
 
-def _table(goals: list[MetricSpec], found: Analysis, known: Background) -> HTML:
+def _table(goals: list[MetricSpec], found: Analysis, truth: pd.DataFrame) -> HTML:
     """The true lift beside the estimate, per definition of truth."""
     rows = [
         {
@@ -85,7 +85,7 @@ def _table(goals: list[MetricSpec], found: Analysis, known: Background) -> HTML:
             "interval of the estimate": interval(e.lift_ci),
             "holds the truth": "yes" if _holds(e, row.true_lift) else "no",
         }
-        for row in known.truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
+        for row in truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
         for e in found.goal_effects
         if e.metric in goals and e.comparison.variant == row.variant
     ]

@@ -1,6 +1,7 @@
 """A few users side by side: what they met before, what each variant recommends, what they clicked."""
 
 from html import escape
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -40,7 +41,7 @@ def _slate(name: str, slate: pd.DataFrame, common: str, *, served: bool) -> str:
     return f"<div><h4>Slate of {escape(name)} <small>{what}</small></h4><ol>{rows}</ol></div>"
 
 
-def _item(row, common: str) -> str:
+def _item(row: Any, common: str) -> str:
     clicked = int(getattr(row, "clicked", 0))
     notes = [f"clicked {clicked} of {formats.count(row.shown)}"] if clicked else []
     notes += [common] if row.common else []

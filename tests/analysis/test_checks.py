@@ -1,0 +1,273 @@
+"""Each check fails where it should, passes where nothing is wrong, and says when it was not tested."""
+
+import json
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from recab_helpers.analysis.checks import (
+    CHECKS,
+    FEW_DAYS,
+    SRM_ALPHA,
+    Check,
+    balance_check,
+    novelty_check,
+    one_variant_check,
+    possible_check,
+    pre_period_check,
+    run_checks,
+    srm_by_part,
+    srm_check,
+    srm_p_value,
+)
+from recab_helpers.analysis.decision import decide
+from recab_helpers.impressions.aggregates import Aggregates, Users
+from tests import published
+from tests.made import GOAL, HALVES, LOG, PASSED, log_like, reduced, users_like, users_of
+
+
+def checks_of(log, known=None, planned=HALVES) -> dict[str, Check]:
+    return {c.name: c for c in run_checks(reduced(log, known), planned)}
+
+
+def known_of(log: pd.DataFrame, **columns) -> pd.DataFrame:
+    """What is known from before of the users of a log, in the order in which they first stand in it."""
+    return pd.DataFrame({"user_id": log["user_id"].unique(), **columns})
+
+
+def days_with(ctr_of_control: np.ndarray, ctr_of_treatment: np.ndarray, shown: int = 10_000) -> Aggregates:
+    """A test whose variants have these CTRs day by day."""
+    n = len(ctr_of_control)
+    days = pd.MultiIndex.from_product([["control", "treatment"], range(n)], names=["variant", "day"])
+    cells = pd.DataFrame({"impressions": shown}, index=days)
+    cells["clicks"] = shown * np.concatenate([ctr_of_control, ctr_of_treatment])
+    return Aggregates(users=users_of(pd.DataFrame({"variant": ["control", "treatment"], "clicks": 1})), by_day=cells)
+
+
+# Sample ratio
+
+
+def test_srm_is_pearsons_chi_squared():
+    """44,700 against 45,489 users: chi-squared 6.90, p .0086."""
+    p = srm_p_value([44_700, 45_489], [1, 1])
+    assert p == pytest.approx(stats.chi2.sf(789**2 / 90_189, 1))
+    assert p == published.COOKIE_CATS.srm_p_value
+
+
+@pytest.mark.parametrize("source", published.SRM)
+def test_published_srm_p_values(source):
+    counts, p = published.SRM[source]
+    assert srm_p_value(counts, [0.5, 0.5]) == p
+
+
+def test_published_srm_p_value_with_yatess_correction():
+    more, fewer = published.SRM_YATES.counts
+    assert srm_p_value([more - 0.5, fewer + 0.5], [1, 1]) == published.SRM_YATES.p_value
+
+
+def test_srm_alarms_are_as_rare_as_stated(rng):
+    counts = rng.binomial(5000, 0.5, 20_000)
+    p_value = {n: srm_p_value([n, 5000 - n], [1, 1]) for n in set(counts.tolist())}
+    alarms = sum(p_value[n] < SRM_ALPHA for n in counts.tolist())
+    assert stats.binomtest(alarms, 20_000, SRM_ALPHA).pvalue > 1e-3
+
+
+def test_planned_shares_are_those_of_every_variant(rng):
+    table = pd.DataFrame({"variant": np.repeat(["control", "a", "b"], [700, 200, 100]), "clicks": 1})
+    test = Aggregates(users=users_of(table))
+    check = srm_check(test, {"control": 0.7, "a": 0.2, "b": 0.1})
+    assert (check.state, check.p_value) == ("passed", pytest.approx(1))
+    assert srm_check(test, dict.fromkeys(("control", "a", "b"), 1 / 3)).state == "failed"
+
+
+def test_a_variant_that_was_not_planned_fails_the_sample_ratio():
+    check = srm_check(reduced(LOG.assign(variant=["control"] * 3 + ["treatment_1"] * 2 + ["treatment_2"])), HALVES)
+    assert check.state == "failed"
+    assert "treatment_1" in check.detail
+
+
+def test_a_planned_variant_without_users_fails_the_sample_ratio(rng):
+    check = srm_check(reduced(log_like(rng)), {"control": 0.4, "treatment": 0.4, "other": 0.2})
+    assert check.state == "failed"
+    assert "other 0 users" in check.detail
+
+
+def test_a_loss_in_one_segment_fails_the_sample_ratio_there(rng):
+    log = log_like(rng, n_users=3000)
+    early = log.groupby("user_id")["day"].transform("min") <= 2
+    lost = (log["variant"] == "treatment") & early & log["user_id"].str.endswith(("1", "3"))
+    check = checks_of(log[~lost])["Sample ratio by day and segment"]
+    assert check.state == "failed"
+    assert check.detail.split(", the least even is ")[1].startswith(("users first seen on day ", "exposure early"))
+
+
+def test_the_sample_ratio_of_parts_is_bonferronis_over_days_and_levels(rng):
+    table = users_like(rng, 400).assign(kind=rng.choice(["x", "y"], 400))
+    users = users_of(table, ["kind"])
+    first = pd.DataFrame({"control": [90, 2], "treatment": [110, 1]}, index=[0, 1])
+    check = srm_by_part(Aggregates(users=replace(users, first_seen=first)), HALVES)
+    by_level = [[g[v].n for v in HALVES] for g in users.segments["kind"].values()]
+    smallest = min(srm_p_value(c, [1, 1]) for c in [[90, 110], *by_level])  # day 2 is too small for chi-squared
+    assert check.p_value == pytest.approx(min(3 * smallest, 1))
+    assert check.detail.startswith("3 days and segments")
+
+
+# Healthy and broken logs
+
+
+def test_a_healthy_log_passes_every_check(rng):
+    log = log_like(rng, n_users=2000)
+    checks = checks_of(log, known_of(log, pre_clicks=rng.poisson(3, 2000), pre_impressions=rng.poisson(20, 2000)))
+    assert {name for name, c in checks.items() if c.state != "passed"} == set()
+    assert len(checks) == len(CHECKS)
+
+
+def test_a_user_in_two_variants_and_a_missing_day_fail_their_checks():
+    checks = checks_of(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"]))
+    assert checks["One variant per user"].state == "failed"
+    assert checks["Days complete"].state == "failed"
+    assert checks["Sample ratio (SRM)"].state == "passed"
+
+
+def test_missing_days_are_named_with_their_variant(rng):
+    log = log_like(rng).replace({"variant": {"treatment": "new vs old"}})
+    lost = (log["variant"] != "control") & (log["day"] == 3)
+    checks = checks_of(log[~lost], planned={"control": 0.5, "new vs old": 0.5})
+    assert checks["Days complete"].detail.startswith("6 days; without impressions: new vs old day 4.")
+
+
+def test_users_with_impossible_counts_fail():
+    table = pd.DataFrame({"variant": ["control", "treatment"], "clicks": [1, 2]})
+    users = users_of(table)
+    check = possible_check(Aggregates(users=replace(users, impossible=3)), HALVES)
+    assert check.state == "failed"
+    assert check.detail.startswith("3 users with more clicks than impressions")
+    assert possible_check(Aggregates(users=replace(users, impossible=0)), HALVES).state == "passed"
+
+
+def test_a_difference_before_the_test_fails_its_checks(rng):
+    log = log_like(rng, n_users=2000)
+    known = known_of(log)
+    treated = known["user_id"].map(log.groupby("user_id")["variant"].first()) == "treatment"
+    pre = np.where(treated, 4, 2) + rng.poisson(1, len(known))
+    checks = checks_of(log, known.assign(pre_clicks=pre, pre_impressions=20.0 + rng.poisson(1, len(known))))
+    assert checks["A/A before the test"].state == "failed"
+    assert checks["Balance of covariates"].state == "failed"
+    assert "the least alike is clicks" in checks["Balance of covariates"].detail
+
+
+def test_small_tests_are_warned_of(rng):
+    check = checks_of(log_like(rng, n_users=200))["Size for the method"]
+    assert check.state == "failed"
+    assert not check.gate
+
+
+# Novelty
+
+
+def test_a_fading_effect_is_a_warning_and_not_a_gate(rng):
+    noise = 1 + 0.005 * rng.standard_normal((2, 14))
+    check = novelty_check(days_with(0.1 * noise[0], 0.1 * (1.5 - 0.03 * np.arange(14)) * noise[1]), HALVES)
+    assert check.state == "failed"
+    assert not check.gate
+    assert decide([GOAL], [PASSED, check]).call == "ship"
+
+
+def test_novelty_is_the_regression_of_daily_log_ratios_on_days(rng):
+    a, b = 0.1 * (1 + 0.1 * rng.random((2, 9)))
+    found = novelty_check(days_with(a, b), HALVES).p_value
+    weight = 1 / (1 / (10_000 * a) + 1 / (10_000 * b))
+    x, y = np.arange(9), np.log(b / a)
+    design = np.column_stack([np.ones(9), x]) * np.sqrt(weight)[:, None]
+    (_, slope), rest, *_ = np.linalg.lstsq(design, np.sqrt(weight) * y, rcond=None)
+    se = np.sqrt(rest[0] / 7 * np.linalg.inv(design.T @ design)[1, 1])
+    assert found == pytest.approx(2 * stats.t.sf(abs(slope) / se, 7))
+
+
+@pytest.mark.parametrize(
+    ("ctr", "n_days"),
+    [(0.0, 14), (0.1, FEW_DAYS - 1), (0.1, 14)],
+    ids=["no clicks", "few days", "every day alike"],
+)
+def test_a_trend_that_cannot_be_told_is_not_tested(ctr, n_days):
+    check = novelty_check(days_with(np.full(n_days, ctr), np.full(n_days, ctr)), HALVES)
+    assert check.state == "not tested"
+    assert math.isnan(check.p_value)
+    assert not check.gate
+
+
+# What was not tested
+
+
+def test_without_days_ids_or_a_period_before_checks_are_not_tested(rng):
+    test = Aggregates(users=users_of(pd.DataFrame({"variant": ["control", "treatment"] * 3, "spent": range(6)})))
+    states = {c.name: c.state for c in run_checks(test, HALVES)}
+    assert states.pop("Sample ratio (SRM)") == "passed"
+    assert states.pop("Size for the method") == "failed"
+    assert set(states.values()) == {"not tested"}
+    assert len(states) == len(CHECKS) - 2
+
+
+@pytest.mark.parametrize(
+    ("clicks", "impressions"), [(0, 0), (0, 5), (5, 9)], ids=["nothing", "no clicks", "all users alike"]
+)
+def test_an_undefined_a_a_is_not_tested_and_has_no_p_of_one(rng, clicks, impressions):
+    log = log_like(rng)
+    checks = checks_of(log, known_of(log, pre_clicks=clicks, pre_impressions=impressions))
+    for name in ("A/A before the test", "Balance of covariates"):
+        assert checks[name].state == "not tested"
+        assert checks[name].detail
+        assert math.isnan(checks[name].p_value)
+
+
+def test_one_undefined_comparison_does_not_hide_another(rng):
+    """b has no period before; of a it is known that it differs."""
+    n = 3000
+    variant = np.resize(["control", "a", "b"], n)
+    shown = np.where(variant == "b", 0, 20)
+    clicks = np.where(variant == "b", 0, rng.poisson(np.where(variant == "a", 4, 2)))
+    test = Aggregates(
+        users=users_of(pd.DataFrame({"variant": variant, "pre_clicks": clicks, "pre_impressions": shown}))
+    )
+    for check in (pre_period_check(test, HALVES), balance_check(test, HALVES)):
+        assert check.state == "failed"
+
+
+def test_a_check_that_was_not_tested_voids_nothing():
+    checks = run_checks(Aggregates(users=Users(statistics=reduced(LOG).users.statistics)), HALVES)
+    assert any(c.state == "not tested" for c in checks)
+    assert decide([GOAL], checks).call == "ship"
+
+
+# The list
+
+
+def test_a_callers_own_list_of_checks_is_run():
+    def three_users(test, planned) -> Check:
+        return Check(name="Three users", state="passed", detail=f"{test.users.whole.n} of {len(planned)}")
+
+    test = reduced(LOG)
+    assert run_checks(test, HALVES, [three_users]) == [Check(name="Three users", state="passed", detail="3 of 2")]
+    both = run_checks(test, HALVES, [*CHECKS, three_users])
+    assert [c.name for c in both] == [*(c.name for c in run_checks(test, HALVES)), "Three users"]
+    assert run_checks(test, HALVES, []) == []
+
+
+def test_what_a_check_says_is_plain_values(rng):
+    log = log_like(rng, n_users=2000)
+    for check in checks_of(log, known_of(log, pre_clicks=rng.poisson(3, 2000), pre_impressions=20)).values():
+        values = asdict(check)
+        assert json.loads(json.dumps(values))["name"] == check.name
+        assert type(check.gate) is bool
+        assert type(check.p_value) is float
+        assert check.state in ("passed", "failed", "not tested")
+
+
+def test_every_check_reads_one_test_and_the_planned_shares(rng):
+    test = reduced(log_like(rng))
+    assert one_variant_check in CHECKS
+    assert [check(test, HALVES).name for check in CHECKS] == [c.name for c in run_checks(test, HALVES)]

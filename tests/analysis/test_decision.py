@@ -1,0 +1,180 @@
+"""The verdict follows its written rule, and says the facts behind it."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recab_helpers.analysis.checks import run_checks
+from recab_helpers.analysis.decision import decide
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.metrics import CLICKS_PER_USER, METRICS
+from recab_helpers.analysis.power import mde, users_for_lift
+from recab_helpers.references import Comparison
+from tests.made import GOAL, HALVES, PASSED, log_like, reduced
+
+LOST = replace(GOAL, lift=-0.1, lift_ci=(-0.18, -0.02))
+UNCLEAR = replace(GOAL, lift_ci=(-0.02, 0.2))
+UNDEFINED = replace(GOAL, lift=math.nan, lift_ci=(math.nan, math.nan), reason="no clicks")
+FAILED = replace(PASSED, state="failed", detail="1 to 9")
+GUARD = replace(GOAL, metric=replace(GOAL.metric, name="guard", label="Guard", role="guardrail", margin=0.05))
+SECOND = replace(GOAL, metric=replace(CLICKS_PER_USER, role="goal"))
+
+
+def of(effect, variant):
+    """The effect, of another treatment."""
+    return replace(effect, comparison=Comparison(variant))
+
+
+@pytest.mark.parametrize(
+    ("effect", "checks", "call", "winner"),
+    [
+        (GOAL, [PASSED], "ship", "treatment"),
+        (LOST, [PASSED], "keep control", "control"),
+        (UNCLEAR, [PASSED], "inconclusive", ""),
+        (GOAL, [FAILED], "invalid", ""),
+        (UNDEFINED, [PASSED], "inconclusive", ""),
+        (UNDEFINED, [FAILED], "invalid", ""),
+    ],
+)
+def test_the_verdict_follows_its_rule(effect, checks, call, winner):
+    verdict = decide([effect], checks)
+    assert (verdict.call, verdict.winner) == (call, winner)
+    assert verdict.valid == (call != "invalid")
+
+
+def test_only_a_failed_gate_voids_a_test():
+    warning, untested = replace(FAILED, gate=False), replace(PASSED, state="not tested")
+    assert decide([GOAL], [PASSED, warning, untested]).call == "ship"
+    assert decide([GOAL], [PASSED, warning, FAILED]).failed == (FAILED,)
+
+
+def test_an_invalid_test_names_no_winner():
+    verdict = decide([GOAL, GUARD], [FAILED])
+    assert verdict.failed == (FAILED,)
+    assert (verdict.winner, verdict.effect) == ("", None)
+    assert verdict.held == verdict.doubtful == verdict.broken == verdict.undefined == ()
+    assert math.isnan(verdict.mde)
+    assert math.isnan(verdict.users_for_estimate)
+
+
+def test_an_undefined_goal_is_told_and_nothing_of_it_is_computed():
+    verdict = decide([UNDEFINED, GUARD], [PASSED])
+    assert verdict.undefined == (UNDEFINED,)
+    assert verdict.effect.reason == "no clicks"
+    assert math.isnan(verdict.mde)
+
+
+def test_the_facts_say_what_this_size_finds():
+    verdict = decide([UNCLEAR], [PASSED], power=0.9)
+    assert verdict.effect == UNCLEAR
+    assert verdict.mde == mde(UNCLEAR, power=0.9)
+    assert verdict.users_for_estimate == users_for_lift(UNCLEAR, UNCLEAR.lift, power=0.9)
+
+
+# Several treatments
+
+
+def test_of_several_treatments_the_best_one_that_is_clear_is_shipped():
+    weak = replace(of(GOAL, "treatment_1"), lift=0.12, lift_ci=(-0.01, 0.26))
+    verdict = decide([weak, of(GOAL, "treatment_2")], [PASSED])
+    assert verdict.call == "ship"
+    assert verdict.winner == verdict.effect.comparison.variant == "treatment_2"
+
+
+def test_of_several_clear_treatments_the_one_with_the_largest_lift_is_shipped():
+    better = replace(of(GOAL, "new vs old"), lift=0.11, lift_ci=(0.01, 0.2))
+    assert decide([of(GOAL, "a"), better], [PASSED]).winner == "new vs old"
+
+
+def test_control_is_kept_only_when_every_treatment_has_lost():
+    assert decide([of(LOST, "a"), of(LOST, "b")], [PASSED]).call == "keep control"
+    verdict = decide([of(LOST, "a"), of(UNCLEAR, "b")], [PASSED])
+    assert verdict.call == "inconclusive"
+    assert verdict.effect.comparison.variant == "b"
+
+
+def test_a_guardrail_speaks_for_its_own_treatment():
+    broken = replace(of(GUARD, "a"), lift=-0.1, lift_ci=(-0.2, -0.06))
+    verdict = decide([of(GOAL, "a"), of(GOAL, "b"), broken, of(GUARD, "b")], [PASSED])
+    assert (verdict.call, verdict.winner) == ("ship", "b")
+    assert verdict.held == (of(GUARD, "b"),)
+    assert verdict.doubtful == ()
+    assert verdict.broken == (broken,)
+
+
+# Guardrails
+
+
+@pytest.mark.parametrize(
+    ("goal_ci", "guard_ci", "call"),
+    [
+        ((0.02, 0.2), (-0.04, 0.1), "ship"),
+        ((0.02, 0.2), (-0.06, 0.1), "inconclusive"),
+        ((0.02, 0.2), (-0.2, -0.06), "keep control"),
+        ((-0.02, 0.2), (-0.04, 0.1), "inconclusive"),
+        ((-0.2, -0.02), (-0.04, 0.1), "keep control"),
+        ((0.02, 0.2), (math.nan, math.nan), "inconclusive"),
+    ],
+)
+def test_guardrails_enter_the_rule(goal_ci, guard_ci, call):
+    goal = replace(GOAL, lift=np.mean(goal_ci), lift_ci=goal_ci)
+    guard = replace(GUARD, lift=np.mean(guard_ci), lift_ci=guard_ci)
+    verdict = decide([goal, guard], [PASSED])
+    assert verdict.call == call
+    inside = guard_ci[0] > -0.05
+    assert verdict.held == ((guard,) if inside else ())
+    assert verdict.doubtful == (() if inside else (guard,))
+    assert verdict.broken == ((guard,) if guard_ci[1] < -0.05 else ())
+
+
+def test_a_metric_where_less_is_better_is_read_that_way():
+    less = replace(GOAL.metric, direction=-1)
+    down = replace(LOST, metric=less)
+    assert decide([down], [PASSED]).call == "ship"
+    assert decide([replace(GOAL, metric=less)], [PASSED]).call == "keep control"
+    lower = replace(of(down, "a"), lift=-0.2, lift_ci=(-0.3, -0.1))
+    assert decide([of(down, "b"), lower], [PASSED]).winner == "a"
+
+
+def test_a_guardrail_where_less_is_better_may_grow_up_to_its_margin():
+    guard = replace(GUARD, metric=replace(GUARD.metric, direction=-1), lift=0.02, lift_ci=(-0.01, 0.04))
+    assert decide([GOAL, guard], [PASSED]).call == "ship"
+    assert decide([GOAL, replace(guard, lift_ci=(-0.01, 0.06))], [PASSED]).doubtful
+
+
+# Several goals
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "call"),
+    [
+        (GOAL, UNCLEAR, "ship"),
+        (UNCLEAR, GOAL, "ship"),
+        (GOAL, LOST, "inconclusive"),
+        (UNCLEAR, LOST, "keep control"),
+        (UNCLEAR, UNCLEAR, "inconclusive"),
+        (GOAL, UNDEFINED, "inconclusive"),
+    ],
+)
+def test_one_goal_must_win_and_none_may_lose(first, second, call):
+    verdict = decide([first, replace(second, metric=SECOND.metric)], [PASSED])
+    assert verdict.call == call
+    if call == "ship":
+        assert verdict.effect.better
+
+
+# Of a log
+
+
+def test_a_log_without_clicks_has_no_lift_and_says_why(rng):
+    test = reduced(log_like(rng).assign(clicked=0))
+    effects = estimate_effects(test.users, METRICS)
+    verdict = decide(effects, run_checks(test, HALVES))
+    goal = next(e for e in effects if e.metric.name == "ctr")
+    assert goal.reason
+    assert math.isnan(goal.p_value)
+    assert math.isnan(goal.lift)
+    assert verdict.call == "inconclusive"
+    assert verdict.undefined == (goal,)

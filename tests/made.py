@@ -1,0 +1,125 @@
+"""Logs, users and effects that tests are made of, and the short way from a log to what an analysis reads."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from recab_helpers.analysis.analysis import Analysis, analyze
+from recab_helpers.analysis.checks import Check
+from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, columns_of, goals_of
+from recab_helpers.impressions.aggregates import Aggregates, Histogram, Users
+from recab_helpers.impressions.reduce import UserRows, reduce, user_rows
+from recab_helpers.impressions.sources import Table, open_log, open_users
+from recab_helpers.references import CONTROL, Comparison
+
+HALVES = {CONTROL: 0.5, "treatment": 0.5}
+LOG = pd.DataFrame(
+    {
+        "user_id": ["a", "a", "a", "b", "b", "c"],
+        "slate_id": [1, 1, 2, 3, 3, 4],
+        "position": [1, 2, 1, 1, 2, 1],
+        "variant": ["control"] * 3 + ["treatment"] * 3,
+        "item_id": ["x", "y", "x", "x", "y", "x"],
+        "clicked": [1, 0, 1, 0, 0, 1],
+        "day": [0, 0, 3, 1, 1, 2],
+    }
+)
+GOAL = Effect(
+    metric=CTR,
+    comparison=Comparison("treatment"),
+    method="delta method",
+    alpha=0.05,
+    n_control=100,
+    n_treatment=100,
+    control=0.1,
+    treatment=0.11,
+    difference=0.01,
+    lift=0.1,
+    lift_ci=(0.02, 0.18),
+    se=0.004,
+)
+PASSED = Check(name="Sample ratio (SRM)", state="passed", detail="")
+
+
+def log_like(rng: np.random.Generator, n_users: int = 600, n_days: int = 6, lift: float = 0.0) -> pd.DataFrame:
+    """A log of heavy-tailed users, one position a slate."""
+    sessions = 1 + rng.poisson(rng.gamma(0.7, 8, n_users))
+    user = np.repeat(np.arange(n_users), sessions)
+    treated = np.arange(n_users) % 2 == 1
+    rate = rng.beta(1, 9, n_users) * (1 + lift * treated)
+    return pd.DataFrame(
+        {
+            "user_id": [f"u{u}" for u in user],
+            "slate_id": np.arange(len(user)),
+            "position": 1,
+            "variant": np.where(treated[user], "treatment", "control"),
+            "item_id": rng.choice(list("abcdef"), len(user)),
+            "clicked": (rng.random(len(user)) < rate[user]).astype(int),
+            "day": rng.integers(0, n_days, len(user)),
+        }
+    )
+
+
+def even_log(rng, n_users: int, variants=("control", "treatment"), sessions: int = 3, ctr: float = 0.2) -> pd.DataFrame:
+    """A log whose users have `sessions` slates of one item each, clicked with the same chance."""
+    user = np.repeat(np.arange(n_users), sessions)
+    return pd.DataFrame(
+        {
+            "user_id": user,
+            "slate_id": np.arange(len(user)),
+            "position": rng.integers(1, 4, len(user)),
+            "variant": np.array(variants)[user % len(variants)],
+            "item_id": "x",
+            "clicked": rng.binomial(1, ctr, len(user)),
+            "day": rng.integers(0, 5, len(user)),
+        }
+    )
+
+
+def rows_of(log: Table, known: Table | None = None, numbers: Sequence[str] = ()) -> UserRows:
+    """One row per user of a log."""
+    return user_rows(
+        open_log(log, numbers=numbers), None if known is None else open_users(known), numbers=tuple(numbers)
+    )
+
+
+def reduced(
+    log: Table,
+    known: Table | None = None,
+    *,
+    metrics: tuple[MetricSpec, ...] = METRICS,
+    numbers: Sequence[str] = (),
+) -> Aggregates:
+    """The aggregates of a log for these metrics."""
+    rows = rows_of(log, known, numbers)
+    return reduce(rows, columns_of(metrics, rows.numeric), goals=[m.columns for m in goals_of(metrics)])
+
+
+def analyzed(log: Table, known: Table | None = None, *, planned=HALVES, metrics=METRICS, numbers=(), **how) -> Analysis:
+    """The whole analysis of a log."""
+    return analyze(reduced(log, known, metrics=metrics, numbers=numbers), planned=planned, metrics=metrics, **how)
+
+
+def distinct(histogram: Histogram) -> np.ndarray:
+    """The distinct combinations of values that a histogram counts."""
+    return histogram.values  # noqa: PD011, which takes it for a table of pandas
+
+
+def users_like(rng: np.random.Generator, n: int, lift: float = 0.0) -> pd.DataFrame:
+    """Heavy-tailed users, one row each: gamma sessions, ten impressions each, clicks of a user-specific rate."""
+    treated = rng.random(n) < 0.5
+    sessions = 1 + rng.poisson(rng.gamma(0.7, 8, n))
+    rate = np.clip(rng.beta(1, 20, n) * (1 + lift * treated), 0, 1)
+    clicks = rng.binomial(10 * sessions, rate)
+    variant = np.where(treated, "treatment", "control")
+    columns = {"impressions": 10 * sessions, "clicks": clicks, "sessions": sessions, "clicked_any": clicks > 0}
+    return pd.DataFrame({"variant": variant, **columns})
+
+
+def users_of(table: pd.DataFrame, segments: Sequence[str] = (), histograms: Sequence[tuple[str, ...]] = ()) -> Users:
+    """Users from one row each: a variant, numbers, and columns that are segments."""
+    numbers = {c: table[c].to_numpy() for c in table.select_dtypes(["number", "bool"])}
+    levels = {s: table[s].to_numpy() for s in segments}
+    return Users.of(table["variant"], numbers, segments=levels, histograms=histograms)

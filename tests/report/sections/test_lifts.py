@@ -1,0 +1,56 @@
+"""The figure and tables of effects."""
+
+import re
+from dataclasses import replace
+
+from recab_helpers.analysis import CTR, mean_of
+from recab_helpers.report import Background
+from recab_helpers.report.sections.lifts import lifts, sensitivity
+from tests.report.drawn import an_analysis
+
+
+def titles(page: str) -> str:
+    return re.search('alt="([^"]*)"', page)[1].split(". Lifts:")[0]
+
+
+def test_the_title_states_what_the_goal_did(found):
+    (goal,) = found.goal_effects
+    page = lifts(found, Background()).data
+    assert titles(page) == f"CTR is {goal.lift:.1%} higher in treatment"
+
+
+def test_of_several_goals_the_title_states_what_each_did():
+    hides = mean_of("hides", role="goal", direction=-1, covariate=())
+    found = an_analysis(metrics=(CTR, hides))
+    assert re.fullmatch(
+        r"CTR is [\d.]+% higher in treatment; Hides: no lift can be told from zero",
+        titles(lifts(found, Background()).data),
+    )
+
+
+def test_a_goal_without_a_lift_is_said_to_have_none(found):
+    undefined = replace(found.goal_effects[0].without_numbers("no clicks"))
+    page = lifts(replace(found, effects=[undefined]), Background()).data
+    assert page.startswith('<p class="recab">The lift of the goal is not defined.</p>')
+    assert "no clicks" in page
+
+
+def test_the_adjusted_p_of_a_guardrail_is_that_of_its_margin(found):
+    guardrail = next(e for e in found.effects if e.metric.role == "guardrail")
+    row = re.search(r"<tr><th[^>]*>Users with a click</th>.*?</tr>", lifts(found, Background()).data)[0]
+    assert f'data-value="{guardrail.noninferiority_p!r}"' in row
+
+
+def test_the_table_names_the_level_of_its_intervals_only_where_all_share_it(found):
+    assert "95% interval" in lifts(found, Background()).data
+    two = an_analysis({"a": 0.5, "b": 0.2})
+    assert "interval of the lift" in lifts(two, Background()).data
+    assert "95% interval" in sensitivity(two, Background()).data
+
+
+def test_an_invalid_test_shows_no_p_value_and_no_finding(found):
+    invalid = replace(found, verdict=replace(found.verdict, call="invalid", winner=""))
+    page = lifts(invalid, Background()).data + sensitivity(invalid, Background()).data
+    assert "p value" not in page
+    assert "of an invalid test" in page
+    assert page.count("these numbers may show where its fault lies") == 2

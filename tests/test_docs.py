@@ -1,0 +1,197 @@
+"""The guides say what the code does, the site holds together and loads nothing, and the skin of the project agrees."""
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import recab_helpers
+from recab_helpers import analysis, impressions
+from recab_helpers.errors import DataError
+from recab_helpers.impressions import contract
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+YOUR_LOG = (ROOT / "docs" / "your_log.md").read_text(encoding="utf-8")
+LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
+
+
+class Page(HTMLParser):
+    """What a page of the site links to, what it loads, and the anchors that it has."""
+
+    def __init__(self, file: Path):
+        super().__init__()
+        self.links, self.loads, self.anchors = set(), set(), {""}
+        text = file.read_text(encoding="utf-8")
+        self.feed(text)
+        self.loads |= set(re.findall(r"url\([\"']?([^\"')]+)|@import\s+[\"']([^\"']+)", text))
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.anchors.add(values.get("id", ""))
+        if tag == "a" and "href" in values:
+            self.links.add(values["href"])
+        if found := values.get(LOADING.get(tag, "")):
+            self.loads.add((found, ""))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> dict[Path, Page]:
+    """Every page of the site, by its file."""
+    spec = importlib.util.spec_from_file_location("build_docs", ROOT / "docs" / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    folder = module.build(tmp_path_factory.mktemp("a site")).parent
+    return {file: Page(file) for file in folder.rglob("*.html")}
+
+
+def log_of(rng: np.random.Generator, n_users: int = 600) -> pd.DataFrame:
+    """A log of slates of three, in which a tenth is clicked."""
+    user, position = np.repeat(np.arange(n_users), 6), np.tile([1, 2, 3], 2 * n_users)
+    return pd.DataFrame(
+        {
+            "user_id": user.astype(str),
+            "slate_id": np.repeat(np.arange(2 * n_users), 3),
+            "position": position,
+            "variant": np.where(user % 2, "treatment", "control"),
+            "item_id": rng.integers(0, 40, len(user)).astype(str),
+            "clicked": (rng.random(len(user)) < 0.1).astype(int),
+            "day": np.tile(np.repeat([1, 2], 3), n_users),
+        }
+    )
+
+
+# Guides
+
+
+def test_the_guide_lists_the_columns_of_the_contract():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+) \|$", YOUR_LOG, re.MULTILINE)
+    columns = (*contract.IMPRESSIONS, *contract.TIMES, contract.TITLE)
+    assert rows == [(c.name, c.kind, c.meaning) for c in columns]
+
+
+def test_the_guide_quotes_the_error_that_a_bad_cell_gets(rng, tmp_path):
+    log = log_of(rng)
+    log.loc[1:41, "clicked"] = 3
+    log.to_csv(tmp_path / "impressions.csv", index=False)
+    with pytest.raises(DataError) as refused:
+        impressions.open_log(tmp_path / "impressions.csv")
+    assert str(refused.value) in " ".join(YOUR_LOG.split())
+
+
+def test_the_python_of_the_guide_runs(rng, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = log_of(rng)
+    log.to_parquet("impressions.parquet")
+    users = pd.DataFrame({"user_id": log["user_id"].unique()})
+    users.assign(pre_clicks=1, pre_impressions=20, country="NL").to_parquet("users.parquet")
+    [block] = re.findall(r"^```python\n(.+?)^```$", YOUR_LOG, re.MULTILINE | re.DOTALL)
+    names: dict = {}
+    exec(block, names)
+    assert names["found"].test.n_impressions == len(log)
+    assert names["found"].verdict.call in ("ship", "keep control", "inconclusive", "invalid")
+
+
+def test_the_metrics_of_the_guide_are_metrics():
+    [block] = re.findall(r"^```yaml\n(.+?)^```$", YOUR_LOG, re.MULTILINE | re.DOTALL)
+    metrics = {m.name: m for m in analysis.metrics_from(yaml.safe_load(block)["metrics"])}
+    assert [m.name for m in analysis.goals_of(metrics.values())] == ["revenue_per_session"]
+    assert (metrics["ctr"].role, metrics["ctr"].margin) == ("guardrail", 0.03)
+    assert metrics["dwell_seconds"].kind == "mean"
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda p: p.name)
+def test_a_guide_links_to_files_that_are_there(guide):
+    links = [urldefrag(link)[0] for link in re.findall(r"\]\(([^)]+)\)", guide.read_text(encoding="utf-8"))]
+    assert [link for link in links if link and "://" not in link and not (guide.parent / link).is_file()] == []
+
+
+def test_every_door_in_the_guides_is_a_target_of_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        t for g in GUIDES for t in re.findall(r"(?:^|`)make ([a-z-]+)", g.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert named <= targets
+
+
+# The site
+
+
+def test_the_site_asks_nothing_of_any_host(site):
+    loads = {found for page in site.values() for pair in page.loads for found in pair if found}
+    assert {found for found in loads if not found.startswith("data:")} == set()
+    assert all("search.js" in file.read_text(encoding="utf-8") for file in site)
+
+
+def test_every_link_of_the_site_leads_somewhere(site):
+    broken = set()
+    for file, page in site.items():
+        for link in page.links:
+            path, anchor = urldefrag(link)
+            if "://" in path:
+                continue
+            target = (file.parent / unquote(path)).resolve() if path else file
+            if target not in site or unquote(anchor) not in site[target].anchors:
+                broken.add((file.name, link))
+    assert broken == set()
+
+
+def test_the_reference_holds_every_public_name_of_every_room(site):
+    folder = next(file for file in site if file.name == "recab_helpers.html").parent / "recab_helpers"
+    for room in ("analysis", "calibration", "data", "impressions", "recommenders", "report", "simulation", "tracking"):
+        public = set(getattr(recab_helpers, room).__all__)
+        pages = {file.stem for file in site if file.parent == folder / room}
+        assert public
+        assert public <= site[folder / f"{room}.html"].anchors | pages, room
+
+
+def test_every_guide_is_a_page(site):
+    assert {"index", "your_log", "read_a_report", "extend", "changes"} <= {file.stem for file in site}
+
+
+# The skin
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    [newest, *_] = re.findall(
+        r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert (citation["version"], str(citation["date-released"])) == newest
+    assert PROJECT["version"] == recab_helpers.__version__ == newest[0]
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_the_types_travel_with_the_package():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data["recab_helpers"]
+    assert (ROOT / "recab_helpers" / "py.typed").is_file()
+
+
+def test_the_workflow_runs_every_python_that_the_project_allows():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    versions = workflow["jobs"]["tests"]["strategy"]["matrix"]["python"]
+    low, high = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"]).groups()
+    assert versions == [f"3.{minor}" for minor in range(int(low), int(high))]
+    [tests] = [s["run"] for s in workflow["jobs"]["windows"]["steps"] if "pytest" in s.get("run", "")]
+    assert [p for p in shlex.split(tests) if p.startswith("tests") and not (ROOT / p).exists()] == []
+
+
+def test_hooks_and_lint_strip_notebooks_alike():
+    [hook] = [
+        h["entry"]
+        for repo in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+        for h in repo["hooks"]
+        if h["id"] == "nbstripout"
+    ]
+    [lint] = re.findall(r"nbstripout --verify (.+) notebooks/", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert shlex.split(hook)[3:] == shlex.split(lint)
