@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 from recab_helpers.errors import ParameterError
 
 SPLITS = ("per_user", "time")
+CLICK_MODELS = ("position", "cascade")
 TRUTHS = ("held_out", "completed")
 DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
 LOOKS = ("obrien_fleming", "pocock")
@@ -73,7 +74,7 @@ class TrainParams(_Params):
     dataset: str = "synthetic"
     catalog_file: str = ""
     data_columns: dict[str, str | list[str]] = ()  # type: ignore[assignment]  # becomes a dict
-    n_users: int = 8000
+    n_users: int = 6000
     n_items: int = 3000
     text_share: float = 0.7
     mean_history: float = 40.0
@@ -136,7 +137,9 @@ class SimulateParams(_Params):
     horizon_days: int = 14
     effect_dial: float = 1.0
     fatigue: float = 1.0
-    truth: str = "held_out"
+    click_model: str = "position"
+    user_change: float = 0.22
+    truth: str = "completed"
 
     def _check(self):
         _named("experiment", self.experiment)
@@ -151,6 +154,8 @@ class SimulateParams(_Params):
         _within("horizon_days", self.horizon_days, 1, 366)
         _within("effect_dial", self.effect_dial, 0, 1)
         _within("fatigue", self.fatigue, 0.01, 1)
+        _one_of("click_model", self.click_model, CLICK_MODELS)
+        _within("user_change", self.user_change, 0, 1)
         _one_of("truth", self.truth, TRUTHS)
 
 

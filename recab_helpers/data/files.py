@@ -108,27 +108,27 @@ def _parts(folder: Path) -> bool:
 
 
 def _renamed(path: Path, names: list[str], columns: Mapping[str, str | list[str]]) -> pd.DataFrame:
-    """The table with the columns `names`, where `columns` says which of its own they are; several are joined.
+    """The table with the columns `names`, where `columns` says which of its own they are.
+
+    Of several for an id, the one that this table has is taken; several for anything else are joined as text.
 
     Raises:
-        DataError: a column of `columns` that is not there and that no other column of the table stands for.
+        DataError: a column that `columns` names is not there.
     """
-    mine = {
-        name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in names if name in columns
-    }
-    text = [c for given in mine.values() for c in given]
-    table = read_table(path, text=[*text, *(n for n in names if n.endswith("_id"))])
-    out = table[[c for c in table.columns if c in names and c not in mine]]
-    for name, given in mine.items():
-        if missing := [c for c in given if c not in table]:
+    given = {n: [columns[n]] if isinstance(columns[n], str) else columns[n] for n in names if n in columns}
+    ids = [n for n in names if n.endswith("_id")]
+    table = read_table(path, text=[*ids, *(c for n in ids for c in given.get(n, []))])
+    out = table[[c for c in table if c in names and c not in given]]
+    for name, mine in given.items():
+        if name in ids:
+            mine = [c for c in (*mine, name) if c in table][:1] or mine
+        if missing := [c for c in mine if c not in table]:
             raise DataError(
                 f"data_columns says that {name} is {' and '.join(missing)}, which {path.name} lacks; it has "
                 f"{', '.join(map(str, table.columns))}. Correct it."
             )
-        joined = table[given[0]]
-        for c in given[1:]:
-            joined = joined.fillna("").astype(str) + " " + table[c].fillna("").astype(str)
-        out = out.assign(**{name: joined})
+        texts = [table[c].fillna("").astype(str) for c in mine]
+        out = out.assign(**{name: table[mine[0]] if len(mine) == 1 else texts[0].str.cat(texts[1:], sep=" ")})
     return out
 
 

@@ -2,9 +2,9 @@
 
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import known_users
-from recab_helpers.simulation.clicks import PositionModel
+from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
-from recab_helpers.simulation.serving import Tally, Test, Variant
+from recab_helpers.simulation.serving import Before, Tally, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
 from recab_helpers.simulation.truth import (
     CompletedTruth,
@@ -17,6 +17,8 @@ from recab_helpers.simulation.truth import (
 )
 
 __all__ = [
+    "Before",
+    "CascadeModel",
     "CompletedTruth",
     "HeldOutTruth",
     "Plan",

@@ -14,8 +14,9 @@ from recab_helpers.parameters import SimulateParams
 from recab_helpers.recommenders.checked import checked_slates
 from recab_helpers.recommenders.protocol import Served
 from recab_helpers.simulation.assignment import assign, shares, variant_names
-from recab_helpers.simulation.clicks import PositionModel
-from recab_helpers.simulation.serving import Test, Variant
+from recab_helpers.simulation.before import rates_before, tastes_before
+from recab_helpers.simulation.clicks import click_model
+from recab_helpers.simulation.serving import Before, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_rates
 from recab_helpers.simulation.truth import Truth, drawn_truth, p_click_of, truths_of
 
@@ -52,8 +53,12 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
     rate = draw_session_rates(data.user_ids, seed=params.seed) if data.world is None else data.world.session_rate
     planned = shares(params.allocation, len(models))
 
+    others = tastes_before(data.user_ids, seed=params.seed)
+    rate_before = rates_before(data.user_ids, rate, change=params.user_change, seed=params.seed)
+
     def test_under(truth: Truth) -> Test:
         p_click = p_click_of(truth, slates, len(data.item_ids))
+        taste = (1 - params.user_change) * p_click[0] + params.user_change * p_click[0][others]
         return Test(
             experiment=params.experiment,
             user_ids=data.user_ids,
@@ -64,9 +69,10 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             ],
             assignment=assign(data.user_ids, salt=f"{params.experiment} {params.seed}", planned=planned),
             traffic=Traffic(session_rate=rate, horizon_days=params.horizon_days),
-            clicks=PositionModel(fatigue=params.fatigue),
+            clicks=click_model(params.click_model, fatigue=params.fatigue),
             effect_dial=params.effect_dial,
             planned=dict(zip(names, planned.tolist(), strict=True)),
+            before=Before(p_click=taste, session_rate=rate_before),
             seed=params.seed,
         )
 

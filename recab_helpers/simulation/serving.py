@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from recab_helpers.data.world import START
 from recab_helpers.randomness import id_keys, uniform
 from recab_helpers.references import CONTROL, ModelAddress
-from recab_helpers.simulation.clicks import PositionModel
+from recab_helpers.simulation.clicks import ClickModel
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts
 
 CHUNK_IMPRESSIONS = 500_000
@@ -29,6 +29,14 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Before:
+    """What users were in the period before the test."""
+
+    p_click: np.ndarray  # (n_users, slate_size) P(click | examined) of control's slate
+    session_rate: np.ndarray  # (n_users,)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Test:
     """Everything that a simulated test draws from; variants[0] is control."""
 
@@ -40,9 +48,10 @@ class Test:
     variants: list[Variant]
     assignment: np.ndarray  # (n_users,) variant code
     traffic: Traffic
-    clicks: PositionModel
+    clicks: ClickModel
     effect_dial: float  # chance that a treatment session is served the treatment's slate
     planned: Mapping[str, float]  # share of users per variant
+    before: Before
     seed: int | str
     start: np.datetime64 = START
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.data import encode, make_dataset
+from recab_helpers.data import encode, has_words, make_dataset
 from recab_helpers.errors import DataError
 
 INTERACTIONS = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "rating": [5, 3, 4]})
@@ -50,3 +50,26 @@ def test_an_id_longer_than_the_known_ones_is_refused_not_cut():
     longer = make_dataset("own", INTERACTIONS.assign(item_id=["x", "y", "xy"])).interactions
     with pytest.raises(DataError, match=r"1 rows have an unknown item_id \('xy'\); there are 2, from x to y"):
         encode(longer, user_ids=np.array(["a", "b"]), item_ids=np.array(["x", "y"]))
+
+
+def test_bare_events_are_counted():
+    """Without a rating, rows of one user and item are a count, with the time of the last."""
+    events = pd.concat([INTERACTIONS.drop(columns="rating").assign(timestamp=[1, 2, 3])] * 3)
+    events.iloc[-1, events.columns.get_loc("timestamp")] = 9
+    dataset = make_dataset("plays", events, CATALOG)
+    assert list(dataset.interactions["rating"]) == [3, 3, 3]
+    assert list(dataset.interactions["timestamp"]) == [1, 2, 9]
+    assert dataset.interactions["liked"].all()
+
+
+def test_items_that_the_catalog_lacks_are_known_by_their_id_and_counted():
+    dataset = make_dataset("own", INTERACTIONS.assign(item_id=["x", "y", "z"]), CATALOG)
+    assert dataset.catalog.iloc[-1].to_dict() == {"item_id": "z", "title": "z", "text": ""}
+    assert dataset.read_as["items without a row in the catalog"] == "1, known by their id only"
+
+
+def test_without_a_catalog_items_are_their_ids():
+    dataset = make_dataset("own", INTERACTIONS)
+    assert dataset.catalog.to_dict("list") == {"item_id": ["x", "y"], "title": ["x", "y"], "text": ["", ""]}
+    assert not has_words(dataset.catalog)
+    assert has_words(make_dataset("own", INTERACTIONS, CATALOG).catalog)

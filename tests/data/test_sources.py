@@ -1,6 +1,5 @@
 """A data set is found by the name of its source or by the files of its folder, from one list."""
 
-
 import pytest
 
 from recab_helpers.data import find_source, load_dataset, sources
