@@ -20,12 +20,22 @@ def points(value: float, digits: int = 2) -> str:
 
 
 def lift(value: float, digits: int = 1) -> str:
-    """0.042 -> '+4.2%'; what rounds to zero has no sign."""
+    """A fraction in percent, with its sign unless it rounds to zero.
+
+    >>> lift(0.042)
+    '+4.2%'
+    >>> lift(-0.0001)
+    '0.0%'
+    """
     return _finite(value, f"{value:+.{digits}%}")
 
 
 def lift_interval(ci: tuple[float, float], digits: int = 1) -> str:
-    """(0.021, 0.063) -> '+2.1% to +6.3%'."""
+    """Both ends of an interval of a lift.
+
+    >>> lift_interval((0.021, 0.063))
+    '+2.1% to +6.3%'
+    """
     return _finite(ci[0], f"{lift(ci[0], digits)} to {lift(ci[1], digits)}")
 
 
@@ -45,7 +55,11 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def p_value(value: float) -> str:
-    """0.0004 -> '< 0.001'."""
+    """Three digits, and never zero.
+
+    >>> p_value(0.0004), p_value(float("nan"))
+    ('< 0.001', 'not defined')
+    """
     return _finite(value, "< 0.001" if value < 0.001 else f"{value:.3f}")
 
 
@@ -55,7 +69,11 @@ def number_or_count(value: float) -> str:
 
 
 def label_of(name: str) -> str:
-    """'ndcg_at_10' -> 'NDCG@10', 'held_out' -> 'held out': a column's name in words."""
+    """A column's name in words.
+
+    >>> label_of("ndcg_at_10"), label_of("held_out")
+    ('NDCG@10', 'held out')
+    """
     if name in LABELS:
         return LABELS[name]
     words = re.sub("_bits$", " (bits)", name).replace("_at_", "@").replace("_", " ")

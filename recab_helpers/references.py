@@ -10,7 +10,11 @@ CONTROL = "control"
 
 @dataclass(frozen=True, order=True)
 class Comparison:
-    """One variant held against another."""
+    """One variant held against another.
+
+    >>> str(Comparison("treatment"))
+    'treatment vs control'
+    """
 
     variant: str
     against: str = CONTROL
@@ -20,7 +24,11 @@ class Comparison:
 
 
 def in_order(variants: Iterable[object]) -> tuple[str, ...]:
-    """Names of the variants, each once, control first and the others by name."""
+    """Names of the variants, each once, control first and the others by name.
+
+    >>> in_order(["new", "control", "best", "new"])
+    ('control', 'best', 'new')
+    """
     names = sorted(set(map(str, variants)))
     return tuple([n for n in names if n == CONTROL] + [n for n in names if n != CONTROL])
 
@@ -43,6 +51,11 @@ class ModelAddress:
 
         Raises:
             ParameterError: the text is no address of a model.
+
+        >>> ModelAddress.parse("models:/recab-content@champion").alias
+        'champion'
+        >>> ModelAddress.parse("models:/recab-content/3").is_version
+        True
         """
         scheme, _, rest = text.partition(":/")
         if scheme == "runs" and (run_id := rest.partition("/")[0]) and (name := rest.partition("/")[2]):

@@ -123,9 +123,11 @@ def test_a_function_of_the_analysis_takes_no_impressions():
 def test_every_test_file_is_named_after_a_module_or_a_file_of_the_project():
     of_project = {
         "contributing",
+        "doctests",
         "docs",
         "environment",
         "notebooks",
+        "faults",
         "published",
         "structure",
         "readme",

@@ -68,6 +68,11 @@ def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     """Chance of a split this uneven or worse, had assignment followed `weights`.
 
     Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019).
+
+    >>> f"{srm_p_value([502, 498], [0.5, 0.5]):.3f}"
+    '0.899'
+    >>> f"{srm_p_value([821_588, 815_482], [0.5, 0.5]):.1e}"
+    '1.8e-06'
     """
     total, mass = sum(counts), sum(weights)
     return float(stats.chisquare(counts, [total * w / mass for w in weights]).pvalue)

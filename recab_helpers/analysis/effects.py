@@ -100,6 +100,12 @@ def estimate_effects(
 
     Raises:
         ParameterError: no metric is a goal, or the users lack a column of one.
+
+    >>> from recab_helpers.analysis import CTR
+    >>> clicks = {"clicks": [1, 0, 2, 1, 2, 1, 3, 2], "impressions": [10] * 8}
+    >>> (effect,) = estimate_effects(Users.of(["control"] * 4 + ["treatment"] * 4, clicks), (CTR,))
+    >>> effect.control, effect.treatment, effect.lift
+    (0.1, 0.2, 1.0)
     """
     for metric in metrics:
         for column in set(metric.columns) - set(users.columns):
@@ -135,6 +141,13 @@ def estimate(
 
     Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized. With a covariate
     both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control.
+
+    >>> from recab_helpers.analysis import mean_of
+    >>> values = [1, 0, 2, 1], [2, 1, 3, 2]
+    >>> control, treatment = (SufficientStatistics.of(np.array([v]).T, ["clicks"]) for v in values)
+    >>> effect = estimate(mean_of("clicks"), control, treatment)
+    >>> effect.difference, round(effect.p_value, 4)
+    (1.0, 0.134)
     """
     (c, c_grad), (t, t_grad) = (s.gradient(metric.columns) for s in (control, treatment))
     method = "delta method" if metric.kind == "ratio" else "Welch"

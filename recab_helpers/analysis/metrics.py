@@ -61,7 +61,11 @@ def _in_words(name: str) -> str:
 
 
 def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
-    """A ratio of two columns' means, with the same of the period before as covariate."""
+    """A ratio of two columns' means, with the same of the period before as covariate.
+
+    >>> ratio_of("clicks", "sessions").name
+    'clicks_per_session'
+    """
     name = f"{numerator}_per_{denominator.removesuffix('s')}"
     made: dict[str, Any] = {"name": name, "label": _in_words(more.get("name", name))}
     made["covariate"] = (f"pre_{numerator}", f"pre_{denominator}")
@@ -69,7 +73,11 @@ def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:
 
 
 def mean_of(column: str, **more: Any) -> MetricSpec:
-    """The mean of a column, with the same of the period before as covariate."""
+    """The mean of a column, with the same of the period before as covariate.
+
+    >>> mean_of("spend", role="goal").covariate
+    ('pre_spend',)
+    """
     made = {"name": column, "label": _in_words(more.get("name", column)), "covariate": (f"pre_{column}",)}
     return MetricSpec(**made | {"kind": "mean", "numerator": column} | more)
 
@@ -102,6 +110,12 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
 
     Raises:
         ParameterError: an unknown field, or one that does not fit the others.
+
+    >>> metrics = metrics_from([{"name": "spend", "role": "goal"}])
+    >>> [m.name for m in metrics if m.role == "goal"]
+    ['spend']
+    >>> metrics[1].name, metrics[1].role
+    ('ctr', 'secondary')
     """
     metrics = {m.name: m for m in METRICS}
     known = {f.name for f in fields(MetricSpec)}

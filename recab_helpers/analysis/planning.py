@@ -42,6 +42,10 @@ def users_per_variant(difference: float, *, power: float = 0.8, **groups: Unpack
     V0 defaults to the weighted mean of Vc and Vt at which both roots are equal. For non-inferiority give sides=1 and
     the difference from the margin, positive where it passes. The chance to reject on the wrong side is left out: at
     most 5e-5 at alpha 0.05.
+
+    >>> rates = {"control_variance": 0.5 * 0.5, "treatment_variance": 0.75 * 0.25, "null_variance": 0.625 * 0.375}
+    >>> round(users_per_variant(0.25, power=0.9, **rates), 1)  # power.prop.test(p1=.5, p2=.75, power=.9) of R
+    76.7
     """
     if not (math.isfinite(difference) and (difference > 0 or (difference < 0 and groups.get("sides", 2) == 2))):
         raise ParameterError(f"difference is {difference}; give one other than 0, and above 0 when sides is 1.")
@@ -189,6 +193,12 @@ def plan_table(baseline: Baseline, lifts: Iterable[float], design: Design, *, us
     """Users (all variants) and whole days to find each lift, without and with CUPED; all variants vary alike.
 
     Columns: lift, users, days, users_with_cuped, days_with_cuped. `users_per_day` come for the first time that day.
+
+    >>> ctr = Baseline.from_rates(0.1, slate_size=10, sessions_per_user=7.5, click_correlation=0.1)
+    >>> plan_table(ctr, [0.05, 0.1], Design(), users_per_day=500)[["lift", "users", "days"]]
+       lift  users  days
+    0  0.05  24636    50
+    1  0.10   6160    13
     """
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
     rows = []
@@ -204,7 +214,14 @@ def plan_table(baseline: Baseline, lifts: Iterable[float], design: Design, *, us
 
 
 def power_curve(baseline: Baseline, users: float, lifts: Iterable[float], design: Design) -> pd.DataFrame:
-    """Chance that a test of `users` (all variants) finds each lift; columns lift, power, power_with_cuped."""
+    """Chance that a test of `users` (all variants) finds each lift; columns lift, power, power_with_cuped.
+
+    >>> ctr = Baseline(value=0.1, variance=0.004)
+    >>> power_curve(ctr, 8000, [0.0, 0.04], Design())[["lift", "power"]].round(3)
+       lift  power
+    0  0.00  0.050
+    1  0.04  0.807
+    """
     _check("users", users, 0, math.inf, "the users of all variants")
     groups, n = design.groups(baseline), design.in_control(users)
     rows = [(lift, *(power_of(baseline.value * lift, n, **g) for g in groups)) for lift in map(_checked_lift, lifts)]
@@ -212,7 +229,14 @@ def power_curve(baseline: Baseline, users: float, lifts: Iterable[float], design
 
 
 def mde_table(baseline: Baseline, days: Iterable[float], design: Design, *, users_per_day: float) -> pd.DataFrame:
-    """Smallest lift found after each number of days; columns days, users (all variants), mde, mde_with_cuped."""
+    """Smallest lift found after each number of days; columns days, users (all variants), mde, mde_with_cuped.
+
+    >>> ctr = Baseline(value=0.1, variance=0.004)
+    >>> mde_table(ctr, [7, 28], Design(), users_per_day=500)[["days", "users", "mde"]].round(3)
+       days  users   mde
+    0     7   3500  0.06
+    1    28  14000  0.03
+    """
     _check("users_per_day", users_per_day, 0, math.inf, "the users who first come on a day of the test")
     rows = []
     for day in days:

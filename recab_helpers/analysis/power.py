@@ -14,6 +14,12 @@ def mde(effect: Effect, *, power: float = 0.8) -> float:
 
     Normal approximation, two-sided, at the level of the effect's interval; a fraction of the control value; nan where
     the effect has none.
+
+    >>> from recab_helpers.analysis import estimate, mean_of
+    >>> from recab_helpers.impressions import SufficientStatistics
+    >>> users = SufficientStatistics(n=1000, columns=("clicks",), mean=np.array([2.0]), cov=np.array([[4.0]]))
+    >>> f"{mde(estimate(mean_of('clicks'), users, users)):.1%}"
+    '12.5%'
     """
     if not effect.control > 0:
         return math.nan

@@ -103,6 +103,8 @@ def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
     Users with the same values are alike, so a resample is a multinomial draw of how many there are of each.
     """
     method = "bootstrap"
+    if not plain.defined:
+        return plain.without_numbers(plain.reason, method=method)
     if len(histogram.values) > MOST_DISTINCT:
         return plain.without_numbers(f"users have {len(histogram.values):,} distinct values; too many", method=method)
     at = [histogram.columns.index(c) for c in plain.metric.columns]

@@ -41,6 +41,9 @@ def boundaries(fraction: np.ndarray, *, alpha: float = 0.05, shape: Shape = "obr
 
     The density of the score, of those not stopped before, goes from look to look by numerical integration
     (Armitage, McPherson and Rowe 1969); the boundary is the root that lets out what the look may spend.
+
+    >>> boundaries(np.array([0.5, 1.0])).round(3)
+    array([2.963, 1.969])
     """
     cumulative = spending(fraction, alpha=alpha, shape=shape)
     t = _checked_fraction(fraction)

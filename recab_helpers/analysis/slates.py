@@ -34,6 +34,13 @@ def shown_table(items: pd.DataFrame, popularity: pd.Series | None = None) -> pd.
     `items` holds impressions by item_id and variant (`Aggregates.items`), `popularity` past interactions by item_id
     over the whole catalog: a last row gives the same for the interactions themselves, which an unbiased recommender
     would match. SHOWN_COLUMNS; without popularity the last two are left out.
+
+    >>> items = pd.DataFrame({"control": [6, 2], "treatment": [0, 8]}, index=["x", "y"])
+    >>> shown_table(items)
+               items_shown  coverage  most_shown
+    variant
+    control              2       1.0         1.0
+    treatment            1       0.5         1.0
     """
     known = pd.Series(0.0, items.index) if popularity is None else popularity
     counts = items.reindex(known.index.union(items.index), fill_value=0)

@@ -36,7 +36,11 @@ def bonferroni(p_values: Iterable[float]) -> float:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Step-down adjusted p-values that keep the familywise error (Holm 1979)."""
+    """Step-down adjusted p-values that keep the familywise error (Holm 1979).
+
+    >>> holm(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.06, 0.06])
+    """
     order = np.argsort(p)
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
@@ -45,5 +49,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Adjusted p-values that keep the false discovery rate (Benjamini and Hochberg 1995)."""
+    """Adjusted p-values that keep the false discovery rate (Benjamini and Hochberg 1995).
+
+    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.04, 0.04])
+    """
     return stats.false_discovery_control(p) if len(p) else p

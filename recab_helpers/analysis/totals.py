@@ -16,7 +16,14 @@ CTR_COLUMNS = {
 
 
 def totals(users: Users) -> pd.DataFrame:
-    """Users, and sessions, impressions, clicks and CTR where they are counted, by variant; control first."""
+    """Users, and sessions, impressions, clicks and CTR where they are counted, by variant; control first.
+
+    >>> totals(Users.of(["control", "treatment", "treatment"], {"clicks": [1, 0, 4], "impressions": [10, 10, 10]}))
+               users  impressions  clicks  ctr
+    variant
+    control        1           10       1  0.1
+    treatment      2           20       4  0.2
+    """
     rows = {}
     for name, s in users.statistics.items():
         rows[name] = {"users": s.n}

@@ -116,7 +116,13 @@ def grade(
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:
-    """Share of tests in which each method rejected, covered, passed or stopped, as RATES_COLUMNS says."""
+    """Share of tests in which each method rejected, covered, passed or stopped, as RATES_COLUMNS says.
+
+    >>> graded = pd.DataFrame({"test": [0, 1, 2, 3], "kind": "rejects", "method": "CTR", "value": [0, 1, 0, math.nan]})
+    >>> rates(graded).round(2)
+          kind method  rate  error  tests
+    0  rejects    CTR  0.33   0.54      3
+    """
     counted = graded[~graded["kind"].isin(("chance", "truth"))].dropna(subset="value")
     by = counted.groupby(["kind", "method"], sort=False)["value"]
     table = by.agg(rate="mean", tests="size").reset_index()

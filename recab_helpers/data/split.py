@@ -23,6 +23,13 @@ def split_interactions(
 
     Raises:
         DataError: `time` without a timestamp column, or a part that would be empty.
+
+    >>> from recab_helpers.data import make_dataset
+    >>> met = pd.DataFrame({"user_id": list("aab"), "item_id": list("xyx"), "rating": 4, "timestamp": [1, 2, 3]})
+    >>> items = pd.DataFrame({"item_id": list("xy"), "title": ["X", "Y"], "text": ["space war", "a love story"]})
+    >>> train, held_out = split_interactions(make_dataset("films", met, items), split="time", seed=1)
+    >>> len(train), held_out["user_id"].tolist()
+    (2, ['b'])
     """
     table = dataset.interactions
     if split == "time":

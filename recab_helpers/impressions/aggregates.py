@@ -27,7 +27,14 @@ class SufficientStatistics:
 
     @classmethod
     def of(cls, values: np.ndarray, columns: Sequence[str]) -> "SufficientStatistics":
-        """From one row per user, shape (n, n_columns); in two passes, so that large means do not cancel."""
+        """From one row per user, shape (n, n_columns); in two passes, so that large means do not cancel.
+
+        >>> users = SufficientStatistics.of(np.array([[1, 10], [3, 10]]), ["clicks", "impressions"])
+        >>> users.n, users.mean
+        (2, array([ 2., 10.]))
+        >>> users.gradient(("clicks", "impressions"))[0]  # CTR
+        0.2
+        """
         n = len(values)
         mean = values.mean(axis=0) if n else np.full(len(columns), nan)
         rest = values - mean
@@ -84,7 +91,12 @@ class Histogram:
 
     @classmethod
     def of(cls, variant: np.ndarray, values: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> "Histogram":
-        """From one row per user: the code of its variant in `names`, and its values (n, n_columns)."""
+        """From one row per user: the code of its variant in `names`, and its values (n, n_columns).
+
+        >>> clicks = Histogram.of(np.array([0, 1, 1]), np.array([[2], [2], [5]]), ["clicks"], ["control", "treatment"])
+        >>> clicks.values.ravel(), clicks.counts["treatment"]
+        (array([2, 5]), array([1, 1]))
+        """
         order = np.lexsort(values.T[::-1])
         ordered = values[order]
         new = np.ones(len(ordered), dtype=bool)
@@ -128,7 +140,14 @@ class Users:
         segments: Mapping[str, np.ndarray] | None = None,
         histograms: Sequence[tuple[str, ...]] = (),
     ) -> "Users":
-        """From arrays of one value per user: the variant, numeric columns, and segments as text."""
+        """From arrays of one value per user: the variant, numeric columns, and segments as text.
+
+        >>> users = Users.of(["control", "treatment", "treatment"], {"clicks": [1, 0, 4]})
+        >>> users.counts
+        {'control': 1, 'treatment': 2}
+        >>> users.statistics["treatment"].mean
+        array([2.])
+        """
         coded = pd.Categorical(variant)
         names = in_order(coded.categories[np.unique(coded.codes)])
         code = np.array([names.index(str(c)) if str(c) in names else -1 for c in coded.categories])[coded.codes]

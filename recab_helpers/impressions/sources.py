@@ -51,6 +51,14 @@ def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) 
 
     Raises:
         DataError: the file cannot be read, or the log breaks its contract.
+
+    >>> columns = {"user_id": ["a", "b"], "variant": ["control", "treatment"], "clicked": [1, 0], "day": [0, 0]}
+    >>> shown = {"slate_id": [1, 2], "position": [1, 1], "item_id": ["x", "x"]}
+    >>> pd.DataFrame(columns | shown).to_csv("log.csv", index=False)
+    >>> open_log("log.csv").select("user_id", "variant", "clicked").collect("pandas").to_native()
+      user_id    variant  clicked
+    0       a    control      1.0
+    1       b  treatment      0.0
     """
     frame, source = _opened(table)
     names = frame.collect_schema().names()

@@ -40,6 +40,12 @@ def check_names(variants: Iterable[str]) -> None:
 
     Raises:
         ParameterError: with the nearest right name.
+
+    >>> check_names(["content", "models:/recab-content@champion"])
+    >>> check_names(["contnt"])
+    Traceback (most recent call last):
+        ...
+    recab_helpers.errors.ParameterError: variants has 'contnt', which is no model. Did you mean content? ...
     """
     for variant in variants:
         if ":/" in variant:

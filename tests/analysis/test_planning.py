@@ -1,6 +1,5 @@
 """Plans against published sample sizes, another library, simulation and the analysis that follows them."""
 
-import json
 import math
 
 import numpy as np
@@ -23,7 +22,7 @@ from recab_helpers.analysis.planning import (
     users_per_variant,
 )
 from recab_helpers.impressions.aggregates import SufficientStatistics, Users
-from tests.conftest import shared
+from tests.published import PLANNING
 
 BASELINE = Baseline(value=0.05, variance=0.004, reduction=0.3, label="CTR")
 variances = st.floats(1e-3, 1e3)
@@ -67,31 +66,30 @@ def heavy_tailed_users(rng: np.random.Generator, size, *, ctr: float, sessions: 
     return impressions, rng.binomial(impressions, rng.beta(ctr * weight, (1 - ctr) * weight, size))
 
 
-def test_r_power_prop_test():
-    assert users_per_variant(**proportions(0.5, 0.75), power=0.9) == pytest.approx(76.70692, abs=0.001)
+def test_users_of_two_proportions_are_those_of_r():
+    fact = PLANNING.two_proportions
+    assert users_per_variant(**proportions(*fact.rates), power=fact.power) == fact.users
 
 
-def test_gpower_totals():
-    mean = 2 * users_per_variant(0.3, control_variance=100, power=0.85)
-    proportion = 2 * users_per_variant(**proportions(0.34, 0.343), power=0.85)
-    assert mean == pytest.approx(39_906, rel=0.005)
-    assert proportion == pytest.approx(897_348, rel=0.005)
+def test_totals_are_those_of_gpower():
+    mean, proportion = PLANNING.mean_total, PLANNING.proportion_total
+    users = users_per_variant(mean.difference, control_variance=mean.variance, power=mean.power)
+    assert 2 * math.ceil(users) == mean.users
+    users = users_per_variant(**proportions(*proportion.rates), power=proportion.power)
+    assert 2 * math.ceil(users) == proportion.users
 
 
-def test_stata_power_of_two_proportions():
-    assert power_of(n=550, **proportions(0.001, 0.015)) == pytest.approx(0.74156, abs=1e-5)
+def test_power_of_two_proportions_is_that_of_stata():
+    fact = PLANNING.power
+    assert power_of(n=fact.users, **proportions(*fact.rates)) == fact.power
 
 
-def test_noninferiority_of_chow_shao_and_wang():
-    treatment, control, margin = 0.85, 0.65, 0.1
+def test_noninferiority_takes_the_users_of_chow_shao_and_wang():
+    fact = PLANNING.noninferiority
+    control, treatment = fact.rates
     design = {"control_variance": control * (1 - control), "treatment_variance": treatment * (1 - treatment)}
-    assert math.ceil(users_per_variant(treatment - control + margin, **design, sides=1)) == 25
-
-
-def test_published_numbers_are_those_of_the_shared_case():
-    cases = json.loads(shared("cases/experiment_statistics.json").read_text())
-    expected = next(c for c in cases if c["name"] == "sample_size_and_power")["expected"]
-    assert list(expected.values()) == [76.70692, 39906, 897348, 0.74156, 25]
+    distance = treatment - control + fact.margin
+    assert math.ceil(users_per_variant(distance, **design, power=fact.power, sides=1)) == fact.users
 
 
 @given(effect=st.floats(0.01, 2), n=st.floats(5, 1e5), alpha=st.floats(1e-3, 0.2), ratio=st.floats(0.2, 5))

@@ -14,6 +14,7 @@ from recab_helpers.analysis.sequential import (
     first_crossing,
     spending,
 )
+from tests import published
 
 SHAPES = ("obrien_fleming", "pocock")
 N_PATHS = 40_000
@@ -29,22 +30,20 @@ def null_z(fraction: np.ndarray, *, seed: int) -> np.ndarray:
     return np.cumsum(steps * np.sqrt(np.diff(fraction, prepend=0)), axis=1) / np.sqrt(fraction)
 
 
-# Published: ldBounds and gsDesign (sfLDOF, sfLDPocock, test.type = 2), two-sided alpha 0.05, equally spaced looks
+# Published
 
 
 @pytest.mark.parametrize(
-    ("shape", "published"),
+    ("shape", "expected"),
     [
-        ("obrien_fleming", [2.9626, 1.9686]),
-        ("obrien_fleming", [3.7103, 2.5114, 1.9930]),
-        ("obrien_fleming", [4.8769, 3.3569, 2.6803, 2.2898, 2.0310]),
-        ("pocock", [2.157, 2.201]),
-        ("pocock", [2.438, 2.427, 2.410, 2.397, 2.386]),
+        *(("obrien_fleming", b) for b in published.OBRIEN_FLEMING_SPENDING.boundaries),
+        *(("pocock", b) for b in published.POCOCK_SPENDING.boundaries),
     ],
 )
-def test_boundaries_are_the_published_ones(shape, published):
+def test_boundaries_are_the_published_ones(shape, expected):
     tolerance = 0.0005 if shape == "obrien_fleming" else 0.001
-    np.testing.assert_allclose(boundaries(equal_looks(len(published)), shape=shape), published, atol=tolerance)
+    printed = [b.expected for b in expected]
+    np.testing.assert_allclose(boundaries(equal_looks(len(printed)), shape=shape), printed, atol=tolerance)
 
 
 # Closed forms

@@ -1,38 +1,77 @@
-"""What a stage knows of a log: its days whatever the kind of timestamp, and the titles that it has."""
+"""What the stage of an analysis knows of a log: its days, its titles, its planned shares, the columns that it needs."""
 
 import pandas as pd
 import pytest
 
-from recab_helpers import stages
-from recab_helpers.analysis import check_impressions
+from recab_helpers import analysis, stages
+from recab_helpers.analysis import METRICS, mean_of
+from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.parameters import AnalyzeParams
+from recab_helpers.stages.analyze import data_facts, titles_of
 
-SECONDS = [1_767_571_200, 1_767_657_600]  # 2026-01-05 and 2026-01-06, at midnight UTC
-
-
-@pytest.fixture(params=["seconds", "text"])
-def log(request) -> stages.Log:
-    table = pd.DataFrame(
-        {
-            "user_id": ["a", "b"],
-            "slate_id": [1, 2],
-            "position": 1,
-            "variant": ["control", "treatment"],
-            "item_id": ["x", "y"],
-            "title": ["The X", None],
-            "clicked": [0, 1],
-            "timestamp": SECONDS if request.param == "seconds" else ["2026-01-05 00:00", "2026-01-06 00:00"],
-        }
-    )
-    parameters = {"analyze": {"log_file": "my.csv"}}
-    checked = check_impressions(table)
-    return stages.Log(
-        impressions=checked, known=None, planned={}, run_ids={}, data_hash="0" * 16, parameters=parameters
-    )
+SECONDS = [1_767_571_200, 1_767_657_600] * 2  # 2026-01-05 and 2026-01-06, at midnight UTC
+DAYS = ["2026-01-05 00:00", "2026-01-06 00:00"] * 2
+TABLE = pd.DataFrame(
+    {
+        "user_id": ["a", "b", "c", "d"],
+        "slate_id": [1, 2, 3, 4],
+        "position": 1,
+        "variant": ["control", "treatment"] * 2,
+        "item_id": ["x", "y", "x", "y"],
+        "title": ["The X", None, "The X", None],
+        "clicked": [0, 1, 1, 0],
+        "revenue": [0.0, 2.5, 1.0, 0.0],
+        "timestamp": DAYS,
+    }
+)
 
 
-def test_days_are_those_of_the_calendar(log):
-    assert stages.data_facts(log)["days of the log"] == "2026-01-05 to 2026-01-06"
+def log_of(table: pd.DataFrame, folder) -> stages.Log:
+    file = folder / "my.csv"
+    table.to_csv(file, index=False)
+    return stages.find_log(AnalyzeParams(log_file=str(file)))
 
 
-def test_an_item_without_a_title_has_none_and_is_called_by_its_id(log):
-    assert log.titles.to_dict() == {"x": "The X"}
+@pytest.mark.parametrize("timestamp", [SECONDS, DAYS], ids=["seconds", "text"])
+def test_days_are_those_of_the_calendar(timestamp, tmp_path):
+    log = log_of(TABLE.assign(timestamp=timestamp), tmp_path)
+    rows = stages.user_rows(log, METRICS)
+    found = analysis.analyze(stages.reduce(rows, METRICS), planned={"control": 0.5, "treatment": 0.5})
+    assert data_facts(log, rows, found)["days of the log"] == "2026-01-05 to 2026-01-06"
+
+
+def test_an_item_without_a_title_has_none_and_is_called_by_its_id(tmp_path):
+    log = log_of(TABLE, tmp_path)
+    assert titles_of(log, stages.user_rows(log, METRICS)).to_dict() == {"x": "The X"}
+    bare = log_of(TABLE.drop(columns="title"), tmp_path)
+    assert titles_of(bare, stages.user_rows(bare, METRICS)) is None
+
+
+def test_the_treatments_of_a_real_log_divide_the_allocation(tmp_path):
+    log = log_of(TABLE.assign(variant=["control", "b", "c", "control"]), tmp_path)
+    test = stages.reduce(stages.user_rows(log, METRICS), METRICS)
+    assert log.planned_for(test) == {"control": 0.5, "b": 0.25, "c": 0.25}
+
+
+def test_a_metric_may_read_a_column_of_the_impressions(tmp_path):
+    metrics = (*METRICS, mean_of("revenue"))
+    log = log_of(TABLE, tmp_path)
+    users = stages.reduce(stages.user_rows(log, metrics), metrics).users
+    assert {v: s.sum("revenue") for v, s in users.statistics.items()} == {"control": 1.0, "treatment": 2.5}
+
+
+def test_a_column_that_nobody_has_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(ParameterError, match=r"revenu, which is in neither.*Did you mean revenue"):
+        stages.user_rows(log_of(TABLE, tmp_path), (*METRICS, mean_of("revenu")))
+
+
+def test_a_log_that_breaks_its_contract_is_refused_by_the_name_of_its_file(tmp_path):
+    with pytest.raises(DataError, match=r"my\.csv: column clicked holds .*2.* in row 1"):
+        stages.user_rows(log_of(TABLE.assign(clicked=[2, 1, 1, 0]), tmp_path), METRICS)
+
+
+def test_the_hash_of_a_log_follows_its_content_not_its_place(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    one, same = log_of(TABLE, tmp_path), log_of(TABLE, tmp_path / "elsewhere")
+    other = log_of(TABLE.assign(clicked=0), tmp_path)
+    assert one.data_hash == same.data_hash != other.data_hash
