@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {  # a page of the site and the Markdown that it shows; each is read on a code host too
     "index": ROOT / "README.md",
     "your_log": ROOT / "docs" / "your_log.md",
+    "your_data": ROOT / "docs" / "your_data.md",
+    "your_model": ROOT / "docs" / "your_model.md",
     "read_a_report": ROOT / "docs" / "read_a_report.md",
     "extend": ROOT / "CONTRIBUTING.md",
     "changes": ROOT / "CHANGELOG.md",

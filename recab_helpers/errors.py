@@ -13,6 +13,10 @@ class DataError(RecabError, ValueError):
     """A table broke its contract; nothing has been computed or written yet."""
 
 
+class StepsAsideError(RecabError):
+    """A model cannot be fitted to these data; the others can."""
+
+
 class TrackingError(RecabError, RuntimeError):
     """MLflow cannot be reached, or does not hold what was asked for."""
 

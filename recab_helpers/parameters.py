@@ -9,12 +9,15 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from recab_helpers.errors import ParameterError
 
 SPLITS = ("per_user", "time")
+CLICK_MODELS = ("position", "cascade")
 TRUTHS = ("held_out", "completed")
+DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
 LOOKS = ("obrien_fleming", "pocock")
 MAX_VARIANTS = 10
 LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
@@ -70,28 +73,56 @@ class TrainParams(_Params):
     experiment: str = "recab"
     seed: int = 29
     dataset: str = "synthetic"
-    n_users: int = 8000
+    catalog_file: str = ""
+    data_columns: dict[str, str | list[str]] = ()  # type: ignore[assignment]  # becomes a dict
+    n_users: int = 6000
     n_items: int = 3000
     text_share: float = 0.7
     mean_history: float = 40.0
     split: str = "per_user"
-    relevant_rating: float = 4.0
+    relevant_rating: float | None = None
+    variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
     content_popularity: float = 0.0
+    collaborative_factors: int = 32
+    collaborative_epochs: int = 30
+    collaborative_learning_rate: float = 0.02
+    collaborative_regularization: float = 0.02
+    collaborative_negatives: int = 8
+    ratings_factors: int = 100
+    ratings_epochs: int = 20
+    ratings_learning_rate: float = 0.005
+    ratings_regularization: float = 0.02
+    ease_regularization: float = 300.0
+    hybrid_of: list[str] = ("content", "ease")  # type: ignore[assignment]  # becomes a list
 
     def _check(self):
         _named("experiment", self.experiment)
         _within("seed", self.seed, 0, 2**32 - 1)
+        _exists("catalog_file", self.catalog_file)
+        if wrong := [c for c in self.data_columns if c not in DATA_COLUMNS]:
+            raise ParameterError(f"data_columns has {wrong[0]!r}. {nearest(wrong[0], DATA_COLUMNS)}")
         _within("n_users", self.n_users, 10, 5_000_000)
         _within("n_items", self.n_items, 20, 200_000)
         _within("text_share", self.text_share, 0, 1)
         _within("mean_history", self.mean_history, 1, 10_000)
         _one_of("split", self.split, SPLITS)
         _within("content_popularity", self.content_popularity, 0, 10)
+        for model in ("collaborative", "ratings"):
+            _within(f"{model}_factors", getattr(self, f"{model}_factors"), 1, 1000)
+            _within(f"{model}_epochs", getattr(self, f"{model}_epochs"), 1, 1000)
+            _within(f"{model}_learning_rate", getattr(self, f"{model}_learning_rate"), 1e-6, 1)
+            _within(f"{model}_regularization", getattr(self, f"{model}_regularization"), 0, 10)
+        _within("collaborative_negatives", self.collaborative_negatives, 1, 100)
+        _within("ease_regularization", self.ease_regularization, 1e-3, 1e6)
+        if len(self.hybrid_of) < 2 or "hybrid" in self.hybrid_of:
+            raise ParameterError(f"hybrid_of is {self.hybrid_of}; name two or more other models, [content, ease].")
 
     def unused(self) -> dict[str, str]:
         """What makes the synthetic world, where the data come from elsewhere."""
+        if self.dataset == "synthetic":
+            return dict.fromkeys(("catalog_file", "data_columns"), "the synthetic world has its own tables")
         world = ("n_users", "n_items", "text_share", "mean_history")
-        return {} if self.dataset == "synthetic" else dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
+        return dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +138,9 @@ class SimulateParams(_Params):
     horizon_days: int = 14
     effect_dial: float = 1.0
     fatigue: float = 1.0
-    truth: str = "held_out"
+    click_model: str = "position"
+    user_change: float = 0.22
+    truth: str = "completed"
 
     def _check(self):
         _named("experiment", self.experiment)
@@ -122,6 +155,8 @@ class SimulateParams(_Params):
         _within("horizon_days", self.horizon_days, 1, 366)
         _within("effect_dial", self.effect_dial, 0, 1)
         _within("fatigue", self.fatigue, 0.01, 1)
+        _one_of("click_model", self.click_model, CLICK_MODELS)
+        _within("user_change", self.user_change, 0, 1)
         _one_of("truth", self.truth, TRUTHS)
 
 
@@ -234,6 +269,10 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
+    if get_origin(kind) is UnionType:
+        return None if value is None else _typed(name, value, get_args(kind)[0])
+    if get_origin(kind) is dict:
+        return _typed_dict(name, value)
     if get_origin(kind) is list:
         return _typed_list(name, value, get_args(kind)[0])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -244,6 +283,17 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return value
     expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
     raise ParameterError(f"{name} is {value!r}; give {expected}.")
+
+
+def _typed_dict(name: str, value: Any) -> dict[str, Any]:
+    """A mapping from names to a name or names; () stands for an empty one."""
+    values = dict(value) if isinstance(value, dict) or value == () else None
+    if values is not None and all(
+        isinstance(k, str) and all(isinstance(v, str) for v in (given if isinstance(given, list) else [given]))
+        for k, given in values.items()
+    ):
+        return values
+    raise ParameterError(f"{name} is {value!r}; give names by name, {{user_id: uid, text: [title, author]}}.")
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:

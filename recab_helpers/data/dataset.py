@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from recab_helpers.data.contract import CATALOG, INTERACTIONS
+from recab_helpers.data.contract import CATALOG, INTERACTIONS, require_columns, require_no_missing
+from recab_helpers.data.scale import Scale
 from recab_helpers.data.world import World
 from recab_helpers.errors import DataError
 
@@ -15,17 +16,26 @@ SHOWN = 3  # how many offending values an error quotes
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Interactions and catalog that passed their contracts; `world` is the truth where data are synthetic."""
+    """Interactions and catalog that passed their contracts; `world` is the truth where data are synthetic.
+
+    Beside the columns of its contract, every interaction has a `grade` from 1 to 5 and whether it counts as `liked`.
+    """
 
     name: str
-    interactions: pd.DataFrame  # INTERACTIONS, sorted by user and item
+    interactions: pd.DataFrame  # INTERACTIONS and grade, liked; sorted by user and item
     catalog: pd.DataFrame  # CATALOG, sorted by item
     world: World | None = field(default=None, repr=False)
+    read_as: dict[str, str] = field(default_factory=dict)  # what was made of the data, in words
 
     def digest(self) -> str:
         """Sixteen hex digits that change when any row changes."""
-        rows = (pd.util.hash_pandas_object(t, index=False) for t in (self.interactions, self.catalog))
-        return hashlib.sha256(b"".join(r.to_numpy().tobytes() for r in rows)).hexdigest()[:16]
+        return digest_of(self.interactions.drop(columns=["grade", "liked"]), self.catalog)
+
+
+def digest_of(*tables: pd.DataFrame) -> str:
+    """Sixteen hex digits that change when any row of the tables changes."""
+    rows = (pd.util.hash_pandas_object(t, index=False) for t in tables)
+    return hashlib.sha256(b"".join(r.to_numpy().tobytes() for r in rows)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,8 @@ class Interactions:
     item_ids: np.ndarray  # (n_items,)
     user: np.ndarray  # (n,) codes into user_ids
     item: np.ndarray  # (n,) codes into item_ids
-    rating: np.ndarray  # (n,) float64
+    rating: np.ndarray  # (n,) float64 grades, from 1 to 5 whatever the scale of the data
+    liked: np.ndarray  # (n,) bool
 
     @property
     def n_users(self) -> int:
@@ -47,25 +58,68 @@ class Interactions:
         return len(self.item_ids)
 
 
-def make_dataset(name: str, interactions: pd.DataFrame, catalog: pd.DataFrame, world: World | None = None) -> Dataset:
+def make_dataset(
+    name: str,
+    interactions: pd.DataFrame,
+    catalog: pd.DataFrame | None = None,
+    world: World | None = None,
+    relevant_rating: float | None = None,
+) -> Dataset:
     """Check both tables against their contracts and against each other.
 
+    Without ratings, the rows of a user and an item are counted. Items that the catalog lacks are added to it by their
+    id, unless they are most: then the two tables do not name the same things. `relevant_rating` is the least rating
+    that counts as liked; None takes what the data propose.
+
     Raises:
-        DataError: a broken contract, texts without a word, or an interaction with an item that the catalog lacks.
+        DataError: a broken contract, or most interactions have an item that the catalog lacks.
+        ParameterError: `relevant_rating` does not fit the ratings.
     """
+    source = f"{name} interactions"
+    if "rating" not in interactions:
+        interactions = _counted(interactions, source)
+    interactions = INTERACTIONS.check(interactions, source=source)
+    items = interactions[["item_id"]].drop_duplicates()
+    read_as = {}
+    if catalog is None:
+        catalog = items
     catalog = CATALOG.check(catalog, source=f"{name} catalog")
-    interactions = INTERACTIONS.check(interactions, source=f"{name} interactions")
-    if not catalog["text"].str.contains(r"\w\w").any():
-        raise DataError(
-            f"{name} catalog: no item has a word in its text, so content cannot be compared. Fill the text column."
-        )
     unknown = ~interactions["item_id"].isin(catalog["item_id"])
-    if unknown.any():
+    if unknown.mean() > 0.5:
         raise DataError(
-            f"{name}: {unknown.sum():,} interactions name an item_id that the catalog lacks "
-            f"({_quote(interactions.loc[unknown, 'item_id'])}). Add these items to the catalog or drop the rows."
+            f"{name}: {unknown.sum():,} of {len(unknown):,} interactions name an item_id that the catalog lacks "
+            f"({_quote(interactions.loc[unknown, 'item_id'])}); the catalog has {_quote(catalog['item_id'])}. Give "
+            "both tables the same ids."
         )
-    return Dataset(name=name, interactions=interactions, catalog=catalog, world=world)
+    if unknown.any():
+        more = items[~items["item_id"].isin(catalog["item_id"])]
+        read_as["items without a row in the catalog"] = f"{len(more):,}, known by their id only"
+        catalog = CATALOG.check(pd.concat([catalog, more]), source=f"{name} catalog")
+    titles = catalog["title"] if "title" in catalog else pd.Series("", catalog.index)
+    catalog = catalog[["item_id"]].assign(
+        title=titles.where(titles != "", catalog["item_id"]), text=catalog.get("text", "")
+    )
+    rating = interactions["rating"].to_numpy()
+    scale = Scale.of(rating)
+    bar, liked = scale.liked_from(rating, relevant_rating)
+    read_as = {"ratings": f"{scale.kind}, from {scale.low:g} to {scale.high:g}", "liked": liked} | read_as
+    interactions = interactions.assign(grade=scale.grades(rating), liked=rating >= bar)
+    return Dataset(name=name, interactions=interactions, catalog=catalog, world=world, read_as=read_as)
+
+
+def has_words(catalog: pd.DataFrame) -> bool:
+    """Whether any item has a word in its text."""
+    return bool(catalog["text"].str.contains(r"\w\w").any())
+
+
+def _counted(interactions: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Bare events: one row for each user and item, with their number as the rating and the time of the last."""
+    key = list(INTERACTIONS.key)
+    require_columns(interactions, key, source=source)
+    require_no_missing(interactions, key, source=source)
+    groups = interactions.groupby(key, observed=True, as_index=False)
+    times = {"timestamp": ("timestamp", "max")} if "timestamp" in interactions else {}
+    return groups.agg(rating=(key[0], "size"), **times)
 
 
 def describe(dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> pd.DataFrame:
@@ -85,8 +139,12 @@ def describe(dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> p
 
 def ids_of(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Sorted user and item ids of the whole data set, as numpy strings."""
-    users = np.unique(dataset.interactions["user_id"].to_numpy(dtype=str))
-    return users, dataset.catalog["item_id"].to_numpy(dtype=str)
+    return sorted_ids(dataset.interactions["user_id"]), dataset.catalog["item_id"].to_numpy(dtype=str)
+
+
+def sorted_ids(*columns: pd.Series) -> np.ndarray:
+    """Every id of the columns once, sorted, as numpy strings."""
+    return np.sort(pd.concat(columns).unique().to_numpy(dtype=str))
 
 
 def encode(interactions: pd.DataFrame, *, user_ids: np.ndarray, item_ids: np.ndarray) -> Interactions:
@@ -98,21 +156,25 @@ def encode(interactions: pd.DataFrame, *, user_ids: np.ndarray, item_ids: np.nda
     user = codes_of(interactions["user_id"], user_ids, what="user_id")
     item = codes_of(interactions["item_id"], item_ids, what="item_id")
     order = np.lexsort((item, user))
-    rating = interactions["rating"].to_numpy(dtype=np.float64)
-    return Interactions(user_ids=user_ids, item_ids=item_ids, user=user[order], item=item[order], rating=rating[order])
+    grade, liked = interactions["grade"].to_numpy(dtype=np.float64), interactions["liked"].to_numpy(dtype=bool)
+    return Interactions(
+        user_ids=user_ids,
+        item_ids=item_ids,
+        user=user[order],
+        item=item[order],
+        rating=grade[order],
+        liked=liked[order],
+    )
 
 
 def codes_of(values: pd.Series, ids: np.ndarray, *, what: str) -> np.ndarray:
-    """Where each value stands in the sorted ids.
-
-    Ids are compared whole: as fixed-width strings of the width of `ids`, longer values would be cut in silence.
+    """Where each value stands in the sorted ids, which are compared whole: numpy strings would cut longer ones.
 
     Raises:
         DataError: a value that the ids lack.
     """
-    wanted = values.to_numpy(dtype=str)
-    codes = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    if (unknown := ids[codes] != wanted).any():
+    codes = pd.Index(ids).get_indexer(values)
+    if (unknown := codes < 0).any():
         raise DataError(
             f"{unknown.sum():,} rows have an unknown {what} ({_quote(values[unknown])}); there are {len(ids):,}, from "
             f"{ids[0]!s} to {ids[-1]!s}. Correct them or drop the rows."

@@ -1,4 +1,4 @@
-"""MovieLens `ml-latest-small` and `ml-100k`, from a local folder or downloaded once from GroupLens.
+"""MovieLens: any release from a local folder; `ml-latest-small` and `ml-100k` are downloaded once from GroupLens.
 
 Harper and Konstan, The MovieLens Datasets, ACM TiiS 2015. The licence allows research use, not redistribution.
 """
@@ -9,6 +9,7 @@ import pandas as pd
 import pooch
 
 from recab_helpers.data.dataset import Dataset, make_dataset
+from recab_helpers.data.files import contents_of, encoding_of
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 
@@ -23,24 +24,30 @@ ML_100K_GENRES = (
 ).split("|")
 
 
-def latest_small(folder: Path | None, _: TrainParams) -> Dataset:
-    """`ml-latest-small`."""
-    return movielens_dataset("ml-latest-small", folder)
+def latest_small(folder: Path | None, params: TrainParams) -> Dataset:
+    """`ml-latest-small`, or the folder of any release with movies.csv and ratings.csv (any latest, 20M, 25M)."""
+    return movielens_dataset("ml-latest-small", folder, params.relevant_rating)
 
 
-def ml_100k(folder: Path | None, _: TrainParams) -> Dataset:
+def ml_100k(folder: Path | None, params: TrainParams) -> Dataset:
     """`ml-100k`."""
-    return movielens_dataset("ml-100k", folder)
+    return movielens_dataset("ml-100k", folder, params.relevant_rating)
 
 
-def movielens_dataset(name: str, folder: Path | None = None) -> Dataset:
-    """Read `ml-latest-small` or `ml-100k` from `folder`, or from the download cache when there is none.
+def ml_1m(folder: Path, params: TrainParams) -> Dataset:
+    """The folder of a release with movies.dat and ratings.dat (1M, 10M)."""
+    return movielens_dataset("ml-1m", folder, params.relevant_rating)
+
+
+def movielens_dataset(name: str, folder: Path | None = None, relevant_rating: float | None = None) -> Dataset:
+    """Read a release from `folder`, or `ml-latest-small` or `ml-100k` from the download cache when there is none.
 
     Raises:
         DataError: the folder lacks the files, or the download failed.
     """
-    read = _read_100k if name == "ml-100k" else _read_latest
-    return make_dataset(name, *read(folder or _download(name)))
+    folder = folder or _download(name)
+    ratings, movies = READERS.get(name, _read_latest)(folder)
+    return make_dataset(folder.name or name, ratings, movies, relevant_rating=relevant_rating)
 
 
 def _download(name: str) -> Path:
@@ -65,10 +72,26 @@ def _download(name: str) -> Path:
 def _read_latest(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     ratings = _read(path / "ratings.csv").rename(columns={"userId": "user_id", "movieId": "item_id"})
     movies = _read(path / "movies.csv").rename(columns={"movieId": "item_id"})
-    genres = movies["genres"].replace("(no genres listed)", "").str.replace("|", " ")
-    tags = _read(path / "tags.csv").groupby("movieId")["tag"].agg(lambda t: " ".join(map(str, t)))
-    text = movies["title"] + " " + genres + " " + movies["item_id"].map(tags).fillna("")
+    text = movies["title"] + " " + _genres(movies["genres"])
+    if (path / "tags.csv").is_file():
+        tags = _read(path / "tags.csv").groupby("movieId")["tag"].agg(lambda t: " ".join(map(str, t)))
+        text += " " + movies["item_id"].map(tags).fillna("")
     return ratings, movies.assign(text=text)
+
+
+def _read_dat(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Fields end in "::"; the ratings hold no other colon, so a single one divides them fast."""
+    names = ["user_id", "_1", "item_id", "_2", "rating", "_3", "timestamp"]
+    ratings = _read(path / "ratings.dat", sep=":", names=names, usecols=names[::2])
+    encoding = encoding_of(path / "movies.dat")
+    movies = _read(
+        path / "movies.dat", sep="::", names=["item_id", "title", "genres"], engine="python", encoding=encoding
+    )
+    return ratings, movies.assign(text=movies["title"] + " " + _genres(movies["genres"]))
+
+
+def _genres(column: pd.Series) -> pd.Series:
+    return column.replace("(no genres listed)", "").str.replace("|", " ")
 
 
 def _read_100k(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,10 +102,14 @@ def _read_100k(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return ratings, movies.assign(text=movies["title"] + " " + genres)
 
 
+READERS = {"ml-100k": _read_100k, "ml-1m": _read_dat}
+
+
 def _read(file: Path, **options) -> pd.DataFrame:
     if not file.is_file():
         raise DataError(
-            f"There is no {file.name} in {file.parent}. Give the folder of the whole unpacked MovieLens archive, "
-            "or dataset=ml-latest-small to download it."
+            f"There is no {file.name} in {file.parent}, which holds {contents_of(file.parent)}. Give the folder of the "
+            "whole unpacked MovieLens archive, dataset=ml-latest-small to download it, or your own file: "
+            f"dataset={file.parent}/FILE."
         )
     return pd.read_csv(file, **options)

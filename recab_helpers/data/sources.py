@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Source:
     """One kind of data, known by its name, by a file of its folder, or by both.
 
-    `reader` is a function of a module of this folder: it takes the folder (None where the source was named) and the
-    parameters, and returns a checked `Dataset`.
+    `reader` is a function of a module of this folder: it takes the folder or file (None where the source was named) and
+    the parameters, and returns a checked `Dataset`.
     """
 
     reader: str
@@ -36,44 +36,61 @@ class Source:
         return getattr(import_module(f"recab_helpers.data.{module}"), function)(folder, params)
 
 
+OWN = "files.own_tables"
 SOURCES = (
     Source("synthetic.from_parameters", name="synthetic"),
-    Source("movielens.latest_small", name="ml-latest-small", mark="ratings.csv"),
+    Source("movielens.latest_small", name="ml-latest-small", mark="movies.csv"),
     Source("movielens.ml_100k", name="ml-100k", mark="u.data"),
-    Source("files.own_tables", mark="interactions.*"),
+    Source("movielens.ml_1m", mark="movies.dat"),
+    Source(OWN, mark="interactions.*"),
+    Source(OWN, mark="part-*.parquet"),
 )
 
 
 def load_dataset(params: TrainParams) -> Dataset:
     """The data set that `params.dataset` names, checked against its contracts.
 
-    It is the name of a source, or a folder that holds the files of one: an unpacked MovieLens archive, or own tables
-    `interactions` and `catalog`, each as .parquet, .csv, .csv.gz or .tsv.
+    It is the name of a source; a folder that holds the files of one, such as an unpacked MovieLens archive or own
+    tables `interactions` and `catalog`; or a file of interactions.
+
+    Raises:
+        ParameterError: no such source, or columns and a catalog are named for a source that has its own.
+        DataError: the data cannot be read or break a contract.
     """
-    source, folder = find_source(params.dataset)
-    return source.read(folder, params)
+    source, path = find_source(params.dataset)
+    if source.reader != OWN and (params.data_columns or params.catalog_file):
+        raise ParameterError(
+            f"dataset is {params.dataset!r}, whose columns and catalog are known. Leave data_columns and catalog_file "
+            "out, or name a file of interactions as dataset."
+        )
+    return source.read(path, params)
 
 
 def find_source(dataset: str) -> tuple[Source, Path | None]:
-    """The source that the parameter `dataset` means, and its folder where it is one.
+    """The source that the parameter `dataset` means, and its folder or file where it is one.
 
     Raises:
-        ParameterError: neither the name of a source nor a folder.
+        ParameterError: neither the name of a source nor a folder or file.
         DataError: a folder without the files of any source.
     """
     named = {s.name: s for s in SOURCES if s.name}
     folder = Path(dataset).expanduser()
     if dataset in named and not (named[dataset].mark and folder.is_dir()):
         return named[dataset], None
+    if folder.is_file():
+        return Source(OWN), folder
     if not folder.is_dir():
         if "/" in dataset:
-            raise ParameterError(f"dataset is {dataset!r}, but there is no such folder. Correct the path.")
+            raise ParameterError(f"dataset is {dataset!r}, but there is no such folder or file. Correct the path.")
         raise ParameterError(f"dataset has {dataset!r}. {nearest(dataset, named)}")
     for source in SOURCES:
         if source.mark and any(folder.glob(source.mark)):
             return source, folder
-    marks = ", ".join(s.mark for s in SOURCES if s.mark)
+    from recab_helpers.data.files import contents_of
+
     raise DataError(
-        f"The folder {folder} holds none of {marks}. Put interactions.csv and catalog.csv there, or name the folder "
-        "of an unpacked MovieLens archive."
+        f"The folder {folder} is none that recab knows. It needs a table interactions (user_id, item_id; rating and "
+        "timestamp if there are) and, for models that read texts, a table catalog (item_id, title, text); or name your "
+        f"own files and columns, such as dataset={folder}/FILE catalog_file={folder}/FILE "
+        f"data_columns={{item_id: NAME}}. It holds {contents_of(folder)}."
     )

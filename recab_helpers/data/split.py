@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from recab_helpers.data.dataset import Dataset, Interactions, encode
+from recab_helpers.data.dataset import Dataset, Interactions, encode, sorted_ids
 from recab_helpers.data.world import World
 from recab_helpers.errors import DataError
 from recab_helpers.randomness import id_keys, uniform
@@ -65,8 +65,8 @@ class TrainedOn:
     item_ids: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        both = pd.concat([self.train["user_id"], self.held_out["user_id"]])
-        users = np.unique(both.to_numpy(dtype=str)) if self.world is None else self.world.user_ids
+        known = sorted_ids(self.train["user_id"], self.held_out["user_id"]) if self.world is None else None
+        users = self.world.user_ids if known is None else known
         object.__setattr__(self, "user_ids", users)
         object.__setattr__(self, "item_ids", self.catalog["item_id"].to_numpy(dtype=str))
 

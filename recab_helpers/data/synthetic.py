@@ -33,11 +33,19 @@ TOPICS = (
 
 def from_parameters(_: Path | None, params: TrainParams) -> Dataset:
     """The data set that the parameters describe."""
-    names = ("n_users", "n_items", "text_share", "mean_history", "seed")
+    names = ("n_users", "n_items", "text_share", "mean_history", "seed", "relevant_rating")
     return synthetic_dataset(**{name: getattr(params, name) for name in names})
 
 
-def synthetic_dataset(*, n_users: int, n_items: int, text_share: float, mean_history: float, seed: int) -> Dataset:
+def synthetic_dataset(
+    *,
+    n_users: int,
+    n_items: int,
+    text_share: float,
+    mean_history: float,
+    seed: int,
+    relevant_rating: float | None = None,
+) -> Dataset:
     """Draw a world, its catalog and the users' histories.
 
     `mean_history` is the mean number of interactions per user, negative binomial and at least MIN_HISTORY.
@@ -49,7 +57,7 @@ def synthetic_dataset(*, n_users: int, n_items: int, text_share: float, mean_his
     world = _draw_world(item_topics, n_users, text_share, rng_items, rng_users)
     interactions = _draw_histories(world, mean_history, rng_users, seed)
     catalog = _write_texts(world.item_ids, item_topics, rng_words)
-    return make_dataset("synthetic", interactions, catalog, world=world)
+    return make_dataset("synthetic", interactions, catalog, world=world, relevant_rating=relevant_rating)
 
 
 def _draw_world(item_topics, n_users, text_share, rng_items, rng_users) -> World:

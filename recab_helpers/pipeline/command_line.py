@@ -224,10 +224,10 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.data.sources import find_source
 
         find_source(params["train"].dataset)
-    if "simulate" in params:
+    for stage in [params[s] for s in ("train", "simulate") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 
-        check_names(params["simulate"].variants)
+        check_names(stage.variants)
     if "analyze" in params and params["analyze"].metrics:  # loads numpy, so only where a metric is given
         from recab_helpers.analysis.metrics import goals_of, metrics_from
 
@@ -239,8 +239,8 @@ def _from_here(name: str, value: Any) -> Any:
     if not isinstance(value, str) or not value:
         return value
     path = Path(value).expanduser()
-    typed_elsewhere = name == "dataset" and path.is_dir() and Path.cwd() != paths.ROOT
-    return str(path.resolve()) if name in PATHS or typed_elsewhere else value
+    typed_elsewhere = name == "dataset" and path.exists() and Path.cwd() != paths.ROOT
+    return str(path.resolve()) if name in PATHS or name == "catalog_file" or typed_elsewhere else value
 
 
 def _shown(parameter: str) -> str:

@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "catalog": "MODELS check_names fit fit_all",
+        "checked": "checked_slates",
         "fitted": "Factors FittedRecommender Scorer top_k",
         "protocol": "Recommender Served",
-        "quality": "offline_quality",
+        "quality": "offline_quality quality_of",
     },
 )

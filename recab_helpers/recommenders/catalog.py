@@ -11,15 +11,16 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from recab_helpers.errors import ParameterError
+from recab_helpers.errors import ParameterError, StepsAsideError
 from recab_helpers.parameters import TrainParams, nearest
 from recab_helpers.references import ModelAddress
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from recab_helpers.data.dataset import Dataset, Interactions
-    from recab_helpers.recommenders.fitted import FittedRecommender
+    from recab_helpers.recommenders.fitted import FittedRecommender, Scorer
 
 # Each name with the function that fits it, `module.function` of this folder. The function takes the interactions, the
 # catalog of items and the parameters; it returns a `Scorer` and whom the model knows, True or False for every user.
@@ -27,8 +28,11 @@ MODELS = {
     "collaborative": "collaborative.fit_collaborative",
     "collaborative_ratings": "collaborative.fit_collaborative_ratings",
     "content": "content.fit_content",
+    "ease": "ease.fit_ease",
+    "hybrid": "hybrid.fit_hybrid",
     "popularity": "popularity.fit_popularity",
 }
+YARDSTICKS = ("collaborative", "collaborative_ratings", "content", "popularity")  # fitted whatever is compared
 
 
 def check_names(variants: Iterable[str]) -> None:
@@ -57,18 +61,23 @@ def fit(name: str, train: Interactions, catalog: pd.DataFrame, params: TrainPara
     """Fit the model of that name on the interactions; the catalog has one row per `train.item_ids`, in their order."""
     from recab_helpers.recommenders.fitted import FittedRecommender
 
+    return FittedRecommender.of(name, train, *fit_scorer(name, train, catalog, params))
+
+
+def fit_scorer(name: str, train: Interactions, catalog: pd.DataFrame, params: TrainParams) -> tuple[Scorer, np.ndarray]:
+    """What the model of that name scores by, and whom it knows, (n_users,)."""
     module, _, function = MODELS[name].partition(".")
-    fitter = getattr(import_module(f"recab_helpers.recommenders.{module}"), function)
-    scorer, known = fitter(train, catalog, params)
-    return FittedRecommender.of(name, train, scorer, known)
+    return getattr(import_module(f"recab_helpers.recommenders.{module}"), function)(train, catalog, params)
 
 
 def fit_all(
     dataset: Dataset, train: pd.DataFrame, test: pd.DataFrame, params: TrainParams
-) -> tuple[dict[str, FittedRecommender], pd.DataFrame]:
-    """Fit every model on `train` and grade it on `test`; the models by name, and one row of quality each.
+) -> tuple[dict[str, FittedRecommender], pd.DataFrame, dict[str, str]]:
+    """Fit models on `train` and grade them on `test`: the models by name, one row of quality each, who steps aside.
 
-    Users are all of the data set, so a user who is only in `test` is known by id and served as cold.
+    Fitted are the YARDSTICKS and what `params.variants` names of the list. A model that cannot be fitted to these data
+    is left out, with its reason. Users are all of the data set, so a user who is only in `test` is known by id and
+    served as cold.
     """
     import pandas as pd
     from tqdm.auto import tqdm
@@ -79,11 +88,14 @@ def fit_all(
     user_ids, item_ids = ids_of(dataset)
     coded = encode(train, user_ids=user_ids, item_ids=item_ids)
     held_out = encode(test, user_ids=user_ids, item_ids=item_ids)
-    models, rows = {}, []
-    for name in tqdm(MODELS, desc="fit"):
+    models, rows, aside = {}, [], {}
+    for name in tqdm([m for m in MODELS if m in {*YARDSTICKS, *params.variants}], desc="fit"):
         start = time.perf_counter()
-        models[name] = fit(name, coded, dataset.catalog, params)
+        try:
+            models[name] = fit(name, coded, dataset.catalog, params)
+        except StepsAsideError as reason:
+            aside[name] = str(reason)
+            continue
         fit_s = time.perf_counter() - start
-        quality = offline_quality(models[name], held_out, relevant_rating=params.relevant_rating)
-        rows.append({"model": name, **quality, "fit_s": fit_s})
-    return models, pd.DataFrame(rows).set_index("model")
+        rows.append({"model": name, **offline_quality(models[name], held_out), "fit_s": fit_s})
+    return models, pd.DataFrame(rows).set_index("model"), aside

@@ -5,18 +5,11 @@ import pandas as pd
 from surprise import SVD, Trainset
 
 from recab_helpers.data.dataset import Interactions
+from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders.fitted import Factors
 
-NEGATIVES = 8  # uniformly sampled unseen items per relevant one (Pan et al. 2008, one-class CF)
-IMPLICIT = {
-    "n_factors": 32,
-    "n_epochs": 30,
-    "lr_all": 0.02,
-    "reg_all": 0.02,
-    "biased": False,
-    "init_mean": 0.1,
-}
+INIT_MEAN = 0.1  # of the factors, so that scores start above 0
 
 
 class _ArrayTrainset(Trainset):
@@ -58,37 +51,53 @@ def svd_factors(algo: SVD) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_collaborative(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple[Factors, np.ndarray]:
-    """SVD on implicit targets: 1 for a rating of at least `relevant_rating`, 0 for sampled unseen items.
-
-    Users without a relevant rating are unknown.
-    """
-    targets = implicit_targets(train, relevant_rating=params.relevant_rating, seed=params.seed)
-    users, items = svd_factors(fit_svd(targets, seed=params.seed, **IMPLICIT))
+    """SVD on implicit targets: 1 for a liked item, 0 for sampled unseen ones; users who like none are unknown."""
+    targets = implicit_targets(train, negatives=params.collaborative_negatives, seed=params.seed)
+    svd = fit_svd(
+        targets,
+        seed=params.seed,
+        n_factors=params.collaborative_factors,
+        n_epochs=params.collaborative_epochs,
+        lr_all=params.collaborative_learning_rate,
+        reg_all=params.collaborative_regularization,
+        biased=False,
+        init_mean=INIT_MEAN,
+    )
+    users, items = svd_factors(svd)
     known = np.bincount(targets.user, minlength=train.n_users) > 0
     return Factors(users.astype(np.float32), items.astype(np.float32)), known
 
 
 def fit_collaborative_ratings(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple[Factors, np.ndarray]:
     """SVD on the ratings themselves (Koren 2009, as in Surprise): a rating predictor, weak at ranking."""
-    users, items = svd_factors(fit_svd(train, seed=params.seed))
+    users, items = svd_factors(
+        fit_svd(
+            train,
+            seed=params.seed,
+            n_factors=params.ratings_factors,
+            n_epochs=params.ratings_epochs,
+            lr_all=params.ratings_learning_rate,
+            reg_all=params.ratings_regularization,
+        )
+    )
     known = np.bincount(train.user, minlength=train.n_users) > 0
     return Factors(users.astype(np.float32), items.astype(np.float32), are_ratings=True), known
 
 
-def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) -> Interactions:
-    """Relevant interactions as 1 and `NEGATIVES` unseen items per relevant one as 0, in sorted order.
+def implicit_targets(train: Interactions, *, negatives: int, seed: int) -> Interactions:
+    """Liked interactions as 1 and `negatives` unseen items per liked one as 0, in sorted order.
+
+    The unseen ones are drawn uniformly (Pan et al. 2008, one-class CF).
 
     Raises:
-        ValueError: no interaction is relevant.
+        DataError: no interaction is liked.
     """
-    relevant = train.rating >= relevant_rating
+    relevant = train.liked
     if not relevant.any():
-        raise ValueError(
-            f"No rating reaches relevant_rating={relevant_rating:g}; the highest is {train.rating.max():g}. Lower it."
-        )
+        raise DataError("None of the interactions to train on is liked. Lower relevant_rating.")
     seen = np.unique(train.user.astype(np.int64) * train.n_items + train.item)
     unseen = train.n_items - np.bincount(train.user, minlength=train.n_users)
-    user = np.repeat(train.user[relevant], NEGATIVES)
+    user = np.repeat(train.user[relevant], negatives)
     user = user[unseen[user] > 0]
     item = _draw_unseen(user, seen, train.n_items, np.random.default_rng(seed))
     users = np.concatenate([train.user[relevant], user])
@@ -101,6 +110,7 @@ def implicit_targets(train: Interactions, *, relevant_rating: float, seed: int) 
         user=users[order],
         item=items[order],
         rating=rating[order],
+        liked=rating[order] > 0,
     )
 
 

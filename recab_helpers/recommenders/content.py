@@ -35,8 +35,19 @@ def fit_content(train: Interactions, catalog: pd.DataFrame, params: TrainParams)
 
     The profile is the sum of item vectors weighted max(0, rating - user mean + .5), normalized
     (Pazzani and Billsus 2007). Users whose profile is empty are unknown.
+
+    Raises:
+        StepsAsideError: no item has a word in its text.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
+
+    from recab_helpers.data.dataset import has_words
+    from recab_helpers.errors import StepsAsideError
+
+    if not has_words(catalog):
+        raise StepsAsideError(
+            "no item has a word in its text; name the columns to read, such as data_columns={text: [title, genres]}"
+        )
 
     vectors = TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(catalog["text"])
     count = np.bincount(train.user, minlength=train.n_users)

@@ -2,13 +2,23 @@
 
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import known_users
-from recab_helpers.simulation.clicks import PositionModel
+from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
-from recab_helpers.simulation.serving import Tally, Test, Variant, served_slates
+from recab_helpers.simulation.serving import Before, Tally, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
-from recab_helpers.simulation.truth import CompletedTruth, HeldOutTruth, Truth, WorldTruth, graded, truths_of
+from recab_helpers.simulation.truth import (
+    CompletedTruth,
+    HeldOutTruth,
+    Truth,
+    WorldTruth,
+    graded,
+    truths_of,
+    untold_truths,
+)
 
 __all__ = [
+    "Before",
+    "CascadeModel",
     "CompletedTruth",
     "HeldOutTruth",
     "Plan",
@@ -25,10 +35,10 @@ __all__ = [
     "graded",
     "known_users",
     "plan_tests",
-    "served_slates",
     "shares",
     "true_lifts",
     "truths_of",
+    "untold_truths",
     "variant_names",
     "yardstick_ctrs",
 ]

@@ -11,10 +11,12 @@ from recab_helpers.blocks import blocks
 from recab_helpers.data.split import TrainedOn
 from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import SimulateParams
+from recab_helpers.recommenders.checked import checked_slates
 from recab_helpers.recommenders.protocol import Served
 from recab_helpers.simulation.assignment import assign, shares, variant_names
-from recab_helpers.simulation.clicks import PositionModel
-from recab_helpers.simulation.serving import Test, Variant, served_slates
+from recab_helpers.simulation.before import rates_before, tastes_before
+from recab_helpers.simulation.clicks import click_model
+from recab_helpers.simulation.serving import Before, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_rates
 from recab_helpers.simulation.truth import Truth, drawn_truth, p_click_of, truths_of
 
@@ -38,18 +40,25 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
 
     Raises:
         ParameterError: the slate is larger than the catalog.
-        DataError: a model recommends an item that the catalog lacks.
+        DataError: a model returns something else than k items of the catalog for every user.
     """
     k = params.slate_size
     if k > len(data.item_ids):
         raise ParameterError(f"slate_size is {k}, but the catalog has {len(data.item_ids):,} items. Lower it.")
-    slates = [served_slates(m.recommend(data.user_ids, k), data.user_ids, data.item_ids, k) for m in models]
+    slates = [
+        checked_slates(m.recommend(data.user_ids, k), data.user_ids, data.item_ids, k, source=str(m.address))
+        for m in models
+    ]
     names = variant_names(len(models))
     rate = draw_session_rates(data.user_ids, seed=params.seed) if data.world is None else data.world.session_rate
     planned = shares(params.allocation, len(models))
 
+    others = tastes_before(data.user_ids, seed=params.seed)
+    rate_before = rates_before(data.user_ids, rate, change=params.user_change, seed=params.seed)
+
     def test_under(truth: Truth) -> Test:
         p_click = p_click_of(truth, slates, len(data.item_ids))
+        taste = (1 - params.user_change) * p_click[0] + params.user_change * p_click[0][others]
         return Test(
             experiment=params.experiment,
             user_ids=data.user_ids,
@@ -60,9 +69,10 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             ],
             assignment=assign(data.user_ids, salt=f"{params.experiment} {params.seed}", planned=planned),
             traffic=Traffic(session_rate=rate, horizon_days=params.horizon_days),
-            clicks=PositionModel(fatigue=params.fatigue),
+            clicks=click_model(params.click_model, fatigue=params.fatigue),
             effect_dial=params.effect_dial,
             planned=dict(zip(names, planned.tolist(), strict=True)),
+            before=Before(p_click=taste, session_rate=rate_before),
             seed=params.seed,
         )
 

@@ -9,11 +9,10 @@ import pandas as pd
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from recab_helpers.data.dataset import codes_of
 from recab_helpers.data.world import START
 from recab_helpers.randomness import id_keys, uniform
 from recab_helpers.references import CONTROL, ModelAddress
-from recab_helpers.simulation.clicks import PositionModel
+from recab_helpers.simulation.clicks import ClickModel
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts
 
 CHUNK_IMPRESSIONS = 500_000
@@ -30,6 +29,14 @@ class Variant:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Before:
+    """What users were in the period before the test."""
+
+    p_click: np.ndarray  # (n_users, slate_size) P(click | examined) of control's slate
+    session_rate: np.ndarray  # (n_users,)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Test:
     """Everything that a simulated test draws from; variants[0] is control."""
 
@@ -41,9 +48,10 @@ class Test:
     variants: list[Variant]
     assignment: np.ndarray  # (n_users,) variant code
     traffic: Traffic
-    clicks: PositionModel
+    clicks: ClickModel
     effect_dial: float  # chance that a treatment session is served the treatment's slate
     planned: Mapping[str, float]  # share of users per variant
+    before: Before
     seed: int | str
     start: np.datetime64 = START
 
@@ -172,16 +180,6 @@ class Tally:
         """Daily impressions, clicks and CTR of one variant, indexed by day from 0."""
         days = self.all_days()
         return days[days.index.get_level_values("variant") == variant].droplevel("variant").add_prefix("daily_")
-
-
-def served_slates(recommendations: pd.DataFrame, user_ids, item_ids, slate_size: int) -> np.ndarray:
-    """Item codes (n_users, slate_size) from a recommendations table in the order of `user_ids`.
-
-    Raises:
-        DataError: an item that the catalog lacks.
-    """
-    codes = codes_of(recommendations["item_id"], item_ids, what="item_id")
-    return codes.reshape(len(user_ids), slate_size).astype(np.int32)
 
 
 def _coded(codes: np.ndarray, values) -> pa.DictionaryArray:

@@ -16,6 +16,10 @@ class Traffic:
     session_rate: np.ndarray  # (n_users,) expected sessions over the horizon
     horizon_days: int
 
+    def chance_of_session(self, number: int) -> np.ndarray:
+        """P(the user has more than `number` sessions), (n_users,)."""
+        return poisson.sf(number, self.session_rate)
+
     def discounted_sessions(self, factor: float) -> np.ndarray:
         """Expected sum of factor^(s-1) over a user's sessions s, (n_users,); the session rate when the factor is 1.
 

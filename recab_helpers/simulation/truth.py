@@ -18,7 +18,8 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recab_helpers.blocks import blocks
-from recab_helpers.data.dataset import Interactions
+from recab_helpers.data.dataset import Interactions, has_words
+from recab_helpers.data.scale import HIGHEST
 from recab_helpers.data.split import TrainedOn
 from recab_helpers.data.world import World
 
@@ -43,10 +44,19 @@ def truths_of(data: TrainedOn, *, seed: int) -> dict[str, Truth]:
     if data.world is not None:
         return {"synthetic world": WorldTruth(data.world)}
     whole = data.coded(pd.concat([data.train, data.held_out]))
-    scale = {"base": BASE_CLICK, "max_rating": float(whole.rating.max())}
+    truths: dict[str, Truth] = {"held_out": HeldOutTruth.of(data.coded(data.held_out))}
+    if not untold_truths(data):
+        truths["completed"] = CompletedTruth.of(whole, data.catalog, seed=seed)
+    return truths
+
+
+def untold_truths(data: TrainedOn, wanted: str = "completed") -> dict[str, str]:
+    """The wanted truth, where these data cannot tell it, with the reason."""
+    grades = pd.concat([data.train["grade"], data.held_out["grade"]])
+    if data.world is not None or wanted != "completed" or grades.min() < grades.max():
+        return {}
     return {
-        "held_out": HeldOutTruth.of(data.coded(data.held_out), **scale),
-        "completed": CompletedTruth.of(whole, data.catalog, seed=seed, **scale),
+        "completed": "cannot tell: all ratings are equal, so that it would grade every item alike; held_out is drawn"
     }
 
 
@@ -78,28 +88,26 @@ class WorldTruth:
 
 @dataclass(frozen=True)
 class HeldOutTruth:
-    """Graded by held-out ratings: base + (1 - 2 base)(2^r - 1)/(2^max - 1), and base where unrated.
+    """Graded by held-out feedback: base + (1 - 2 base)(2^grade - 1)/(2^5 - 1), and base where unrated.
 
     The grade is the gain of expected reciprocal rank (Chapelle et al. 2009).
     """
 
-    ratings: sparse.csr_array  # (n_users, n_items) held-out ratings
-    base: float
-    max_rating: float
+    ratings: sparse.csr_array  # (n_users, n_items) held-out grades
 
     @classmethod
-    def of(cls, held_out: Interactions, *, base: float, max_rating: float) -> "HeldOutTruth":
+    def of(cls, held_out: Interactions) -> "HeldOutTruth":
         shape = (held_out.n_users, held_out.n_items)
         ratings = sparse.csr_array((held_out.rating, (held_out.user, held_out.item)), shape=shape)
-        return cls(ratings, base, max_rating)
+        return cls(ratings)
 
     def p_click(self, user: slice | np.ndarray) -> np.ndarray:
-        return graded(self.ratings[user].toarray(), base=self.base, max_rating=self.max_rating)
+        return graded(self.ratings[user].toarray())
 
 
 @dataclass(frozen=True)
 class CompletedTruth:
-    """Graded by completed ratings: item means, user neighbors and item text, blended and clipped to the scale."""
+    """Graded by completed grades: item means, user neighbors and item text, blended and clipped to the scale."""
 
     item_mean: np.ndarray  # (n_items,)
     user_mean: np.ndarray  # (n_users,) deviation from the item means
@@ -108,19 +116,9 @@ class CompletedTruth:
     text: np.ndarray  # (n_items, N_TEXT_FEATURES)
     taste: np.ndarray  # (n_users, N_TEXT_FEATURES)
     blend: np.ndarray  # (2,) weights of neighbors and text
-    base: float
-    max_rating: float
 
     @classmethod
-    def of(
-        cls,
-        all_interactions: Interactions,
-        catalog: pd.DataFrame,
-        *,
-        base: float,
-        max_rating: float,
-        seed: int,
-    ):
+    def of(cls, all_interactions: Interactions, catalog: pd.DataFrame, *, seed: int) -> "CompletedTruth":
         """Fit on all interactions; the blend is fitted on a fifth of them that the parts did not see."""
         data = all_interactions
         held = np.random.default_rng(seed).random(len(data.rating)) < 0.2
@@ -131,21 +129,23 @@ class CompletedTruth:
         predicted = _at(parts, text, *rows)
         blend = nnls(predicted.T @ predicted, np.maximum(predicted.T @ target, 0))[0]
         whole = _completion_parts(data, np.ones_like(held), text)
-        return cls(**whole, text=text, blend=blend, base=base, max_rating=max_rating)
+        return cls(**whole, text=text, blend=blend)
 
     def p_click(self, user: slice | np.ndarray) -> np.ndarray:
         neighbors = _neighbor_scores(self.similarity, self.residuals, user)
         text = self.taste[user] @ self.text.T
         ratings = self.item_mean + self.user_mean[user, None] + self.blend[0] * neighbors + self.blend[1] * text
-        return graded(np.clip(ratings, 0, self.max_rating), base=self.base, max_rating=self.max_rating)
+        return graded(np.clip(ratings, 0, HIGHEST))
 
 
-def graded(ratings: np.ndarray, *, base: float, max_rating: float) -> np.ndarray:
-    """P(click | examined) of a rating; a rating of 0 (none) gives `base`, the highest 1 - base."""
-    return base + (1 - 2 * base) * np.expm1(ratings * np.log(2)) / (2.0**max_rating - 1)
+def graded(grades: np.ndarray, *, base: float = BASE_CLICK) -> np.ndarray:
+    """P(click | examined) of a grade; 0 (none) gives `base`, the highest 1 - base."""
+    return base + (1 - 2 * base) * np.expm1(grades * np.log(2)) / (2.0**HIGHEST - 1)
 
 
 def _text_features(catalog: pd.DataFrame, seed: int) -> np.ndarray:
+    if not has_words(catalog):
+        return np.zeros((len(catalog), 1))
     vectors = TfidfVectorizer().fit_transform(catalog["text"])
     n = min(N_TEXT_FEATURES, min(vectors.shape) - 1)
     return TruncatedSVD(n, random_state=seed).fit_transform(vectors)

@@ -13,14 +13,15 @@ from recab_helpers.stages.analyze import (
 )
 from recab_helpers.stages.calibrate import chances_of, grade_populations, log_grading, planned_power, rates_of
 from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
-from recab_helpers.stages.simulate import log_test
-from recab_helpers.stages.train import load_trained, log_data, log_models
+from recab_helpers.stages.simulate import load_variants, log_test, offline_of
+from recab_helpers.stages.train import check_model, load_trained, load_training, log_data, log_models
 
 __all__ = [
     "Log",
     "answer",
     "background",
     "chances_of",
+    "check_model",
     "design_of",
     "facts",
     "find_log",
@@ -29,11 +30,14 @@ __all__ = [
     "grounds_of",
     "inputs_of",
     "load_trained",
+    "load_training",
+    "load_variants",
     "log_analysis",
     "log_data",
     "log_grading",
     "log_models",
     "log_test",
+    "offline_of",
     "planned_power",
     "power_title",
     "promote",

@@ -64,11 +64,12 @@ def find_log(params: AnalyzeParams) -> Log:
     train_run = tracking.run_tags(simulate_run)["train_run_id"]
     plan = tracking.load_json(simulate_run, "simulate/plan")
     simulated = tracking.load_json(simulate_run, "simulate/parameters")
-    quality = tracking.load_table(train_run, "train/quality")
+    quality, offline = tracking.load_table(train_run, "train/quality"), plan["offline"]
+    if not set(offline.values()) <= set(quality.index):  # models of others, graded in the simulation
+        quality = pd.concat([quality, tracking.load_table(simulate_run, "simulate/quality")])
     models = {variant: ModelAddress.parse(address) for variant, address in plan["models"].items()}
     if params.promote:
         tracking.check_promotable(models.values())
-    named = zip(plan["models"], simulated["variants"], strict=True)
     return Log(
         impressions=tracking.artifact(simulate_run, "simulate/impressions.parquet"),
         users=tracking.artifact(simulate_run, "simulate/users.parquet"),
@@ -82,7 +83,7 @@ def find_log(params: AnalyzeParams) -> Log:
             "analyze": params.as_dict(),
         },
         models=models,
-        offline={variant: model for variant, model in named if model in quality.index},
+        offline=offline,
         truth=tracking.load_table(simulate_run, "simulate/truth"),
         quality=quality,
         yardsticks=plan["yardsticks"],

@@ -1,9 +1,56 @@
 """What a simulated test leaves in MLflow."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from recab_helpers import tracking
-from recab_helpers.simulation import Tally, Test
+from recab_helpers.data import TrainedOn
+from recab_helpers.errors import DataError
+from recab_helpers.parameters import SimulateParams
+from recab_helpers.recommenders import quality_of
+from recab_helpers.simulation import Tally, Test, untold_truths
+
+
+def load_variants(
+    params: SimulateParams, trained: TrainedOn, train_run: str
+) -> tuple[list[tracking.RegisteredModel], dict[str, str]]:
+    """The models to compare, and what is otherwise than asked for, with the reason.
+
+    Where no variants are named and content stepped aside in the training, popularity takes its place.
+
+    Raises:
+        TrackingError: there is no such model.
+        DataError: a model was trained on another catalog than the train run.
+    """
+    notes, names = untold_truths(trained, params.truth), params.variants
+    tags = tracking.run_tags(train_run)
+    reason = tags.get("aside.content")
+    if reason and names == SimulateParams().variants:
+        names = ["popularity" if name == "content" else name for name in names]
+        notes = {"content": f"not fitted, so that popularity takes its place: {reason}"} | notes
+    models = [tracking.load_model(name, train_run) for name in names]
+    for name, model in zip(names, models, strict=True):
+        if model.catalog not in ("", tags.get("catalog")):
+            raise DataError(
+                f"The variant {name} ({model.address}) was trained on another catalog than the train run {train_run}. "
+                "Train it on this one, or name the run of its catalog: train_run_id."
+            )
+    return models, notes
+
+
+def offline_of(
+    models: Sequence[tracking.RegisteredModel], trained: TrainedOn, train_run: str
+) -> tuple[list[str], pd.DataFrame]:
+    """The row of each model in the tables of offline quality, and the quality of those that the training did not grade.
+
+    They are graded on the same held-out part of the interactions, and go by their address.
+    """
+    tags = tracking.run_tags(train_run)
+    graded = {v: k.removeprefix("model.") for k, v in tags.items() if k.startswith("model.")}
+    others = {str(m.address): m for m in models if str(m.address) not in graded}
+    quality = pd.DataFrame({name: quality_of(m, trained) for name, m in others.items()}).T.rename_axis("model")
+    return [graded.get(str(m.address), str(m.address)) for m in models], quality
 
 
 def log_test(
@@ -13,10 +60,13 @@ def log_test(
     known: pd.DataFrame,
     truth: pd.DataFrame,
     yardsticks: dict[str, float],
+    offline: Sequence[str] = (),
+    quality: pd.DataFrame | None = None,
 ) -> None:
     """One child run per variant with totals, exact truth and daily series; plan, slates, truth and users.
 
-    The artifact `simulate/plan` holds the planned shares, the address of each variant's model, and the yardsticks.
+    The artifact `simulate/plan` holds the planned shares, the address of each variant's model, its row in the tables of
+    offline quality (`offline_of`), and the yardsticks.
     """
     drawn = truth[truth["drawn"]].set_index("variant")
     summary = tally.summary().join(drawn[["true_ctr", "true_lift"]])
@@ -28,4 +78,7 @@ def log_test(
     run.log_table("recommendations", test.recommendations())
     run.log_tables(truth=truth, users=known)
     models = {v.name: str(v.model) for v in test.variants}
-    run.log_json("plan", {"planned": test.planned, "models": models, "yardsticks": yardsticks})
+    rows = dict(zip(models, offline, strict=False))
+    run.log_json("plan", {"planned": test.planned, "models": models, "offline": rows, "yardsticks": yardsticks})
+    if quality is not None and len(quality):
+        run.log_tables(quality=quality)

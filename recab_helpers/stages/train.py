@@ -1,31 +1,46 @@
 """What the training leaves in MLflow, and how it is read back."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from recab_helpers import tracking
-from recab_helpers.data import Dataset, TrainedOn, World
-from recab_helpers.recommenders import FittedRecommender
+from recab_helpers.data import Dataset, TrainedOn, World, digest_of
+from recab_helpers.errors import DataError
+from recab_helpers.recommenders import FittedRecommender, checked_slates, quality_of
 from recab_helpers.references import ModelAddress
 
 
 def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
     """Log both parts of the interactions, the catalog, and the world where there is one."""
     run.log_tables(train=train, held_out=held_out, catalog=dataset.catalog)
+    run.tag(catalog=digest_of(dataset.catalog))
     if dataset.world is not None:
         run.log_arrays("world", dataset.world.arrays())
 
 
 def log_models(
-    run: tracking.Run, models: dict[str, FittedRecommender], quality: pd.DataFrame, experiment: str
+    run: tracking.Run,
+    models: dict[str, FittedRecommender],
+    quality: pd.DataFrame,
+    experiment: str,
+    aside: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, ModelAddress]:
-    """One child run per model with its offline quality; returns the registry address of each."""
+    """One child run per model with its offline quality; returns the registry address of each.
+
+    `aside` are the models that could not be fitted, with the reasons; who asks for one of them later is told.
+    """
     run.log_table("quality", quality)
-    addresses = {}
+    catalog, addresses = tracking.run_tags(run.run_id).get("catalog", ""), {}
     for name, fitted in models.items():
         with run.child(name) as child:
             child.log_metrics(quality.loc[name].to_dict())
-            addresses[name] = tracking.log_model(child, fitted, experiment)
+            addresses[name] = tracking.log_model(child, fitted, experiment, catalog)
     run.tag(**{f"model.{name}": str(address) for name, address in addresses.items()})
+    run.tag(**{f"aside.{name}": reason for name, reason in aside.items()})
     return addresses
 
 
@@ -34,3 +49,36 @@ def load_trained(train_run: str) -> TrainedOn:
     tables = tracking.load_tables(train_run, "train", "train", "held_out", "catalog")
     world = tracking.load_arrays(train_run, "train/world")
     return TrainedOn(**tables, world=World(**world) if world else None)
+
+
+def load_training(experiment: str = "recab", train_run_id: str = "") -> TrainedOn:
+    """What the newest complete training of the experiment saw, or that of a run: train, held_out, catalog and ids.
+
+    It also points MLflow at the store that the doors use, so that what is logged next is found by them.
+    """
+    return load_trained(tracking.find_stage("train", experiment, train_run_id))
+
+
+def check_model(model: Any, users: Sequence[str] | None = None, *, k: int = 10, experiment: str = "recab") -> pd.Series:
+    """Whether a model keeps the contract of a variant, asked as a test asks it, and how good it is offline.
+
+    `model` is an address (`models:/name/3`), an MLflow PythonModel or loaded pyfunc, or anything with
+    `recommend(user_ids, k)`; `users` are asked, by default a hundred of the newest training and a stranger.
+    Returns the share of recommended items that the users had met already (0 is right) and the offline quality.
+
+    Raises:
+        DataError: one sentence that says what the model returns instead.
+    """
+    data = load_training(experiment)
+    served = tracking.load_model(model) if isinstance(model, str) else tracking.as_served(model)
+    asked = np.asarray([*data.user_ids[:: max(1, len(data.user_ids) // 100)], "a stranger"] if users is None else users)
+    lists = checked_slates(served.recommend(asked, k), asked, data.item_ids, k, source=str(served.address))
+    alone = checked_slates(served.recommend(asked[-2:], k), asked[-2:], data.item_ids, k, source=str(served.address))
+    if not np.array_equal(alone, lists[-2:]):
+        raise DataError(
+            f"{served.address} gives the user {asked[-2]!s} another list when fewer users are asked for. A list "
+            "depends on its user only; take the user_id of the input, not the number of its row."
+        )
+    shown = pd.DataFrame({"user_id": np.repeat(asked, k), "item_id": data.item_ids[lists.ravel()]})
+    met = shown.merge(data.train[["user_id", "item_id"]], on=["user_id", "item_id"])
+    return pd.Series({"met_before": len(met) / len(shown)} | quality_of(served, data), name=str(served.address))

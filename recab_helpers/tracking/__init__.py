@@ -18,6 +18,7 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    as_served,
     author_of,
     check_promotable,
     load_model,
@@ -49,6 +50,7 @@ __all__ = [
     "Run",
     "TrackingError",
     "artifact",
+    "as_served",
     "author_of",
     "check_promotable",
     "connect",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
@@ -18,7 +18,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-from recab_helpers.errors import TrackingError
+from recab_helpers.errors import DataError, ParameterError, TrackingError
 from recab_helpers.parameters import nearest
 from recab_helpers.references import ModelAddress
 from recab_helpers.tracking.runs import Run, run_tags
@@ -45,8 +45,11 @@ SIGNATURE = ModelSignature(
 )
 
 
-def log_model(run: Run, fitted: FittedRecommender, experiment: str) -> ModelAddress:
-    """Log the model from code, register it, point the alias @candidate at it; returns its version."""
+def log_model(run: Run, fitted: FittedRecommender, experiment: str, catalog: str = "") -> ModelAddress:
+    """Log the model from code, register it, point the alias @candidate at it; returns its version.
+
+    `catalog` is the digest of the catalog that it was fitted on; it travels as the metadata `catalog` of the model.
+    """
     name = f"{experiment}-{fitted.name}"
     example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
     with tempfile.TemporaryDirectory() as folder:
@@ -63,6 +66,7 @@ def log_model(run: Run, fitted: FittedRecommender, experiment: str) -> ModelAddr
             input_example=(example, {"k": 2}),
             pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
             registered_model_name=name,
+            metadata={"catalog": catalog} if catalog else None,
         )
     address = ModelAddress(name=name, version=str(logged.registered_model_version))
     run.client.set_registered_model_alias(name, CANDIDATE, address.version)
@@ -76,10 +80,60 @@ class RegisteredModel:
     address: ModelAddress
     pyfunc: Any = field(repr=False)
 
+    @property
+    def catalog(self) -> str:
+        """Digest of the catalog that the model says it was fitted on; empty where it says nothing."""
+        return (self.pyfunc.metadata.metadata or {}).get("catalog", "")
+
     def recommend(self, user_ids, k: int) -> pd.DataFrame:
-        """The recommendations table: user_id, position, item_id, score, cold."""
+        """What the model returns for these users, unchecked; it should be the recommendations table.
+
+        Raises:
+            DataError: the model failed.
+        """
         users = pd.DataFrame({"user_id": np.asarray(user_ids, dtype=object)})
-        return self.pyfunc.predict(users, params={"k": k})
+        try:
+            return self.pyfunc.predict(users, params={"k": k})
+        except Exception as error:
+            message = str(error).strip().partition("\n")[0].removesuffix(".")
+            raise DataError(
+                f"The model {self.address} failed when asked for {k} items for {len(users):,} users, such as "
+                f"{users['user_id'].iloc[0]!r}: {type(error).__name__}: {message}. Correct it and register it anew."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Unregistered:
+    """A recommender in memory, which no registry knows."""
+
+    address: ModelAddress
+    recommend: Callable[..., Any] = field(repr=False)
+
+
+def as_served(model: Any) -> RegisteredModel | Unregistered:
+    """A model in memory as a variant serves it: an MLflow PythonModel, a loaded pyfunc, or what has `recommend` itself.
+
+    A PythonModel is asked as it stands; one that reads artifacts is better checked by the address of its run.
+
+    Raises:
+        ParameterError: it is none of them.
+    """
+    address = ModelAddress(name=type(model).__name__, run_id="memory")
+    if isinstance(model, mlflow.pyfunc.PyFuncModel):
+        return RegisteredModel(address, model)
+    if isinstance(model, mlflow.pyfunc.PythonModel):
+        return Unregistered(address, lambda user_ids, k: _predicted(model, user_ids, k))
+    if hasattr(model, "recommend"):
+        return Unregistered(address, model.recommend)
+    raise ParameterError(
+        f"{model!r} is no model; give an address, an MLflow model, or what has recommend(user_ids, k)."
+    )
+
+
+def _predicted(model: mlflow.pyfunc.PythonModel, user_ids, k: int) -> Any:
+    takes = inspect.signature(model.predict).parameters
+    given = [*([None] if "context" in takes else []), pd.DataFrame({"user_id": np.asarray(user_ids, dtype=object)})]
+    return model.predict(*given, **({"params": {"k": k}} if "params" in takes else {}))
 
 
 def load_model(reference: str | ModelAddress, train_run_id: str = "") -> RegisteredModel:
@@ -103,9 +157,15 @@ def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddres
         return reference
     if ":/" in reference:
         return ModelAddress.parse(reference)
-    models = {k.removeprefix("model."): v for k, v in run_tags(train_run_id).items() if k.startswith("model.")}
+    tags = run_tags(train_run_id)
+    models = {k.removeprefix("model."): v for k, v in tags.items() if k.startswith("model.")}
+    if reason := tags.get(f"aside.{reference}"):
+        raise TrackingError(f"The model {reference} was not fitted in run {train_run_id}: {reason}. Name another.")
     if reference not in models:
-        raise TrackingError(f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)}")
+        raise TrackingError(
+            f"Run {train_run_id} holds no model {reference}. {nearest(reference, models)} A training fits what a test "
+            f"compares: make train SET=variants=[content,{reference}]."
+        )
     return ModelAddress.parse(models[reference])
 
 

@@ -1,26 +1,29 @@
 """Own tables are read from files and folders, or refused with what to do."""
 
+import re
+
 import pandas as pd
 import pytest
+import yaml
 
 from recab_helpers.data import load_dataset, read_table
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
+from recab_helpers.paths import ROOT
 from tests.data.test_dataset import CATALOG, INTERACTIONS
 
 
 def test_an_empty_or_unknown_file_is_refused(tmp_path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "table.xlsx").touch()
-    for name, words in (("empty.csv", "is empty"), ("table.xlsx", "neither"), ("no.csv", "no file")):
+    for name, words in (("empty.csv", "is empty"), ("table.xlsx", "is none of"), ("no.csv", "no file")):
         with pytest.raises(DataError, match=words):
             read_table(tmp_path / name)
 
 
 def test_own_tables_are_read_from_a_folder(tmp_path):
     INTERACTIONS.to_csv(tmp_path / "interactions.csv.gz", index=False)
-    with pytest.raises(DataError, match="no catalog table"):
-        load_dataset(TrainParams(dataset=str(tmp_path)))
+    assert list(load_dataset(TrainParams(dataset=str(tmp_path))).catalog["title"]) == ["x", "y"]
     CATALOG.to_parquet(tmp_path / "catalog.parquet")
     dataset = load_dataset(TrainParams(dataset=str(tmp_path)))
     assert dataset.name == tmp_path.name
@@ -33,3 +36,74 @@ def test_ids_with_leading_zeros_are_read_whole(tmp_path):
     pd.testing.assert_series_equal(
         read_table(tmp_path / "own.tsv")["user_id"], pd.Series(["007", "007", "08"], name="user_id"), check_dtype=False
     )
+
+
+def test_two_files_that_may_differ_are_refused_and_a_backup_beside_the_table_is_left_alone(tmp_path):
+    INTERACTIONS.to_csv(tmp_path / "interactions.csv", index=False)
+    INTERACTIONS[:1].to_csv(tmp_path / "interactions.bak", index=False)
+    INTERACTIONS[:1].to_csv(tmp_path / "interactions.csv.bak", index=False)
+    assert len(load_dataset(TrainParams(dataset=str(tmp_path))).interactions) == 3
+    INTERACTIONS.to_parquet(tmp_path / "interactions.parquet")
+    with pytest.raises(DataError, match=r"holds interactions.parquet and interactions.csv, which may differ"):
+        load_dataset(TrainParams(dataset=str(tmp_path)))
+
+
+LAYOUTS = {  # made-up rows in the layouts of public archives, as docs/your_data.md reads them
+    "goodbooks.yaml": {
+        "goodbooks-10k/ratings.csv": "user_id,book_id,rating\n1,258,5\n2,258,4\n2,7,2\n",
+        "goodbooks-10k/books.csv": 'book_id,title,authors\n258,The Wind,C. Zafon\n7,"A, B",D\n',
+    },
+    "books.yaml": {
+        "BX-CSV-Dump/BX-Book-Ratings.csv": '"User-ID";"ISBN";"Book-Rating"\n'
+        '"1";"034545104X";"0"\n"2";"0155061224";"10"\n',
+        "BX-CSV-Dump/BX-Books.csv": '"ISBN";"Book-Title";"Book-Author";"Publisher"\n'
+        '"034545104X";"The \\"Caf\xe9\\"; a novel";"N A";"NA"\n"0155061224";"Rites";"J";"Heinle"\n',
+    },
+    "lastfm.yaml": {
+        "hetrec2011-lastfm-2k/user_artists.dat": "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11\n3\t51\t40\n",
+        "hetrec2011-lastfm-2k/artists.dat": 'id\tname\turl\n51\tDuran "Duran\thttp://x\n52\tNA\thttp://y\n',
+    },
+}
+
+
+@pytest.mark.parametrize("page", LAYOUTS)
+def test_the_page_on_own_data_reads_what_it_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in LAYOUTS[page].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(text.encode("latin-1"))
+    guide = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(rf"```yaml\n# {page}\n(.*?)```", guide, re.DOTALL)
+    dataset = load_dataset(TrainParams.of(yaml.safe_load(block)))
+    catalog = dataset.catalog.set_index("item_id")
+    if page == "goodbooks.yaml":
+        assert dataset.read_as["ratings"] == "stars, from 2 to 5"
+        assert catalog.loc["7", "text"] == "A, B D"
+    if page == "books.yaml":
+        assert dataset.read_as["ratings"] == "points, from 0 to 10"
+        assert list(dataset.interactions["item_id"]) == ["034545104X", "0155061224"]
+        assert catalog.loc["034545104X", "text"] == 'The "Caf\xe9"; a novel N A NA'
+    if page == "lastfm.yaml":
+        assert dataset.read_as["ratings"] == "counts, from 11 to 13883"
+        assert list(catalog["title"]) == ['Duran "Duran', "NA"]
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    INTERACTIONS.to_csv(tmp_path / "own.csv", index=False)
+    params = TrainParams(dataset=str(tmp_path / "own.csv"), data_columns={"rating": "stars"})
+    with pytest.raises(DataError, match=r"rating is stars, which own.csv lacks; it has user_id, item_id, rating"):
+        load_dataset(params)
+
+
+def test_a_file_that_is_cut_short_is_refused_in_one_sentence(tmp_path):
+    INTERACTIONS.to_csv(tmp_path / "own.csv.gz", index=False)
+    whole = (tmp_path / "own.csv.gz").read_bytes()
+    (tmp_path / "own.csv.gz").write_bytes(whole[:-12])
+    with pytest.raises(DataError, match=r"own.csv.gz cannot be read: .*cut short"):
+        read_table(tmp_path / "own.csv.gz")
+
+
+def test_a_folder_of_parts_is_one_table(tmp_path):
+    for i, rows in enumerate((INTERACTIONS[:1], INTERACTIONS[1:])):
+        rows.to_parquet(tmp_path / f"part-{i:05d}.parquet")
+    assert len(load_dataset(TrainParams(dataset=str(tmp_path))).interactions) == 3

@@ -4,7 +4,7 @@ import pooch
 import pytest
 
 from recab_helpers.data import load_dataset, movielens_dataset
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import TrainParams
 from tests.conftest import shared
 
@@ -36,5 +36,28 @@ def test_no_network_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(pooch, "retrieve", refuse)
     with pytest.raises(DataError, match=r"download failed.*dataset=path/to/ml-100k"):
         movielens_dataset("ml-100k")
-    with pytest.raises(DataError, match=r"There is no ratings.csv"):
+    with pytest.raises(DataError, match=r"There is no ratings.csv in .*, which holds no table"):
         movielens_dataset("ml-latest-small", tmp_path)
+
+
+def test_other_releases_are_read_with_and_without_tags(tmp_path):
+    """Made-up rows in the layouts of latest (any date, no tags) and of 1M."""
+    csv, dat = tmp_path / "ml-latest", tmp_path / "ml-1m"
+    csv.mkdir()
+    dat.mkdir()
+    (csv / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,4.5,1260759144\n2,2,5.0,1260759144\n")
+    (csv / "movies.csv").write_text('movieId,title,genres\n2,"City, The: Part I (1995)",Action|Drama\n')
+    (dat / "ratings.dat").write_text("1::2::5::978300760\n2::2::3::978300761\n")
+    (dat / "movies.dat").write_text("2::City, The: Part I (1995)::Action|Drama\n3::Caf\xe9::Drama\n", "latin-1")
+    for folder in (csv, dat):
+        dataset = load_dataset(TrainParams(dataset=str(folder)))
+        assert dataset.name == folder.name
+        assert list(dataset.interactions["item_id"]) == ["2", "2"]
+        assert dataset.catalog["text"].iloc[0] == "City, The: Part I (1995) Action Drama"
+    assert list(dataset.catalog["title"]) == ["City, The: Part I (1995)", "Caf\xe9"]
+
+
+def test_columns_of_a_known_layout_are_not_named(tmp_path):
+    (tmp_path / "movies.csv").touch()
+    with pytest.raises(ParameterError, match="whose columns and catalog are known"):
+        load_dataset(TrainParams(dataset=str(tmp_path), data_columns={"item_id": "movieId"}))

@@ -14,6 +14,7 @@ from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders import MODELS, FittedRecommender, check_names, fit_all
 from recab_helpers.recommenders import fitted as fitted_module
+from recab_helpers.recommenders.catalog import YARDSTICKS
 
 K = 7
 ALONE = """
@@ -141,7 +142,8 @@ def test_what_is_no_model_is_refused_with_the_way_out(variant, words):
 
 def test_each_model_beats_a_random_ranking(world_data):
     train, held_out = split_interactions(world_data, split="per_user", seed=1)
-    models, quality = fit_all(world_data, train, held_out, TrainParams(seed=1))
+    models, quality, aside = fit_all(world_data, train, held_out, TrainParams(seed=1, variants=list(MODELS)))
+    assert not aside
     assert list(models) == list(quality.index) == list(MODELS)
     assert [m.name for m in models.values()] == list(MODELS)
     liked = (held_out["rating"] >= 4).groupby(held_out["user_id"]).sum()
@@ -152,13 +154,21 @@ def test_each_model_beats_a_random_ranking(world_data):
     assert set(quality.index[quality["rmse"].notna()]) == predict
 
 
+def test_only_the_yardsticks_and_what_is_compared_are_fitted(world_data):
+    train, held_out = split_interactions(world_data, split="per_user", seed=1)
+    params = TrainParams(seed=1, variants=["ease", "models:/x/3"], collaborative_epochs=1, ratings_epochs=1)
+    assert set(fit_all(world_data, train, held_out, params)[0]) == {*YARDSTICKS, "ease"}
+
+
 @pytest.mark.slow
 def test_ranking_quality_on_movielens_100k(ml_100k):
     """Random 20% per user, relevant = 4 or more: collaborative .33 or better, popularity about .17."""
     train, held_out = split_interactions(ml_100k, split="per_user", seed=1)
-    models, quality = fit_all(ml_100k, train, held_out, TrainParams())
+    models, quality, _ = fit_all(ml_100k, train, held_out, TrainParams(variants=["content", "ease", "hybrid"]))
     ndcg = quality["ndcg_at_10"]
     assert ndcg["collaborative"] >= 0.33
+    assert ndcg["ease"] == pytest.approx(0.385, abs=0.015)
+    assert ndcg["hybrid"] > ndcg["content"]
     assert ndcg["popularity"] == pytest.approx(0.17, abs=0.015)
     unseen = models["content"].seen.shape[1] - models["content"].seen.sum(axis=1).mean()
     liked = (held_out["rating"] >= 4).groupby(held_out["user_id"]).sum()

@@ -1,13 +1,16 @@
 """Collaborative Filtering is Surprise's SVD: its own estimates, its published accuracy, on liked and unseen items."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from recab_helpers.data import Interactions, encode, ids_of
+from recab_helpers.data import encode, ids_of
+from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders import fit
-from recab_helpers.recommenders.collaborative import NEGATIVES, fit_svd, implicit_targets, svd_factors
+from recab_helpers.recommenders.collaborative import fit_svd, implicit_targets, svd_factors
 
 
 @pytest.mark.parametrize("options", [{}, {"biased": False, "init_mean": 0.1}])
@@ -20,12 +23,12 @@ def test_vectorized_scores_equal_surprise_estimates(train, options):
 
 
 def test_implicit_targets_hold_liked_items_and_unseen_ones_only(train):
-    targets = implicit_targets(train, relevant_rating=4, seed=1)
+    targets = implicit_targets(train, negatives=8, seed=1)
     seen = set(zip(train.user.tolist(), train.item.tolist(), strict=True))
     negative = targets.rating == 0
     drawn = zip(targets.user[negative].tolist(), targets.item[negative].tolist(), strict=True)
     assert not seen & set(drawn)
-    assert negative.sum() == NEGATIVES * (train.rating >= 4).sum()
+    assert negative.sum() == 8 * (train.rating >= 4).sum()
 
 
 def test_the_row_order_of_the_data_does_not_change_the_model(world_data, train):
@@ -36,8 +39,9 @@ def test_the_row_order_of_the_data_does_not_change_the_model(world_data, train):
 
 
 def test_no_liked_item_is_refused(world_data, train):
-    with pytest.raises(ValueError, match="relevant_rating=9; the highest is 5"):
-        fit("collaborative", train, world_data.catalog, TrainParams(relevant_rating=9))
+    nothing = replace(train, liked=np.zeros_like(train.liked))
+    with pytest.raises(DataError, match="None of the interactions to train on is liked"):
+        fit("collaborative", nothing, world_data.catalog, TrainParams())
 
 
 def test_users_without_a_liked_item_are_cold(train, models):
@@ -55,7 +59,7 @@ def test_surprise_svd_reproduces_its_published_rmse_on_movielens_100k(ml_100k):
     errors = []
     for fold, (rows, test) in enumerate(KFold(5, shuffle=True, random_state=0).split(data.rating)):
         part = [
-            Interactions(user_ids=users, item_ids=items, user=data.user[r], item=data.item[r], rating=data.rating[r])
+            replace(data, user=data.user[r], item=data.item[r], rating=data.rating[r], liked=data.liked[r])
             for r in (rows, test)
         ]
         algo = fit_svd(part[0], seed=fold)

@@ -14,7 +14,12 @@ from recab_helpers.recommenders.quality import rmse
 def interactions(user, item, rating) -> Interactions:
     users, items = np.array(["a", "b", "c"]), np.array(["v", "w", "x", "y", "z"])
     return Interactions(
-        user_ids=users, item_ids=items, user=np.array(user), item=np.array(item), rating=np.array(rating, float)
+        user_ids=users,
+        item_ids=items,
+        user=np.array(user),
+        item=np.array(item),
+        rating=np.array(rating, float),
+        liked=np.array(rating) >= 4,
     )
 
 
@@ -26,7 +31,7 @@ def test_ranking_metrics_by_hand():
     """Counts 3, 2, 1, 0, 0; user a has seen v, so its list is w, x, y, z, v."""
     train = interactions([0, 1, 1, 2, 2, 2], [0, 0, 1, 0, 1, 2], [5, 5, 5, 5, 5, 5])
     test = interactions([0, 0, 0], [2, 4, 1], [4, 5, 1])
-    quality = offline_quality(popular(train), test, relevant_rating=4, k=3)
+    quality = offline_quality(popular(train), test, k=3)
     assert quality["ndcg_at_3"] == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))  # x at rank 2 of x, z
     assert quality["recall_at_3"] == 1 / 2
     assert quality["precision_at_3"] == 1 / 3
@@ -37,8 +42,8 @@ def test_ranking_metrics_by_hand():
 
 def test_nothing_relevant_is_refused():
     train = interactions([0, 1], [0, 1], [5, 5])
-    with pytest.raises(ValueError, match="relevant_rating=4"):
-        offline_quality(popular(train), interactions([0], [2], [1]), relevant_rating=4)
+    with pytest.raises(ValueError, match="None of the held-out interactions is liked"):
+        offline_quality(popular(train), interactions([0], [2], [1]))
 
 
 def test_rmse_by_hand_clips_to_the_scale_and_does_not_depend_on_blocks(monkeypatch):

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from recab_helpers import simulation
+from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
+from recab_helpers.simulation.before import rates_before
 
 
 def test_the_period_before_has_the_ctr_of_control_and_ignores_the_assignment(trained, plan):
@@ -17,14 +20,28 @@ def test_the_period_before_has_the_ctr_of_control_and_ignores_the_assignment(tra
     assert simulation.known_users(trained, replace(test, assignment=1 - test.assignment)).equals(known)
 
 
-def test_a_user_who_comes_often_came_often_before(trained, plan):
-    """The same session rates in both periods, other draws."""
-    test = plan()
-    before = simulation.known_users(trained, test)["pre_sessions"]
-    during = simulation.draw_session_counts(trained.user_ids, test.traffic.session_rate, seed=test.seed)
-    assert np.corrcoef(before, during)[0, 1] > 0.7
-    assert not np.array_equal(before, during)
-    assert before.mean() == pytest.approx(test.traffic.session_rate.mean(), rel=0.1)
+@pytest.mark.parametrize("change", [0.0, 0.4, 1.0])
+def test_activity_keeps_its_distribution_and_as_much_of_itself_as_did_not_change(change):
+    ids = np.array([f"u{i}" for i in range(30_000)])
+    rate = simulation.draw_session_rates(ids, seed=3)
+    before = rates_before(ids, rate, change=change, seed=3)
+    assert stats.kstest(before, stats.gamma(ACTIVITY_SHAPE, scale=MEAN_SESSIONS / ACTIVITY_SHAPE).cdf).pvalue > 1e-4
+    assert np.corrcoef(before, rate)[0, 1] == pytest.approx(1 - change, abs=0.03)
+
+
+def test_the_more_users_change_the_less_the_clicks_before_tell(trained, plan):
+    """The truth of the test is the same whatever was before."""
+    told, lifts = [], set()
+    for change in (0.0, 0.4, 1.0):
+        test = plan(user_change=change)
+        lifts.add(test.true_lift()["treatment"])
+        same = np.corrcoef(test.before.p_click.sum(1), test.variants[0].p_click.sum(1))[0, 1]
+        told.append(same)
+        assert test.before.p_click.mean() == pytest.approx(test.variants[0].p_click.mean(), rel=0.1)
+    assert told[0] == pytest.approx(1)
+    assert told[0] > told[1] > told[2]
+    assert abs(told[2]) < 0.2
+    assert len(lifts) == 1
 
 
 def test_segments_bin_what_they_say(trained, plan):

@@ -6,10 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recab_helpers.simulation import PositionModel, Traffic
+from recab_helpers.simulation import CascadeModel, PositionModel, Traffic
 
 
-@pytest.mark.parametrize("changes", [{}, {"fatigue": 0.7}, {"effect_dial": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fatigue": 0.7},
+        {"effect_dial": 0.3},
+        {"click_model": "cascade"},
+        {"click_model": "cascade", "fatigue": 0.7},
+    ],
+    ids=str,
+)
 def test_drawn_ctr_agrees_with_the_exact_truth(plan, changes):
     test = plan(**changes)
     exact = test.true_ctr()
@@ -42,3 +52,20 @@ def test_exact_ctr_by_hand():
     p_click = np.array([[0.4, 0.2], [0.1, 0.6]])
     by_hand = (2 * (0.4 + 0.2 / 2) + 6 * (0.1 + 0.6 / 2)) / (2 * (2 + 6))
     assert PositionModel().true_ctr(p_click, traffic) == pytest.approx(by_hand)
+
+
+def test_the_cascade_by_hand():
+    """The second of two positions is examined after .9 of the slates without a click on the first, .2 of those with."""
+    model = CascadeModel(after_none=0.9, after_click=0.2)
+    p_click = np.array([[0.4, 0.5]])
+    assert model.clicks(p_click) == pytest.approx([0.4 + (0.6 * 0.9 + 0.4 * 0.2) * 0.5])
+    one_session = Traffic(session_rate=np.array([3.0]), horizon_days=1)
+    assert model.true_ctr(p_click, one_session) == pytest.approx(model.clicks(p_click)[0] / 2)
+
+
+def test_below_a_position_that_was_not_examined_nothing_is_clicked():
+    model = CascadeModel(after_none=0.0, after_click=1.0)
+    row = np.arange(2000)
+    clicks = model.draw(np.full((2000, 5), 0.5), np.array([f"u{i}" for i in row]), row, 0 * row, seed=1)
+    assert np.array_equal(clicks, np.logical_and.accumulate(clicks, axis=1))
+    assert abs(clicks[:, 0].mean() - 0.5) < 4 * 0.5 / np.sqrt(2000)

@@ -3,14 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pytest
 from scipy import stats
 
 from recab_helpers import blocks, simulation
-from recab_helpers.errors import DataError
-from recab_helpers.simulation import served_slates, serving
+from recab_helpers.simulation import serving
 from tests.simulation.conftest import log
 
 
@@ -79,9 +76,3 @@ def test_the_tally_counts_what_the_log_holds(plan, monkeypatch):
     assert summary["impressions"].to_dict() == by.size().to_dict()
     assert summary["users"].to_dict() == by["user_id"].nunique().to_dict()
     assert tally.all_days()["clicks"].sum() == table["clicked"].sum()
-
-
-def test_an_item_whose_id_is_longer_than_those_of_the_catalog_is_refused_not_cut():
-    table = pd.DataFrame({"user_id": ["a", "a"], "position": [1, 2], "item_id": ["x", "yz"]})
-    with pytest.raises(DataError, match=r"unknown item_id \('yz'\)"):
-        served_slates(table, np.array(["a"]), np.array(["x", "y"]), 2)

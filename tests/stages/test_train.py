@@ -1,12 +1,17 @@
 """What the training leaves is what the simulation reads back."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import recab_helpers
 from recab_helpers import recommenders, stages, tracking
-from recab_helpers.data import make_dataset, split_interactions
-from recab_helpers.parameters import TrainParams
+from recab_helpers.data import TrainedOn, digest_of, make_dataset, split_interactions
+from recab_helpers.errors import DataError, ParameterError, TrackingError
+from recab_helpers.parameters import SimulateParams, TrainParams
+from recab_helpers.paths import ROOT
 from recab_helpers.references import ModelAddress
 
 
@@ -29,7 +34,7 @@ def test_the_data_of_a_train_run_come_back_whole(store, world_data, known):
 
 def test_every_model_has_a_run_of_its_own_and_is_found_by_its_name(store, world_data):
     train, held_out = split_interactions(world_data, split="per_user", seed=1)
-    models, quality = recommenders.fit_all(world_data, train, held_out, TrainParams(seed=1))
+    models, quality, _ = recommenders.fit_all(world_data, train, held_out, TrainParams(seed=1))
     models = {name: models[name] for name in ("content", "popularity")}
     run = tracking.start_run("mine", "train")
     addresses = stages.log_models(run, models, quality, "mine")
@@ -41,3 +46,89 @@ def test_every_model_has_a_run_of_its_own_and_is_found_by_its_name(store, world_
     )
     ndcg = {c.info.run_name: c.data.metrics["ndcg_at_10"] for c in children}
     assert ndcg == quality.loc[list(models), "ndcg_at_10"].to_dict()
+
+
+@pytest.fixture
+def training(store, world_data) -> TrainedOn:
+    """A complete training, as `make train` leaves it, with popularity as its model."""
+    train, held_out = split_interactions(world_data, split="per_user", seed=1)
+    run = tracking.start_run("recab", "train")
+    stages.log_data(run, world_data, train, held_out)
+    coded = TrainedOn(train=train, held_out=held_out, catalog=world_data.catalog).coded(train)
+    models = {"popularity": recommenders.fit("popularity", coded, world_data.catalog, TrainParams())}
+    stages.log_models(run, models, pd.DataFrame({"ndcg_at_10": [0.1]}, index=["popularity"]), "recab")
+    run.complete()
+    return recab_helpers.load_training()
+
+
+def test_the_page_on_own_models_runs_and_its_model_is_a_variant(training):
+    """Every block of docs/your_model.md, in turn, as a reader would type them."""
+    page = (ROOT / "docs" / "your_model.md").read_text(encoding="utf-8")
+    names = {"__name__": "__main__"}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    run = tracking.find_stage("train", "recab", "")
+    params = SimulateParams(variants=["popularity", "models:/neighbors/1"])
+    models, notes = stages.load_variants(params, training, run)
+    rows, quality = stages.offline_of(models, training, run)
+    assert not notes
+    assert rows == ["popularity", "models:/neighbors/1"]
+    assert list(quality.index) == ["models:/neighbors/1"]
+    popular = tracking.load_model("popularity", run)
+    assert quality["ndcg_at_10"].iloc[0] > recommenders.quality_of(popular, training)["ndcg_at_10"]
+    found = recab_helpers.check_model("models:/neighbors/1")
+    assert found["met_before"] == 0
+    assert found["ndcg_at_10"] == quality["ndcg_at_10"].iloc[0]
+
+
+class OfRows:
+    """Its lists follow the row of the question, not the user."""
+
+    def recommend(self, user_ids, k):
+        items = recab_helpers.load_training().item_ids
+        row = np.repeat(np.arange(len(user_ids)), k)
+        position = np.tile(np.arange(k), len(user_ids))
+        return pd.DataFrame(
+            {
+                "user_id": np.repeat(user_ids, k),
+                "position": position + 1,
+                "item_id": items[(row + position) % len(items)],
+            }
+        )
+
+
+def test_a_model_whose_lists_depend_on_who_else_is_asked_is_refused(training):
+    with pytest.raises(DataError, match="another list when fewer users are asked for"):
+        recab_helpers.check_model(OfRows())
+    with pytest.raises(ParameterError, match="is no model; give an address"):
+        recab_helpers.check_model(7)
+
+
+def test_a_model_of_another_catalog_is_refused(training, world_data):
+    coded = training.coded(training.train)
+    fitted = recommenders.fit("content", coded, world_data.catalog, TrainParams())
+    other = tracking.start_run("recab", "train")
+    tracking.log_model(other, fitted, "other", digest_of(world_data.catalog.assign(text="other words")))
+    tracking.log_model(other, fitted, "same", digest_of(world_data.catalog))
+    run = tracking.find_stage("train", "recab", "")
+    stages.load_variants(SimulateParams(variants=["popularity", "models:/same-content/1"]), training, run)
+    with pytest.raises(DataError, match=r"models:/other-content/1.* was trained on another catalog"):
+        stages.load_variants(SimulateParams(variants=["popularity", "models:/other-content/1"]), training, run)
+
+
+def test_content_steps_aside_where_no_item_has_a_text_and_popularity_takes_its_place(store, world_data):
+    """Only where no variants are named; who asks for content is told why it is not there."""
+    dataset = make_dataset("r", world_data.interactions)
+    train, held_out = split_interactions(dataset, split="per_user", seed=1)
+    models, quality, aside = recommenders.fit_all(dataset, train, held_out, TrainParams(seed=1))
+    assert set(aside) == {"content"}
+    run = tracking.start_run("mine", "train")
+    stages.log_data(run, dataset, train, held_out)
+    kept = {name: models[name] for name in ("collaborative", "popularity")}
+    stages.log_models(run, kept, quality, "mine", aside)
+    trained = stages.load_trained(run.run_id)
+    found, notes = stages.load_variants(SimulateParams(), trained, run.run_id)
+    assert [m.address.name for m in found] == ["mine-popularity", "mine-collaborative"]
+    assert "no item has a word in its text" in notes["content"]
+    with pytest.raises(TrackingError, match=r"content was not fitted in run .*: no item has a word"):
+        stages.load_variants(SimulateParams(variants=["content", "popularity"]), trained, run.run_id)
