@@ -115,7 +115,8 @@ def _renamed(path: Path, names: list[str], columns: Mapping[str, str | list[str]
     Raises:
         DataError: a column that `columns` names is not there.
     """
-    given = {n: [columns[n]] if isinstance(columns[n], str) else columns[n] for n in names if n in columns}
+    wanted = {n: columns[n] for n in names if n in columns}
+    given: dict[str, list[str]] = {n: [c] if isinstance(c, str) else list(c) for n, c in wanted.items()}
     ids = [n for n in names if n.endswith("_id")]
     table = read_table(path, text=[*ids, *(c for n in ids for c in given.get(n, []))])
     out = table[[c for c in table if c in names and c not in given]]

@@ -4,14 +4,12 @@
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from recab_helpers.randomness import id_keys, uniform
 from recab_helpers.simulation.traffic import Traffic
-
-Name = Literal["position", "cascade"]
 
 
 class ClickModel(Protocol):
@@ -35,7 +33,7 @@ class ClickModel(Protocol):
         ...
 
 
-def click_model(name: Name, *, fatigue: float) -> ClickModel:
+def click_model(name: str, *, fatigue: float) -> ClickModel:
     """The click model of that name."""
     return PositionModel(fatigue=fatigue) if name == "position" else CascadeModel(fatigue=fatigue)
 

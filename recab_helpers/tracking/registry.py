@@ -130,7 +130,7 @@ def as_served(model: Any) -> RegisteredModel | Unregistered:
     )
 
 
-def _predicted(model: mlflow.pyfunc.PythonModel, user_ids, k: int) -> Any:
+def _predicted(model: Any, user_ids, k: int) -> Any:
     takes = inspect.signature(model.predict).parameters
     given = [*([None] if "context" in takes else []), pd.DataFrame({"user_id": np.asarray(user_ids, dtype=object)})]
     return model.predict(*given, **({"params": {"k": k}} if "params" in takes else {}))
