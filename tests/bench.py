@@ -20,7 +20,7 @@ from recab_helpers.recommenders import top_k
 from recab_helpers.recommenders.collaborative import fit_svd, svd_factors
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOOR_CELL = """from recab_helpers import data, experiment, recommenders, report, simulation, stages, tracking
+FLOOR_CELL = """from recab_helpers import analysis, data, recommenders, report, simulation, stages, tracking
 run = tracking.start_run("floor", "floor")
 run.client.set_terminated(run.run_id)"""
 REPORT = """import pathlib, sys
@@ -36,7 +36,7 @@ import numpy as np
 from recab_helpers import tracking
 from recab_helpers.data import synthetic_dataset
 from recab_helpers.references import ModelAddress
-from recab_helpers.simulation import PositionModel, Tally, Test, Traffic, Variant, assign, shares
+from recab_helpers.simulation import Before, PositionModel, Tally, Test, Traffic, Variant, assign, shares
 n = 1_000_000
 world = synthetic_dataset(n_users=n // 60, n_items=1000, text_share=.5, mean_history=6, seed=1).world
 rng = np.random.default_rng(1)
@@ -45,7 +45,8 @@ variants = [Variant(name=v, model=ModelAddress(name=v, version="1"), items=s, p_
             for v, s in zip(("control", "treatment"), slates)]
 test = Test(experiment="bench", user_ids=world.user_ids, item_ids=world.item_ids, variants=variants,
             assignment=assign(world.user_ids, salt="1", planned=shares(.5, 2)), planned={}, effect_dial=1.0, seed=1,
-            traffic=Traffic(session_rate=world.session_rate, horizon_days=14), clicks=PositionModel())
+            traffic=Traffic(session_rate=world.session_rate, horizon_days=14), clicks=PositionModel(),
+            before=Before(p_click=variants[0].p_click, session_rate=world.session_rate))
 run = tracking.start_run("bench", "simulate")
 start = time.perf_counter()
 tally = Tally(test)
