@@ -3,15 +3,18 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := $(PY) -m recab_helpers
-.PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint docs bench clean
+.PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint docs bench audit clean
 
 # Values reach the program as they were typed: neither make nor a shell reads them.
-VALUES := LOG USERS PARAMS SET
+VALUES := LOG USERS PARAMS SET FRESH V
 export RECAB_LOG = $(value LOG)
 export RECAB_USERS = $(value USERS)
 export RECAB_PARAMS = $(value PARAMS)
 export RECAB_SET = $(value SET)
+export RECAB_FRESH = $(value FRESH)
+export RECAB_V = $(value V)
 unexport $(VALUES)
+unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP JUPYTER_PATH # what other Pythons were told
 
 # Refused: values where no door uses them, and parameters outside SET, such as `make report n_users=500`.
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
@@ -25,6 +28,7 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'Parameters: make report PARAMS=my.yaml SET="n_users=20000 seed=7"'
+	@echo 'FRESH=1 reuses no stage of a report that died; V=1 shows the traceback of an error.'
 
 report: setup ## train, simulate, analyze; write reports/ab_report.html and .json
 	@$(RUN) report
@@ -67,6 +71,11 @@ docs: setup ## the guides and the reference, in build/docs
 bench: setup ## time and memory of the main job and its hot paths
 	@$(PY) tests/bench.py
 
+audit: setup ## known security holes of the locked packages, by pip-audit
+	@said=$$($(PY) -m uv tool run --quiet pip-audit --strict --disable-pip -r requirements.lock 2>&1); code=$$?; echo "$$said"; \
+	case "$$code:$$said" in 0:*) ;; *"Found "*) exit 1;; \
+	  *) echo "make audit could not ask: nothing is known about the packages of requirements.lock." >&2; exit 3;; esac
+
 clean: ## remove the environment and caches; never reports or the MLflow store
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis build recab.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -82,11 +91,11 @@ install:
 	if [ -z "$$python" ]; then echo "No Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
 	echo "Setting up .venv with $$("$$python" --version) (once)"; \
 	"$$python" -m venv --clear .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock)"
-	@$(PY) -m uv pip install --quiet --python $(PY) -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.lock)"
+	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements.lock
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
 	@{ pwd; cat requirements.lock; } > .venv/ready
 
 # For maintainers: resolve pyproject.toml anew into the one lock.
 lock: setup
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --no-annotate --no-header pyproject.toml -o requirements.lock
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock

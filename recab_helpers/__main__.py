@@ -1,7 +1,19 @@
 """`python -m recab_helpers DOOR` does what `make DOOR` does."""
 
+import os
+import signal
 import sys
+from pathlib import Path
 
-from recab_helpers.pipeline.command_line import main
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command line listens, Ctrl-C ends it without a traceback
+HOME = str(Path(__file__).resolve().parents[1])
+FOREIGN = [name for name in ("PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS") if os.environ.get(name)]
+if os.environ.get("PYTHONPATH", HOME) != HOME:
+    FOREIGN.append("PYTHONPATH")
+if FOREIGN and os.name == "posix":  # what other Pythons were told is not for this one
+    os.environ |= {name: HOME if name == "PYTHONPATH" else "" for name in FOREIGN}
+    os.execv(sys.executable, [sys.executable, "-m", "recab_helpers", *sys.argv[1:]])
+
+from recab_helpers.pipeline.command_line import main  # noqa: E402
 
 sys.exit(main())

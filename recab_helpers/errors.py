@@ -19,3 +19,11 @@ class TrackingError(RecabError, RuntimeError):
 
 class PipelineError(RecabError, RuntimeError):
     """A notebook failed or the machine is not ready."""
+
+
+class DefectError(PipelineError):
+    """What is nobody's mistake but recab's: the line says so, where the full log is, and how to report it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the run; the argument is its number."""

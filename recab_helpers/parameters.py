@@ -17,6 +17,7 @@ SPLITS = ("per_user", "time")
 TRUTHS = ("held_out", "completed")
 LOOKS = ("obrien_fleming", "pocock")
 MAX_VARIANTS = 10
+LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
 METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
     "name": str,
     "label": str,
@@ -287,8 +288,15 @@ def _one_of(name: str, value: str, choices: Iterable[str]) -> None:
 
 
 def _named(name: str, value: str) -> None:
-    if not value or set(value) & set("/:\"'"):
-        raise ParameterError(f"{name} is {value!r}; give a name without slash, colon or quote, such as recab.")
+    """A name that is also a folder's: it may not leave the folder above it, nor be one that no system takes."""
+    wrong = set(value) & set("/\\:\"'") or not value.isprintable() or value != value.strip(" .")
+    if not value or wrong:
+        raise ParameterError(
+            f"{name} is {value!r}; give a name without slash, colon or quote, and without a dot or blank at its ends, "
+            "such as recab."
+        )
+    if len(value.encode()) > LONGEST_NAME:
+        raise ParameterError(f"{name} has {len(value.encode())} bytes; give a name of at most {LONGEST_NAME}.")
 
 
 def _exists(name: str, value: str) -> None:

@@ -5,48 +5,92 @@ reads them.
 """
 
 import argparse
+import errno
 import os
 import runpy
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
 from recab_helpers import paths
-from recab_helpers.errors import ParameterError, RecabError
+from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
 from recab_helpers.parameters import PRESETS, STAGES, nearest
 from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
+from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 
 PATHS = {"log_file": "LOG", "users_file": "USERS"}  # parameters with a name of their own on the command line
-USAGE, STOPPED = 2, 130  # exit codes, as shells have them
+FAILED, USAGE, DEFECT, STOPPED = 1, 2, 70, 130  # exit codes, as shells and sysexits.h have them
+ERROR_LOG = "error.log"  # in reports/: the traceback of what no line can say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Open one door; 0 when it worked, 1 when it did not, 2 for a line that cannot be read, 130 when stopped.
+    """Open one door; 0 when it worked, else an exit code of its own with one line on stderr that says why.
 
-    Whatever is refused is refused in one line on stderr.
+    1 for a mistake or a machine that is not ready, 2 for a line that cannot be read, 70 for a defect of recab, and
+    128 with the signal's number (130 for Ctrl-C, 143 for SIGTERM) when it was stopped.
     """
     args = _parser().parse_args(arguments)
-    door = DOORS[args.door]
+    verbose = args.verbose or _is_on("RECAB_V")
     try:
-        settings = [*_words(os.environ.get("RECAB_SET", "")), *args.set]
-        params_file = args.params or os.environ.get("RECAB_PARAMS", "")
-        paths = {name: getattr(args, name) or os.environ.get(f"RECAB_{typed}", "") for name, typed in PATHS.items()}
-        params = check_values(args.door, read_values(params_file, settings, **paths))
-        if door.program:
-            return _start(door)
-        from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
-
-        notebooks.run(args.door, params)
-    except RecabError as error:
-        print("recab:", *str(error).split(), file=sys.stderr)
-        return 1
+        _open(args)
+    except Stopped as error:
+        say_stopped(error.args[0])
+        return SHELL + error.args[0]
     except KeyboardInterrupt:
         print("recab: stopped.", file=sys.stderr)
         return STOPPED
+    except Exception as error:
+        if verbose:
+            traceback.print_exception(error)
+        line, code = _last_words(error)
+        print("recab:", *line.split(), file=sys.stderr)
+        return code
     return 0
+
+
+def _open(args: argparse.Namespace) -> None:
+    door = DOORS[args.door]
+    settings = [*_words(os.environ.get("RECAB_SET", "")), *args.set]
+    params_file = args.params or os.environ.get("RECAB_PARAMS", "")
+    files = {name: getattr(args, name) or os.environ.get(f"RECAB_{typed}", "") for name, typed in PATHS.items()}
+    params = check_values(args.door, read_values(params_file, settings, **files))
+    fresh = args.fresh or _is_on("RECAB_FRESH")
+    if fresh and len(door.stages) < 2:
+        raise ParameterError(f"FRESH is 1, but make {args.door} always runs anew. Leave it out.")
+    if door.program:
+        _start(door)
+        return
+    from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
+
+    until_stopped(lambda stop: notebooks.run(args.door, params, stop=stop, fresh=fresh))
+
+
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "") not in ("", "0", "false", "no")
+
+
+def _last_words(error: Exception) -> tuple[str, int]:
+    """The one line that says what went wrong, and the exit code."""
+    if isinstance(error, RecabError):
+        return str(error), DEFECT if isinstance(error, DefectError) else FAILED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full ({error.filename or paths.ROOT}). Free some space, and run it again.", FAILED
+    if isinstance(error, PermissionError):
+        return f"{error.filename} may not be written or read. Change its permissions, or move the project.", FAILED
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"A path is too long for this system ({str(error.filename)[:60]}...). Move the project up.", FAILED
+    log = paths.REPORTS / ERROR_LOG
+    try:
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        where = f"The full log is in {os.path.relpath(log)}; send it"
+    except OSError:
+        where = "Run it again with -v (make: V=1), and send the traceback"
+    said = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {said} This is a defect of recab. {where} as CONTRIBUTING.md says.", DEFECT
 
 
 def read_values(params_file: str, settings: list[str], log_file: str = "", users_file: str = "") -> dict[str, Any]:
@@ -113,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     files = {"log_file": "an impression log (.parquet, .csv)", "users_file": "its users: pre_ counts and segments"}
     for name, typed in PATHS.items():
         parser.add_argument(f"--{typed.lower()}", dest=name, default="", metavar="FILE", help=files[name])
+    parser.add_argument("--fresh", action="store_true", help="report: reuse no stage of a report that died")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the traceback of an error")
     return parser
 
 
@@ -201,10 +247,9 @@ def _shown(parameter: str) -> str:
     return f"{parameter} ({PATHS[parameter]})" if parameter in PATHS else parameter
 
 
-def _start(door: Door) -> int:
+def _start(door: Door) -> None:
     """Run the door's program in the project folder, in this process: Ctrl-C reaches it as it does alone."""
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel, whatever others are registered
     os.chdir(paths.ROOT)
     sys.argv = list(door.program)
     runpy.run_module(door.program[0], run_name="__main__", alter_sys=True)
-    return 0

@@ -5,8 +5,6 @@ The kernels start at once and warm up with the imports of their notebooks while 
 
 import ast
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -24,44 +22,67 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
 from recab_helpers import paths
-from recab_helpers.assumptions import MEAN_SESSIONS
-from recab_helpers.errors import PipelineError, TrackingError
+from recab_helpers.errors import DataError, DefectError, ParameterError, PipelineError, RecabError, TrackingError
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.pipeline.machine import check_machine
 from recab_helpers.pipeline.publish import RUNS, publish, shown
+from recab_helpers.pipeline.resuming import Known, known_stages
+from recab_helpers.pipeline.stopping import Stop
+from recab_helpers.processes import end_with_children, temporary_place, this_process
 from recab_helpers.references import ModelAddress
 
-BYTES_PER_IMPRESSION = 20
-FREE_BYTES = 200_000_000
+REFUSALS = {error.__name__ for error in (RecabError, ParameterError, DataError, TrackingError, PipelineError)}
+OF_THE_MACHINE = {"MemoryError", "ArrowMemoryError", "MlflowException", "RestException", "ConnectionError"}
+FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_PATH"}
 
 
-def run(door: str, params: dict[str, Any]) -> None:
+def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: bool = False) -> None:
     """Run the notebooks of the door's stages with these parameters, and publish its page where it has one.
+
+    A report continues where one with the same inputs died, unless it is to be `fresh`. Whatever ends it early, the run
+    in MLflow is closed, no kernel is left and nothing in the temporary folder.
 
     Raises:
         PipelineError: the machine is not ready, a notebook is not as it should be, failed or stopped.
+        TrackingError: MLflow cannot be used.
     """
+    stop = stop or Stop()
     for stage in params:
         _check_cell(stage)
-    _check_machine(params)
-    with warm_kernels(params) as kernels:
+    check_machine(params)
+    with temporary_place() as place, warm_kernels(params, stop, place) as kernels:
         from recab_helpers import tracking  # loads MLflow, while the kernels warm up
 
+        if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
+            tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
+        _warn_of_foreign_code(params)
+        first = next(iter(params.values()))
+        stop.check()
+        mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
         try:
-            if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
-                tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
-            first = next(iter(params.values()))
-            mlflow_run = tracking.start_run(getattr(first, "experiment", "recab"), door)
-        except TrackingError as error:
-            raise PipelineError(str(error)) from error
-        try:
-            executed = _run_in_turn(mlflow_run, params, kernels)
+            stop.check()
+            known = Known() if fresh or len(params) < 2 else known_stages(mlflow_run, params)
+            executed = _run_in_turn(mlflow_run, params, kernels, stop, known)
             if DOORS[door].page:
                 publish(executed, mlflow_run, DOORS[door].page)
-        except BaseException:
-            mlflow_run.fail()
+            mlflow_run.finish()
+        except BaseException as error:
+            _end(kernels)
+            left = mlflow_run.close("KILLED" if stop.signal else "FAILED")
+            if left and isinstance(error, RecabError):
+                raise type(error)(f"{error} {left}") from error
             raise
-        mlflow_run.client.set_terminated(mlflow_run.run_id, "FINISHED")
+
+
+def _warn_of_foreign_code(params: dict[str, Any]) -> None:
+    """Say whose code is about to run: that of every model which is named by an address in MLflow."""
+    from recab_helpers import tracking
+
+    variants = params["simulate"].variants if "simulate" in params else []
+    for address in dict.fromkeys(v for v in variants if v.startswith(("models:/", "runs:/"))):
+        author = tracking.author_of(ModelAddress.parse(address))
+        print(f"recab: {address} was registered by {author}; loading it runs its code as you (SECURITY.md).")
 
 
 def notebook_of(stage: str) -> Path:
@@ -89,32 +110,68 @@ def warm_up_of(notebook: Path) -> str:
 
 
 @contextmanager
-def warm_kernels(stages: Iterable[str]) -> Iterator[dict[str, AsyncKernelManager]]:
-    """One kernel per stage, started together, each warming up with the imports of its notebook."""
-    managers = {}
+def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dict[str, AsyncKernelManager]]:
+    """One kernel per stage, started together, warming up with its notebook's imports; `place` holds their files."""
+    managers: dict[str, AsyncKernelManager] = {}
     try:
         for stage in stages:
-            managers[stage] = manager = AsyncKernelManager(kernel_name="python3", transport_encryption="auto")
-            run_sync(manager.start_kernel)(cwd=str(paths.ROOT))
+            stop.check()
+            file = str(place / f"{stage}.json")
+            managers[stage] = manager = AsyncKernelManager(
+                kernel_name="python3", transport_encryption="auto", connection_file=file
+            )
+            stop.kernels.append(manager)
+            run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place))
         for stage, manager in managers.items():
-            _execute(manager, warm_up_of(notebook_of(stage)))
+            stop.check()
+            _execute(stage, manager, warm_up_of(notebook_of(stage)))
         yield managers
     finally:
-        for manager in managers.values():
+        _end(managers)
+
+
+def _environment(place: Path) -> dict[str, str]:
+    """What a kernel sees: nothing that other Pythons were told, and files of its own only in `place`."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    own = {"IPYTHONDIR": str(place / "ipython"), "SURPRISE_DATA_FOLDER": str(place), "RECAB_OWNER": this_process()}
+    return kept | own
+
+
+def _end(managers: dict[str, AsyncKernelManager]) -> None:
+    """End these kernels at once, with what they started."""
+    while managers:
+        _, manager = managers.popitem()
+        if pid := getattr(manager.provisioner, "pid", None):
+            end_with_children(pid)
+        if manager.has_kernel:
             run_sync(manager.shutdown_kernel)(now=True)
 
 
-def _run_in_turn(run, params: dict[str, Any], kernels: dict[str, AsyncKernelManager]) -> Path:
+def _run_in_turn(
+    run: Any, params: dict[str, Any], kernels: dict[str, AsyncKernelManager], stop: Stop, known: Known
+) -> Path:
     """Execute each stage's notebook into the run's folder of reports; returns the last executed copy."""
     found: dict[str, str] = {}
     folder = paths.REPORTS / RUNS / run.run_id
     folder.mkdir(parents=True)
     for stage, checked in params.items():
+        stop.check()
+        kernel = {stage: kernels.pop(stage)}
+        if stage in known.complete:
+            found[f"{stage}_run_id"] = known.complete[stage]
+            print(f"recab: {stage} is complete in run {known.complete[stage]} and is reused; FRESH=1 makes all anew.")
+            _end(kernel)
+            continue
+        if stage in known.inputs:
+            run.tag(**{f"{stage}.known": known.inputs[stage]})
         notebook = notebook_of(stage)
         copy = folder / notebook.name
         values = checked.as_dict() | {k: v for k, v in found.items() if k in checked.as_dict()}
-        _execute(kernels[stage], f"import os; os.environ['MLFLOW_RUN_ID'] = '{run.run_id}'")
-        _run_one(notebook, copy, values, kernels[stage])
+        try:
+            _execute(stage, kernel[stage], f"import os; os.environ['MLFLOW_RUN_ID'] = '{run.run_id}'")
+            _run_one(notebook, copy, values, kernel[stage])
+        finally:
+            _end(kernel)
         found[f"{stage}_run_id"] = run.run_id
     return copy
 
@@ -126,26 +183,55 @@ def _run_one(notebook: Path, copy: Path, values: dict[str, Any], kernel: AsyncKe
         bar = {"desc": name}
         done = pm.execute_notebook(notebook, copy, values, kernel_name="python3", km=kernel, progress_bar=bar)
     except pm.PapermillExecutionError as error:
-        message = str(error.evalue).splitlines()[0] if error.evalue else ""
-        raise PipelineError(
-            f"{name} failed in cell {error.exec_count}: {error.ename}: {message} The traceback is in {shown(copy)}."
-        ) from None
-    except DeadKernelError:
-        raise PipelineError(
-            f"The kernel of {name} died, most likely for want of memory. Close other programs, or lower n_users. "
-            f"{shown(copy)} shows how far it came."
-        ) from None
+        raise _failure(name, copy, error) from error
+    except DeadKernelError as error:
+        raise PipelineError(f"{_death(name, kernel)} {shown(copy)} shows how far it came.") from error
+    finally:
+        _mask(copy)
     if skipped := [c for c in done.cells if c.cell_type == "code" and c.source and not c.execution_count]:
         raise PipelineError(f"{name} stopped early: {len(skipped)} cells never ran. See {shown(copy)}.")
 
 
-def _execute(manager: AsyncKernelManager, code: str) -> None:
+def _failure(name: str, copy: Path, error: pm.PapermillExecutionError) -> PipelineError:
+    """A cell's error as one line: a refusal as it was said, a machine that is not ready, or a defect of recab."""
+    message = str(error.evalue).splitlines()[0] if error.evalue else ""
+    said = f"{name} failed in cell {error.exec_count}: {error.ename}: {message}"
+    if error.ename in REFUSALS or error.ename in OF_THE_MACHINE or "No space left" in message:
+        return PipelineError(f"{said} The traceback is in {shown(copy)}.")
+    return DefectError(
+        f"{said} Unless you changed the notebook or brought the model, this is a defect of recab. The full log is in "
+        f"{shown(copy)}; send it as CONTRIBUTING.md says."
+    )
+
+
+def _death(name: str, kernel: AsyncKernelManager) -> str:
+    """How a kernel died, by its exit code."""
+    code = run_sync(kernel.provisioner.poll)() if kernel.provisioner is not None else None
+    if code == -9:
+        return f"The kernel of {name} was killed (signal 9), probably out of memory. Lower n_users, or close programs."
+    how = "died" if code is None else f"died by signal {-code}" if code < 0 else f"ended with code {code}"
+    return f"The kernel of {name} {how}, most likely for want of memory. Close other programs, or lower n_users."
+
+
+def _mask(copy: Path) -> None:
+    """Take the password of a store out of an executed notebook, where a traceback may have quoted it."""
+    from recab_helpers.tracking import masked
+
+    if copy.exists() and masked(text := copy.read_text(encoding="utf-8")) != text:
+        copy.write_text(masked(text), encoding="utf-8")
+
+
+def _execute(stage: str, manager: AsyncKernelManager, code: str) -> None:
     """Send code to a kernel without waiting for it."""
     client = manager.client()
     client.start_channels()
-    run_sync(client.wait_for_ready)(timeout=120)
-    client.execute(code, silent=True, store_history=False)
-    client.stop_channels()
+    try:
+        run_sync(client.wait_for_ready)(timeout=120)
+        client.execute(code, silent=True, store_history=False)
+    except RuntimeError as error:
+        raise PipelineError(_death(stage, manager)) from error
+    finally:
+        client.stop_channels()
 
 
 def _check_cell(stage: str) -> None:
@@ -156,24 +242,4 @@ def _check_cell(stage: str) -> None:
         raise PipelineError(
             f"The parameters cell of {notebook.stem} differs from {STAGES[stage].__name__} in "
             f"{', '.join(sorted(cell ^ wanted))}. Give both the same names."
-        )
-
-
-def _check_machine(params: dict[str, Any]) -> None:
-    """Refuse a reports folder that cannot be written and a disk that is too full, before any work."""
-    reports = paths.REPORTS
-    try:
-        reports.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=reports):
-            pass
-    except OSError as error:
-        raise PipelineError(f"The folder {reports} cannot be written ({error.strerror}). Make it writable.") from error
-    needed = FREE_BYTES
-    if "simulate" in params and "train" in params:
-        impressions = params["train"].n_users * MEAN_SESSIONS * params["simulate"].slate_size
-        needed += int(impressions * BYTES_PER_IMPRESSION)
-    if (free := shutil.disk_usage(paths.ROOT).free) < needed:
-        raise PipelineError(
-            f"The disk of {paths.ROOT} has {free / 1e6:,.0f} MB free; this run needs about {needed / 1e6:,.0f} MB. "
-            "Free some space or lower n_users."
         )

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def render(notebook: Path, *, document: dict[str, Any] | None = None, files: Seq
 
 def render_index(folder: Path) -> str:
     """The page that lists every report below `folder`, newest first, each in a folder of its own."""
-    rows = [_row(file, folder) for file in folder.glob("*/*/ab_report.json")]
+    rows = [row for file in folder.glob("*/*/ab_report.json") if (row := _row(file, folder))]
     rows.sort(key=lambda row: row["created_at"], reverse=True)
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=False)  # the template escapes
     return environment.get_template("index.html.j2").render(resources=_frame("Reports") | {"reports": rows})
@@ -86,8 +87,9 @@ def _sections(cells: list) -> list[list]:
 
 
 def _has_content(cells: list) -> bool:
-    """Whether a cell of the section shows anything; prose alone has nothing to explain."""
-    return any(o.get("data", {}).get("text/html", "").strip() for c in cells for o in c.get("outputs", []))
+    """Whether a cell of the section shows anything, or it is prose alone; prose above an empty output is not."""
+    code = [c for c in cells if c.cell_type == "code"]
+    return not code or any(o.get("data", {}).get("text/html", "").strip() for c in code for o in c.outputs)
 
 
 def _section(cells: list, *, invalid: bool) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def _section(cells: list, *, invalid: bool) -> dict[str, Any]:
     shown = [
         cell
         for cell, after in zip(cells, followed, strict=True)
-        if cell is cells[0] or cell.cell_type == "code" or (after is not None and _has_content([after]))
+        if cell is cells[0] or cell.cell_type == "code" or after is None or _has_content([after])
     ]
     return {
         "heading": heading,
@@ -123,7 +125,16 @@ def _frame(title: str) -> dict[str, Any]:
 
 
 def _row(file: Path, folder: Path) -> dict[str, Any]:
-    document = json.loads(file.read_text())
+    """What the index says of a report; nothing, and a warning, where its document is cut or no report of recab's."""
+    try:
+        return _facts(json.loads(file.read_text(encoding="utf-8")), file, folder)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        shown = file.relative_to(folder)
+        print(f"recab: passed over {shown}, which is no whole report ({type(error).__name__}).", file=sys.stderr)
+        return {}
+
+
+def _facts(document: dict[str, Any], file: Path, folder: Path) -> dict[str, Any]:
     goals = [e for e in document["effects"] if e["role"] == "goal" and e["lift"] is not None]
     goal = max(goals, key=lambda e: e["direction"] * e["lift"], default=None)
     read = None if document["verdict"]["call"] == "invalid" else goal

@@ -10,12 +10,15 @@ import os
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_LOG_UV_FILES", "false")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")  # at 10% of failures one request of 100,000 fails
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")  # 0, 2, 4 and 8 s, so a dead server is named in 18
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from recab_helpers.errors import TrackingError
+from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    author_of,
     check_promotable,
     load_model,
     log_model,
@@ -23,41 +26,48 @@ from recab_helpers.tracking.registry import (
     set_champion,
 )
 from recab_helpers.tracking.runs import (
-    PARENT,
     Run,
     artifact,
     find_stage,
+    key_of,
     load_arrays,
     load_json,
     load_table,
     load_tables,
+    run_before,
     run_tags,
     start_run,
     start_stage,
 )
-from recab_helpers.tracking.store import ARTIFACTS, STORE, connect, git_commit
+from recab_helpers.tracking.store import STORE, connect, git_commit, masked, take_password_from_address
 
 __all__ = [
-    "ARTIFACTS",
+    "HANDED_ON",
     "PARENT",
     "STORE",
     "RegisteredModel",
     "Run",
     "TrackingError",
     "artifact",
+    "author_of",
     "check_promotable",
     "connect",
     "find_stage",
     "git_commit",
+    "key_of",
     "load_arrays",
     "load_json",
     "load_model",
     "load_table",
     "load_tables",
     "log_model",
+    "masked",
+    "owner",
     "resolve",
+    "run_before",
     "run_tags",
     "set_champion",
     "start_run",
     "start_stage",
+    "take_password_from_address",
 ]

@@ -49,10 +49,14 @@ def log_model(run: Run, fitted: FittedRecommender, experiment: str) -> ModelAddr
     """Log the model from code, register it, point the alias @candidate at it; returns its version."""
     name = f"{experiment}-{fitted.name}"
     example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
-    with tempfile.TemporaryDirectory() as folder, _active(run.run_id):
+    with tempfile.TemporaryDirectory() as folder:
         fitted.save(folder)
-        logged = mlflow.pyfunc.log_model(
+        mlflow.set_experiment(experiment_id=run.experiment_id)  # where the model goes, beside its run
+        logged = mlflow.models.Model.log(
+            artifact_path=None,
             name=fitted.name,
+            flavor=mlflow.pyfunc,
+            run_id=run.run_id,
             python_model=inspect.getfile(type(fitted)),
             artifacts={"model": folder},
             signature=SIGNATURE,
@@ -131,6 +135,19 @@ def resolve(address: ModelAddress) -> ModelAddress:
     raise TrackingError(
         f"MLflow has no model {address}: no version of it is registered. Run `make train`, or correct it."
     )
+
+
+def author_of(address: ModelAddress) -> str:
+    """Who registered the model, as MLflow knows it: the user of its run; "nobody that MLflow names" where it does not.
+
+    Raises:
+        TrackingError: there is no such model.
+    """
+    client, found = connect(), resolve(address)
+    with _known_to_mlflow(found):
+        run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
+        tags = client.get_run(run_id).data.tags if run_id else {}
+    return tags.get("mlflow.user", "nobody that MLflow names")
 
 
 def check_promotable(addresses: Iterable[ModelAddress]) -> None:
@@ -212,15 +229,3 @@ def _known_to_mlflow(address: ModelAddress) -> Iterator[None]:
 
 def _first_line(error: mlflow.MlflowException) -> str:
     return error.message.splitlines()[0]
-
-
-@contextmanager
-def _active(run_id: str) -> Iterator[None]:
-    """MLflow's fluent calls write to this run inside the block, and its status is left alone."""
-    client = mlflow.MlflowClient()
-    mlflow.start_run(run_id=run_id)
-    try:
-        yield
-    finally:
-        mlflow.end_run()
-        client.update_run(run_id, status="RUNNING")

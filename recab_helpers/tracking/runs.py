@@ -1,8 +1,12 @@
 """Runs and what they hold: tables, arrays, JSON, metrics and tags, and how a stage finds the one before it."""
 
+import atexit
+import functools
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 import time
 from collections.abc import Hashable, Iterator, Mapping
@@ -18,12 +22,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset as TrackedDataset
 from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
 
 from recab_helpers.errors import TrackingError
-from recab_helpers.tracking.store import ARTIFACTS, connect
+from recab_helpers.processes import PREFIX, this_process
+from recab_helpers.tracking import embedded
+from recab_helpers.tracking.owners import OWNER, PARENT, close_leftovers, owner
+from recab_helpers.tracking.store import SQLITE, connect, masked, said
 
-PARENT = "mlflow.parentRunId"
 BATCH = 1000  # metrics in one call, the limit of MLflow
+KEY_LENGTH = 200  # MLflow takes 250 characters; the mark of a changed name and a suffix fit beside it
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,20 @@ class Run:
     run_id: str
     stage: str
     client: mlflow.MlflowClient = field(repr=False)
+    experiment_id: str = ""  # empty where it is not known yet
     owned: bool = False  # made by the stage itself, which therefore also ends it
 
     def log_metrics(self, values: Mapping[Hashable, float]) -> None:
         """Log the finite values; an undefined metric is absent, not zero."""
         now = int(time.time() * 1000)
-        metrics = [Metric(str(k), float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
+        metrics = [Metric(key_of(k), float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
         self.client.log_batch(self.run_id, metrics=metrics)
 
     def log_series(self, table: pd.DataFrame) -> None:
         """Log each column as a metric with the index (days from 0) as step."""
         now = int(time.time() * 1000)
         points = [
-            Metric(str(name), float(value), now, int(step))
+            Metric(key_of(name), float(value), now, int(step))
             for name, column in table.items()
             for step, value in zip(column.index, column, strict=True)
             if np.isfinite(value)
@@ -55,7 +66,7 @@ class Run:
 
     def log_params(self, values: dict[str, Any]) -> None:
         """Log parameters under the stage's name, as text for people and as JSON for loading back."""
-        params = [Param(f"{self.stage}.{k}", str(v)) for k, v in values.items()]
+        params = [Param(key_of(f"{self.stage}.{k}"), str(v)) for k, v in values.items()]
         self.client.log_batch(self.run_id, params=params)
         self.log_json("parameters", values)
 
@@ -112,19 +123,18 @@ class Run:
 
     def tag(self, **tags: str) -> None:
         """Set tags of this run, named `recab.<tag>`."""
-        self.client.log_batch(self.run_id, tags=[RunTag(f"recab.{k}", str(v)) for k, v in tags.items()])
+        self.client.log_batch(self.run_id, tags=[RunTag(key_of(f"recab.{k}"), str(v)) for k, v in tags.items()])
 
     @contextmanager
     def child(self, name: str) -> Iterator["Run"]:
         """A child run that ends FINISHED, or FAILED when the block raises."""
-        parent = self.client.get_run(self.run_id)
-        tags = {PARENT: self.run_id, "recab.stage": self.stage}
-        made = self.client.create_run(parent.info.experiment_id, run_name=name, tags=tags)
-        child = Run(made.info.run_id, self.stage, self.client)
+        tags = {PARENT: self.run_id, "recab.stage": self.stage, OWNER: owner()}
+        made = self.client.create_run(self._experiment(), run_name=name, tags=tags)
+        child = Run(made.info.run_id, self.stage, self.client, made.info.experiment_id)
         try:
             yield child
         except BaseException:
-            self.client.set_terminated(child.run_id, "FAILED")
+            child.close("FAILED")
             raise
         self.client.set_terminated(child.run_id, "FINISHED")
 
@@ -132,19 +142,37 @@ class Run:
         """Say that the stage is whole: the last call of a stage."""
         self.tag(**{self.stage: "complete"})
         if self.owned:
-            self.client.set_terminated(self.run_id, "FINISHED")
+            self.finish()
 
-    def fail(self) -> None:
-        """Mark the run as failed."""
-        self.client.set_terminated(self.run_id, "FAILED")
+    def finish(self) -> None:
+        """End the run as FINISHED."""
+        self.client.set_terminated(self.run_id, "FINISHED")
+
+    def close(self, status: str) -> str:
+        """End the run, and its children that still run, as FAILED or KILLED; says why where it could not.
+
+        It raises nothing: what made the run fail is what a person has to read, and the next start closes the rest.
+        """
+        still = f"tags.`{PARENT}` = '{self.run_id}' and attributes.status = 'RUNNING'"
+        try:
+            for child in self.client.search_runs([self._experiment()], still):
+                self.client.set_terminated(child.info.run_id, status)
+            self.client.set_terminated(self.run_id, status)
+        except (MlflowException, OSError) as error:
+            return f"Its run in MLflow could not be closed ({said(error)}); the next start closes it."
+        return ""
+
+    def _experiment(self) -> str:
+        return self.experiment_id or _info(self.run_id).experiment_id
 
 
 def start_run(experiment: str, name: str) -> Run:
-    """A new parent run in the experiment, which is made when it does not exist."""
+    """A new parent run in the experiment, which is made when it does not exist; closes what dead processes left."""
     client = connect()
+    close_leftovers(client)
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        experiment_id = client.create_experiment(experiment, artifact_location=_artifact_location(experiment))
+        experiment_id = _make_experiment(client, experiment)
     elif found.lifecycle_stage == "deleted":
         raise TrackingError(
             f"The MLflow experiment {experiment} was deleted. Restore it with `mlflow experiments restore "
@@ -152,15 +180,27 @@ def start_run(experiment: str, name: str) -> Run:
         )
     else:
         experiment_id = found.experiment_id
-    return Run(client.create_run(experiment_id, run_name=name).info.run_id, name, client, owned=True)
+    run = client.create_run(experiment_id, run_name=name, tags={OWNER: owner()})
+    return Run(run.info.run_id, name, client, experiment_id, owned=True)
+
+
+def _make_experiment(client: mlflow.MlflowClient, experiment: str) -> str:
+    """The id of a new experiment, or of the one that another run has made meanwhile."""
+    try:
+        return client.create_experiment(experiment, artifact_location=_artifact_location(experiment))
+    except MlflowException:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            raise
+        return found.experiment_id
 
 
 def _artifact_location(experiment: str) -> str | None:
     """A folder beside a SQLite store, whatever the working directory; a server chooses its own."""
     uri = mlflow.get_tracking_uri()
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(SQLITE):
         return None
-    return (Path(uri.removeprefix("sqlite:///")).resolve().parent / ARTIFACTS.name / experiment).as_uri()
+    return (embedded.artifacts_of(Path(uri.removeprefix(SQLITE))) / experiment).as_uri()
 
 
 def start_stage(stage: str, params, inputs: dict[str, str]) -> Run:
@@ -203,6 +243,13 @@ def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
     return newest[0].info.run_id
 
 
+def run_before(run: Run) -> mlflow.entities.Run | None:
+    """The newest earlier pipeline run of the same name in the same experiment, whatever became of it."""
+    name = f"attributes.run_name = '{run.stage}' and attributes.run_id != '{run.run_id}'"
+    found = run.client.search_runs([run.experiment_id], name, order_by=["attributes.start_time DESC"], max_results=1)
+    return found[0] if found else None
+
+
 def load_table(run_id: str, name: str) -> pd.DataFrame:
     """Read a logged table back; `name` is `<stage>/<name>`."""
     return pd.read_parquet(artifact(run_id, f"{name}.parquet"))
@@ -233,20 +280,61 @@ def run_tags(run_id: str) -> dict[str, str]:
 
 
 def artifact(run_id: str, path: str) -> Path:
-    """Local path of an artifact, downloaded when the store is remote."""
-    connect()
+    """Where an artifact can be read: in its own place, or a copy that is fetched once and gone with this process."""
+    absent = TrackingError(f"Run {run_id} has no readable artifact {path}. Run its stage again.")
+    home = _info(run_id).artifact_uri
+    if is_local_uri(home):
+        file = Path(local_file_uri_to_path(home), path)
+        if not file.exists():
+            raise absent
+        return file
+    folder = _fetched() / run_id
     try:
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path))
-    except (mlflow.MlflowException, OSError) as error:
-        raise TrackingError(f"Run {run_id} has no readable artifact {path}. Run its stage again.") from error
+        if not (folder / path).exists():
+            connect().download_artifacts(run_id, path, str(_made(folder)))
+    except (MlflowException, OSError) as error:
+        raise absent from error
+    return folder / path
+
+
+def key_of(name: Hashable) -> str:
+    """The name as MLflow takes it for a metric, a parameter or a tag; one that had to change ends in a mark of its own.
+
+    People read the name as it was typed on the page and in ab_report.json.
+    """
+    text = str(name)
+    safe = re.sub(r"[^\w.\- ]", "_", text)[:KEY_LENGTH].strip(" .")
+    return text if text and safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+@functools.cache
+def _fetched() -> Path:
+    folder = Path(tempfile.gettempdir(), f"{PREFIX}{this_process()}")  # the next start clears it, whatever ends this
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _info(run_id: str) -> mlflow.entities.RunInfo:
+    """What of a run never changes: its experiment and where its artifacts are."""
+    return _get_run(connect(), run_id).info
 
 
 def _tags(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
+    return _get_run(client, run_id).data.tags
+
+
+def _get_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
     try:
-        return client.get_run(run_id).data.tags
-    except mlflow.MlflowException as error:
+        return client.get_run(run_id)
+    except MlflowException as error:
         raise TrackingError(
-            f"MLflow has no run {run_id!r} in {mlflow.get_tracking_uri()}. Correct the run id."
+            f"MLflow has no run {run_id!r} in {masked(mlflow.get_tracking_uri())}. Correct the run id."
         ) from error
 
 

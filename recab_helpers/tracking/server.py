@@ -4,8 +4,10 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
-from recab_helpers.tracking import ARTIFACTS, STORE, connect
+from recab_helpers.tracking import connect, embedded
+from recab_helpers.tracking.store import SQLITE
 
 HOST, PORT = "127.0.0.1", 8080
 
@@ -20,9 +22,10 @@ def main() -> int:
             )
             return 1
     os.environ.pop("MLFLOW_TRACKING_URI", None)
-    connect().search_experiments(max_results=1)  # migrates a fresh store before the server's workers race for it
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", STORE]
-    command += ["--default-artifact-root", ARTIFACTS.as_uri()]
+    store = connect().tracking_uri  # makes a fresh store before the server's workers race for it
+    artifacts = embedded.artifacts_of(Path(store.removeprefix(SQLITE)))
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
+    command += ["--default-artifact-root", artifacts.as_uri()]
     command += ["--host", HOST, "--port", str(PORT), "--workers", "1"]
     print(f"MLflow starts at http://{HOST}:{PORT} (some 20 seconds); Ctrl-C stops it.", flush=True)
     try:

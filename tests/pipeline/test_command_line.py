@@ -23,7 +23,7 @@ def opened(monkeypatch) -> list[tuple]:
     from recab_helpers.pipeline import notebooks
 
     calls = []
-    monkeypatch.setattr(notebooks, "run", lambda door, params: calls.append((door, params)))
+    monkeypatch.setattr(notebooks, "run", lambda door, params, **_: calls.append((door, params)))
     for name in ("LOG", "USERS", "PARAMS", "SET"):
         monkeypatch.delenv(f"RECAB_{name}", raising=False)
     return calls
@@ -164,12 +164,52 @@ def test_a_line_that_cannot_be_read_is_refused_in_one_line(arguments, words, cap
 
 
 def test_an_interrupted_door_says_so(monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("recab_helpers.pipeline.notebooks.run", interrupted)
     assert main(["plan"]) == 130
     assert capsys.readouterr().err == "recab: stopped.\n"
+
+
+ENDS = {
+    "a defect": (
+        KeyError("x"),
+        70,
+        "KeyError: 'x' This is a defect of recab. The full log is in .*error.log",
+    ),
+    "a full disk": (OSError(28, "No space left on device", "/a/b"), 1, r"The disk is full \(/a/b\). Free some space"),
+    "no permission": (PermissionError(13, "Permission denied", "/a/b"), 1, "/a/b may not be written or read. Change"),
+    "a path too long": (OSError(36, "File name too long", "a" * 300), 1, "A path is too long .*Move the project up"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_whatever_ends_a_door_is_one_line_and_an_exit_code(kind, opened, monkeypatch, tmp_path, capsys):
+    from recab_helpers import paths
+    from recab_helpers.pipeline import notebooks
+
+    error, code, words = ENDS[kind]
+    monkeypatch.setattr(paths, "REPORTS", tmp_path)
+    monkeypatch.setattr(notebooks, "run", lambda *_, **__: (_ for _ in ()).throw(error))
+    assert main(["plan"]) == code
+    said = capsys.readouterr().err
+    assert re.fullmatch(f"recab: {words}.*\n", said), said
+    assert main(["plan", "-v"]) == code
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert re.match(f"recab: {words}", said.splitlines()[-1])
+    assert (tmp_path / "error.log").exists() == (code == 70)
+
+
+def test_fresh_is_of_the_report_alone(opened, capsys):
+    assert main(["report", "--fresh"]) == 0
+    assert "FRESH is 1, but make train always runs anew" in refusal(capsys, "train", "--fresh")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "a\\b", " ", "a.", "tab\t", "x" * 201, "\u00fc" * 101])
+def test_an_experiment_whose_name_leaves_its_folder_is_refused(name, opened, capsys):
+    assert "experiment " in refusal(capsys, "train", "--set", f"experiment={name!r}")
 
 
 @pytest.mark.parametrize("door", [name for name, door in DOORS.items() if door.program])

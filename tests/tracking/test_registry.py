@@ -76,6 +76,14 @@ def test_a_run_whose_model_was_never_registered_serves_but_cannot_become_champio
         tracking.check_promotable([address])
 
 
+def test_the_author_of_a_model_is_the_user_of_its_run(store, fitted):
+    run = log({"content": fitted["content"]})
+    store.set_tag(run.run_id, "mlflow.user", "ann")
+    for address in ("models:/x-content/latest", f"runs:/{run.run_id}/content"):
+        assert tracking.author_of(ModelAddress.parse(address)) == "ann"
+    assert tracking.author_of(version(store, "alone", 1)) == "nobody that MLflow names"
+
+
 def test_what_is_not_there_is_named_with_the_way_out(store, fitted):
     run = log({"content": fitted["content"]})
     for reference, words in {

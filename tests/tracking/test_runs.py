@@ -1,5 +1,9 @@
 """A stage is complete when it says so last; what it left is read back as it was written."""
 
+import subprocess
+import sys
+import tempfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from recab_helpers import tracking
 from recab_helpers.errors import TrackingError
 from recab_helpers.parameters import SimulateParams
+from recab_helpers.paths import ROOT
 
 
 def test_only_the_newest_complete_stage_is_found(store):
@@ -54,3 +59,71 @@ def test_a_child_ends_failed_when_its_block_does(store):
         1 / 0  # noqa: B018
     assert store.get_run(child.run_id).info.status == "FAILED"
     assert store.get_run(child.run_id).data.tags[tracking.PARENT] == run.run_id
+
+
+ODD = ["new (v2)", "a/b", "..", ".", "", " ", "50% off", "a+b", "me@home", "it's", "a & b", "#1", "a|b", "$5"]
+ODD += [
+    "a\u2013b",
+    "a:b",
+    'say "x"',
+    "a\\b",
+    "../up",
+    "/root",
+    "x" * 400,
+    "tab\tnew\nline",
+    "\u4e2d\u6587",
+    "`rm`",
+    "a=b",
+]
+
+
+def test_any_name_can_be_a_metric_a_parameter_and_a_tag_and_no_two_become_one(store):
+    """Sixteen of 25 such names of variants failed in the last cell, after all the work."""
+    run = tracking.start_run("mine", "train")
+    run.log_metrics({f"{name}.ctr": float(i) for i, name in enumerate(ODD)} | dict.fromkeys(ODD, 1.0))
+    run.log_params(dict.fromkeys(ODD, 1))
+    run.tag(**dict.fromkeys(ODD, "x"))
+    metrics = store.get_run(run.run_id).data.metrics
+    assert sorted(v for k, v in metrics.items() if k.startswith(tuple(tracking.key_of(f"{n}.ctr") for n in ODD))) == [
+        float(i) for i in range(len(ODD))
+    ]
+    assert tracking.key_of("new (v2)").startswith("new _v2_-")
+    assert tracking.key_of("treatment.ctr") == "treatment.ctr"
+    assert len({tracking.key_of(n) for n in [*ODD, "new [v2]", "new _v2_"]}) == len(ODD) + 2
+
+
+def test_what_a_dead_process_left_is_closed_and_what_a_living_one_writes_is_not(store, capsys):
+    """Every killed run once stayed RUNNING for ever."""
+    writing = "from recab_helpers import tracking; run = tracking.start_run('mine', 'report')\n"
+    writing += "made = run.child('content'); made.__enter__(); print(run.run_id, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", writing], cwd=ROOT, stdin=-1, stdout=-1, text=True) as other:
+        run_id = other.stdout.readline().strip()
+        mine = tracking.start_run("another", "plan")
+        assert store.get_run(run_id).info.status == "RUNNING"
+        other.kill()
+        other.wait()
+    tracking.start_run("another", "plan")
+    runs = store.search_runs([store.get_run(run_id).info.experiment_id])
+    assert [r.info.status for r in runs] == ["KILLED", "KILLED"]
+    assert store.get_run(mine.run_id).info.status == "RUNNING"
+    assert "recab: closed a run that an earlier process left unfinished (status KILLED)." in capsys.readouterr().err
+
+
+def test_closing_a_run_closes_its_children_and_never_fails_itself(store, monkeypatch):
+    run = tracking.start_run("mine", "train")
+    child = store.create_run(run.experiment_id, tags={tracking.PARENT: run.run_id})
+    assert not run.close("KILLED")
+    assert {store.get_run(r).info.status for r in (run.run_id, child.info.run_id)} == {"KILLED"}
+    monkeypatch.setattr(type(store), "set_terminated", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
+    assert "could not be closed ([Errno 28] disk full); the next start closes it" in run.close("FAILED")
+
+
+def test_a_local_artifact_is_read_where_it_lies(store, tmp_path, monkeypatch):
+    """Fifteen folders a report were left in the temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    run = tracking.start_run("mine", "train")
+    run.log_table("one", pd.DataFrame({"a": [1]}))
+    file = tracking.artifact(run.run_id, "train/one.parquet")
+    assert file.is_relative_to(tmp_path / "mlartifacts")
+    assert not list((tmp_path / "temporary").iterdir())

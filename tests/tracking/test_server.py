@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-from recab_helpers.tracking import ARTIFACTS, STORE, server
+from recab_helpers.tracking import server
 
 
 def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
@@ -17,7 +17,7 @@ def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
     assert f"Port {server.PORT} is in use" in capsys.readouterr().err
 
 
-def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store, monkeypatch):
+def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(subprocess, "run", lambda command, **more: started.append((command, more)) or _Done)
     monkeypatch.setattr(server, "connect", lambda: store)  # leaves the project's own store alone
@@ -27,7 +27,7 @@ def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store
     assert server.main() == 0
     ((command, more),) = started
     assert command[:3] == [sys.executable, "-m", "mlflow"]
-    assert {STORE, ARTIFACTS.as_uri(), server.HOST} <= set(command)
+    assert {store.tracking_uri, (tmp_path / "mlartifacts").as_uri(), server.HOST} <= set(command)
     assert "MLFLOW_TRACKING_URI" not in more["env"]
 
 

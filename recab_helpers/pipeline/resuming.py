@@ -1,0 +1,101 @@
+"""A report that died continues where it was: its complete stages are reused, where all that they build on is equal."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recab_helpers import paths
+
+PACKAGE = Path(__file__).resolve().parents[1]
+DIED = ("FAILED", "KILLED")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a stage builds on, as a hash by stage, and the runs that hold a complete stage of that hash."""
+
+    inputs: dict[str, str] = field(default_factory=dict)
+    complete: dict[str, str] = field(default_factory=dict)
+
+
+def known_stages(run: Any, params: dict[str, Any]) -> Known:
+    """The stages of this run that the newest report of the experiment completed before it died.
+
+    Only the stages up to the first that is not complete, or whose parameters, code, data or models are others; never
+    the last, whose notebook becomes the page.
+    """
+    from recab_helpers import tracking
+
+    inputs = inputs_of(params)
+    died = tracking.run_before(run)
+    if died is None or died.info.status not in DIED:
+        return Known(inputs=inputs)
+    tags, complete = died.data.tags, {}
+    for stage in list(params)[:-1]:
+        if stage not in inputs or tags.get(f"recab.{stage}.known") != inputs[stage]:
+            break
+        holder = tags.get(f"recab.{stage}.from") or (
+            died.info.run_id if tags.get(f"recab.{stage}") == "complete" else ""
+        )
+        if not holder:
+            break
+        complete[stage] = holder
+    if complete:
+        run.tag(
+            **{f"{stage}.from": holder for stage, holder in complete.items()},
+            **{f"{stage}.known": inputs[stage] for stage in complete},
+        )
+    return Known(inputs=inputs, complete=complete)
+
+
+def inputs_of(params: dict[str, Any]) -> dict[str, str]:
+    """A hash by stage of its parameters, the code, the data's content and the models' versions, and those before it.
+
+    A stage that reads what nobody can know beforehand, such as a model behind HTTP, has none, and none after it.
+    """
+    known: list[Any] = [_hash_of(sorted(PACKAGE.rglob("*.py"))), _hash_of([paths.ROOT / "requirements.lock"])]
+    found = {}
+    for stage, checked in params.items():
+        models = _versions(getattr(checked, "variants", []))
+        if models is None:
+            break
+        data = _content(getattr(checked, "dataset", ""))
+        notebook = _hash_of(sorted(paths.NOTEBOOKS.glob(f"*_{stage}.ipynb")))
+        known += [stage, checked.as_dict(), notebook, data, models]
+        found[stage] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    return found
+
+
+def _versions(variants: Iterable[str]) -> list[str] | None:
+    """What the variants mean now; None where one is not kept in MLflow."""
+    from recab_helpers import tracking
+    from recab_helpers.references import ModelAddress
+
+    found = []
+    for name in variants:
+        if name.startswith(("models:/", "runs:/")):
+            found.append(str(tracking.resolve(ModelAddress.parse(name))))
+        elif ":/" in name:
+            return None
+        else:
+            found.append(name)
+    return found
+
+
+def _content(dataset: str) -> str:
+    """The content of a data folder; a data set of ours is known by its name."""
+    folder = Path(dataset)
+    return _hash_of(sorted(f for f in folder.rglob("*") if f.is_file())) if dataset and folder.is_dir() else ""
+
+
+def _hash_of(files: Iterable[Path]) -> str:
+    """One hash of the files' names and contents."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.name.encode())
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]

@@ -1,0 +1,80 @@
+"""Which processes live, and a temporary folder that goes with each, whatever ends it."""
+
+import functools
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+TOLERANCE_S = 2  # a process's start is known from the clock, which may be set
+PREFIX = "recab-"
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")  # what names the temporary folder, by system
+
+
+@functools.cache
+def this_machine() -> str:
+    """A hash of the host's name, so that nobody reads the name."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+@functools.cache
+def this_process() -> str:
+    """Machine, number and start in seconds: a number alone is given again."""
+    me = psutil.Process()
+    return f"{this_machine()}-{me.pid}-{me.create_time():.0f}"
+
+
+def alive(who: str) -> bool:
+    """Whether the process that `this_process` named still runs on this machine."""
+    _, pid, start = who.split("-")
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - int(start)) <= TOLERANCE_S
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def end_with_children(pid: int) -> None:
+    """Kill a process and all that it started; one that is gone is no error."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in [*process.children(recursive=True), process]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+@contextmanager
+def temporary_place() -> Iterator[Path]:
+    """A temporary folder for this process and all that it starts, gone at the end; those of dead processes go first."""
+    home = Path(tempfile.gettempdir())
+    clear_places_of_the_dead(home)
+    folder = home / f"{PREFIX}{this_process()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    before = {name: os.environ.get(name) for name in TEMPORARY}
+    kept = tempfile.tempdir
+    os.environ |= dict.fromkeys(TEMPORARY, str(folder))
+    tempfile.tempdir = str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = kept
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_places_of_the_dead(home: Path) -> None:
+    """Remove what killed processes of this machine left in the temporary folder."""
+    for folder in home.glob(f"{PREFIX}{this_machine()}-*-*"):
+        if not alive(folder.name.removeprefix(PREFIX)):
+            shutil.rmtree(folder, ignore_errors=True)
