@@ -197,7 +197,7 @@ def test_prose_stays_but_for_that_above_an_output_that_is_empty(tmp_path):
     cells += [prose("## Mixed\n\nthree"), prose("four"), code(""), code("<p>five</p>"), prose("six")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "x.ipynb")
     page = render(tmp_path / "x.ipynb")
-    body = page[page.index('<main id="content"') :]
+    body = page[page.index("<main") :]
     assert [word for word in ("one", "two", "three", "four", "five", "six") if re.search(rf"\b{word}\b", body)] == [
         "one",
         "three",
