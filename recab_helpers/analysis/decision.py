@@ -35,6 +35,17 @@ class Verdict:
     users_for_estimate: float = math.nan
 
     @property
+    def about(self) -> Effect:
+        """The effect that the call is about.
+
+        Raises:
+            ValueError: the test is invalid, so that no effect may be read.
+        """
+        if self.effect is None:
+            raise ValueError(f"The verdict is {self.call}: no effect may be read. Ask `valid` first.")
+        return self.effect
+
+    @property
     def valid(self) -> bool:
         """Whether results may be read at all; where a gate failed, the page names nothing better or worse."""
         return self.call != "invalid"

@@ -118,7 +118,7 @@ def next_step(found: Analysis, known: Background) -> str:
 
 def _to_settle(found: Analysis) -> str:
     """How much longer an open test must run, at the pace of its log; or that it is better ended."""
-    verdict, e = found.verdict, found.verdict.effect
+    verdict, e = found.verdict, found.verdict.about
     if e.better and verdict.doubtful:
         return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
     if e.better:
@@ -147,7 +147,7 @@ def _call(found: Analysis, known: Background) -> str:
 
 
 def _called(found: Analysis, known: Background) -> str:
-    verdict, e = found.verdict, found.verdict.effect
+    verdict, e = found.verdict, found.verdict.about
     interval = f"{confidence(e.alpha)} interval {lift_interval(e.lift_ci)}"
     if known.same_in_all:
         same = "every variant was served the same model"
@@ -175,10 +175,11 @@ def _small(found: Analysis) -> str:
 
 def _other_truth(found: Analysis, known: Background) -> str:
     """That the call of a rehearsal depends on which truth the clicks are drawn from."""
-    if not _hangs(found, known):
+    truth = known.truth
+    if truth is None or not _hangs(found, known):
         return ""
-    variant = found.verdict.effect.comparison.variant
-    (drawn,) = known.truth.loc[known.truth["drawn"].astype(bool), "truth"].unique()
+    variant = found.verdict.about.comparison.variant
+    (drawn,) = truth.loc[truth["drawn"].astype(bool), "truth"].unique()
     others = ", ".join(f"{lift(x)} by {label_of(t)}" for t, x in known.other_truths(variant).items())
     by = f"its true lift is {lift(known.true_lifts()[variant])} by {label_of(drawn)}, from which clicks were drawn"
     return f"The call hangs on how clicks are imagined: {by}, but {others}."

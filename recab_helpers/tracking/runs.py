@@ -46,7 +46,7 @@ class Run:
     experiment_id: str = ""  # empty where it is not known yet
     owned: bool = False  # made by the stage itself, which therefore also ends it
 
-    def log_metrics(self, values: Mapping[Hashable, float]) -> None:
+    def log_metrics(self, values: Mapping[Any, float]) -> None:
         """Log the finite values; an undefined metric is absent, not zero."""
         now = int(time.time() * 1000)
         metrics = [Metric(key_of(k), float(v), now, 0) for k, v in values.items() if np.isfinite(v)]

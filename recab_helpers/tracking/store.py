@@ -40,7 +40,7 @@ def connect() -> mlflow.MlflowClient:
     """
     take_password_from_address()
     client = _open(os.environ.get("MLFLOW_TRACKING_URI") or STORE)
-    if mlflow.get_tracking_uri() != client.tracking_uri:
+    if {mlflow.get_tracking_uri(), mlflow.get_registry_uri()} != {client.tracking_uri}:  # either may be inherited
         mlflow.set_tracking_uri(client.tracking_uri)
         mlflow.set_registry_uri(client.tracking_uri)
     return client

@@ -1,19 +1,40 @@
-"""The short form of the grading: the analysis keeps its promises on simulated tests, the usual ways do not."""
+"""The short form of the grading: the analysis keeps its promises on drawn tests, the usual ways do not."""
+
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from recab_helpers.analysis import CTR, cumulative_effects
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
+from recab_helpers.analysis.metrics import CTR
 from recab_helpers.analysis.sequential import first_crossing
 from recab_helpers.assumptions import PRIOR_SD
-from recab_helpers.calibration.grading import RATES_COLUMNS, chance_calibration, grade, grade_looks, rates
+from recab_helpers.calibration.grading import (
+    RATES_COLUMNS,
+    Grade,
+    chance_calibration,
+    grade,
+    grade_looks,
+    grade_one,
+    rates,
+)
 from recab_helpers.calibration.populations import Population, draw_tests
+from recab_helpers.impressions.aggregates import Running
+from recab_helpers.references import Comparison
 
 N = 800
+OURS = ["CTR, CUPED", "CTR", "clicks per user, CUPED", "clicks per user, Welch", "clicks, Mann-Whitney"]
+BANDS = ["planned looks (O'Brien-Fleming)", "planned looks (Pocock)", "any look (confidence sequence)"]
 
 
-def share(graded, kind: str, method: str) -> tuple[int, int]:
+def rate(graded: pd.DataFrame, kind: str, method: str) -> float:
+    return rates(graded).set_index(["kind", "method"])["rate"][kind, method]
+
+
+def share(graded: pd.DataFrame, kind: str, method: str) -> tuple[int, int]:
     row = rates(graded).set_index(["kind", "method"]).loc[(kind, method)]
     return round(row["rate"] * row["tests"]), int(row["tests"])
 
@@ -28,24 +49,18 @@ def lifted():
     return grade(Population(n_users=1500, lift=0.1), N, seed=12, boot=False, workers=1)
 
 
-@pytest.mark.parametrize(
-    "method", ["CTR, CUPED", "CTR", "clicks per user, CUPED", "clicks per user, Welch", "clicks, Mann-Whitney"]
-)
+@pytest.mark.parametrize("method", OURS)
 def test_a_a_tests_reject_as_often_as_alpha_says(null, method):
     assert stats.binomtest(*share(null, "rejects", method), 0.05).pvalue > 1e-3
 
 
 def test_the_usual_ways_raise_many_false_alarms(null):
     for method, floor in (("total clicks", 0.3), ("impressions z", 0.15)):
-        rejected, n = share(null, "rejects", f"usual way, {method}")
-        assert rejected / n > floor
-    stopped, n = share(null, "stops", "usual way, unadjusted daily looks")
-    assert stopped / n > 0.08
+        assert rate(null, "rejects", f"usual way, {method}") > floor
+    assert rate(null, "stops", "usual way, unadjusted daily looks") > 0.08
 
 
-@pytest.mark.parametrize(
-    "band", ["planned looks (O'Brien-Fleming)", "planned looks (Pocock)", "any look (confidence sequence)"]
-)
+@pytest.mark.parametrize("band", BANDS)
 def test_daily_looks_keep_the_error(null, band):
     assert stats.binomtest(*share(null, "stops", band), 0.05, alternative="greater").pvalue > 1e-3
 
@@ -56,9 +71,8 @@ def test_intervals_cover_the_true_lift(lifted, method):
 
 
 def test_cuped_and_the_user_as_unit_find_more(lifted):
-    found = rates(lifted).set_index(["kind", "method"])["rate"]["rejects"]
-    assert found["CTR, CUPED"] > found["CTR"] + 0.01
-    assert found["CTR"] > found["clicks per user, Welch"] + 0.05
+    assert rate(lifted, "rejects", "CTR, CUPED") > rate(lifted, "rejects", "CTR") + 0.01
+    assert rate(lifted, "rejects", "CTR") > rate(lifted, "rejects", "clicks per user, Welch") + 0.05
 
 
 def test_a_treatment_at_the_margin_passes_as_rarely_as_alpha_says():
@@ -75,40 +89,120 @@ def test_the_chance_to_be_better_means_what_it_says():
 def test_the_number_of_processes_does_not_change_the_grades():
     one, two = (grade(Population(n_users=200), 120, seed=3, boot=False, workers=w) for w in (1, 2))
     assert one.equals(two)
+    assert one["test"].nunique() == 120
 
 
-def test_the_looks_that_are_graded_are_the_looks_that_are_shown():
+# What is graded is what is shown
+
+
+def shown(running: Running, alpha: float) -> dict[str, float]:
+    """Whether each band of the page leaves out zero at a look."""
+    spent, pocock = (cumulative_effects(running, (CTR,), alpha=alpha, shape=s) for s in ("obrien_fleming", "pocock"))
+
+    def crossed(looks: pd.DataFrame, low: str, high: str) -> float:
+        return float(first_crossing(looks[low].to_numpy(dtype=float), looks[high].to_numpy(dtype=float)) is not None)
+
+    planned = could_have_stopped(spent, "ctr").get(Comparison("treatment"))
+    assert crossed(spent, "low", "high") == (planned is not None)
+    return {
+        BANDS[0]: crossed(spent, "low", "high"),
+        BANDS[1]: crossed(pocock, "low", "high"),
+        BANDS[2]: crossed(spent, "anytime_low", "anytime_high"),
+        "usual way, unadjusted daily looks": crossed(spent, "naive_low", "naive_high"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("population", "alpha"),
+    [
+        (Population(n_users=400, n_days=5, ctr=0.1, lift=0.4), 0.05),
+        (Population(n_users=400, n_days=5, ctr=0.1), 0.3),
+        (
+            Population(n_users=30, n_days=1, ctr=0.2, lift=1.0),
+            0.05,
+        ),  # normal bands are narrower than Student's interval
+        (Population(n_users=12, n_days=2, ctr=0.2, lift=1.0), 0.2),
+    ],
+    ids=["a lift", "none", "one day, few users", "two days, few users"],
+)
+def test_the_looks_that_are_graded_are_the_looks_that_are_shown(population, alpha):
     stopped = []
-    for _, test in draw_tests(Population(n_users=800, lift=0.15), 40, 7):
-        shown = cumulative_effects(test.running, (CTR,))
-        graded = {g.method: g.value for g in grade_looks(test.running, alpha=0.05)}
-        for method, which in (("planned looks (O'Brien-Fleming)", ""), ("any look (confidence sequence)", "anytime_")):
-            low, high = (shown[f"{which}{end}"].to_numpy() for end in ("low", "high"))
-            assert graded[method] == (first_crossing(low, high) is not None)
-            stopped.append(graded[method])
-    assert 0 < sum(stopped) < len(stopped)
+    for _, test in draw_tests(population, 30, 21):
+        expected = shown(test.running, alpha)
+        graded = grade_looks(test.running, alpha=alpha)
+        if cumulative_effects(test.running, (CTR,)).empty:
+            assert graded == []
+            continue
+        assert {g.method: g.value for g in graded} == expected
+        assert {g.kind for g in graded} == {"stops"}
+        stopped.append(expected[BANDS[0]])
+    assert 0 < np.mean(stopped) < 1
 
 
-def test_rates_are_shares_with_their_error_and_leave_out_what_was_not_defined(null):
-    table = rates(null)
+def test_a_grade_is_what_the_analysis_says_of_the_test():
+    population = Population(n_users=300, lift=0.3)
+    for lift, test in draw_tests(population, 20, 22):
+        grades = {
+            (g.kind, g.method): g.value for g in grade_one(lift, test, planned=population.planned, alpha=0.1, boot=True)
+        }
+        [effect] = estimate_effects(test.users, (CTR,), alpha=0.1)
+        assert grades["rejects", "CTR, CUPED"] == (effect.p_value < 0.1)
+        assert grades["covers", "CTR, CUPED"] == (effect.lift_ci[0] <= lift <= effect.lift_ci[1])
+        assert grades["truth", "lift"] == lift
+        assert ("rejects", "CTR, bootstrap") in grades
+        assert ("covers", "CTR, post-stratified by activity") in grades
+        assert ("covers", "clicks, Mann-Whitney") not in grades
+
+
+def test_what_is_undefined_is_no_grade():
+    population = Population(n_users=60, ctr=1e-7)
+    ((lift, test),) = draw_tests(population, 1, 23)
+    grades = grade_one(lift, test, planned=population.planned, alpha=0.05, boot=False)
+    undefined = {g.method for g in grades if math.isnan(g.value)}
+    assert {"CTR, CUPED", "usual way, total clicks", "clicks, Mann-Whitney"} <= undefined
+    assert grade_looks(test.running, alpha=0.05) == []
+
+
+# Tables
+
+
+def test_rates_count_the_tests_in_which_a_method_was_defined():
+    rows = [(i, "rejects", "a", v) for i, v in enumerate([1.0, 0.0, 0.0, math.nan])]
+    rows += [(0, "chance", "to be better", 0.7), (0, "truth", "lift", 0.1), (1, "covers", "a", 1.0)]
+    table = rates(pd.DataFrame(rows, columns=["test", "kind", "method", "value"]))
     assert list(table) == list(RATES_COLUMNS)
-    row = table.iloc[0]
-    mean = null[(null["kind"] == row["kind"]) & (null["method"] == row["method"])]["value"].mean()
-    assert row["rate"] == pytest.approx(mean)
-    assert row["error"] == pytest.approx(2 * np.sqrt(mean * (1 - mean) / row["tests"]))
-    assert not {"chance", "truth"} & set(table["kind"])
+    assert all(RATES_COLUMNS.values())
+    assert table[["kind", "method", "rate", "tests"]].to_numpy().tolist() == [
+        ["rejects", "a", pytest.approx(1 / 3), 3],
+        ["covers", "a", 1.0, 1],
+    ]
+    assert table["error"].iloc[0] == pytest.approx(2 * math.sqrt(2 / 9 / 3))
+
+
+def test_chances_are_held_against_the_truth_of_the_same_test():
+    chances, lifts = [0.05, 0.15, 0.95, 0.9], [-0.1, 0.1, 0.2, 0.3]
+    rows = [
+        (i, *g) for i, c in enumerate(chances) for g in (("chance", "to be better", c), ("truth", "lift", lifts[i]))
+    ]
+    table = chance_calibration(pd.DataFrame(rows, columns=["test", "kind", "method", "value"]))
+    assert table[["stated", "true", "tests"]].to_numpy().tolist() == [[0.1, 0.5, 2], [0.925, 1.0, 2]]
+
+
+def test_a_grade_names_its_kind_and_its_method():
+    assert Grade("rejects", "CTR", 1.0).method == "CTR"
+    graded = grade(Population(n_users=50), 2, boot=False, workers=1)
+    assert set(graded["kind"]) == {"rejects", "passes", "covers", "chance", "truth", "stops"}
+    assert list(graded) == ["test", "kind", "method", "value"]
 
 
 @pytest.mark.slow
 def test_full_calibration():
     """4,000 tests: every p-value rejects .04 to .06, intervals cover .94 to .96, daily looks err at most .055."""
-    table = rates(grade(Population(), 4000, seed=29))
-    null = table.set_index(["kind", "method"])["rate"]
-    for method in ("CTR, CUPED", "CTR", "clicks per user, CUPED", "clicks per user, Welch", "clicks, Mann-Whitney"):
+    null = rates(grade(Population(), 4000, seed=29)).set_index(["kind", "method"])["rate"]
+    for method in OURS:
         assert 0.04 <= null["rejects", method] <= 0.06, method
-    ours = table[(table["kind"] == "stops") & ~table["method"].str.contains("usual")]
-    assert ours["rate"].max() <= 0.055
+    assert null["stops"][BANDS].max() <= 0.055
     for population in (Population(lift=0.1), Population(lift=0.1, n_users=8000, ctr=0.003)):
-        covered = rates(grade(population, 4000, seed=30, boot=False)).set_index(["kind", "method"])["rate"]
+        graded = grade(population, 4000, seed=30, boot=False)
         for method in ("CTR, CUPED", "CTR"):
-            assert 0.94 <= covered["covers", method] <= 0.96, (population, method)
+            assert 0.94 <= rate(graded, "covers", method) <= 0.96, (population, method)

@@ -1,33 +1,35 @@
-"""The usual ways are those of the textbooks, on the totals alone."""
+"""The usual ways are what textbooks say of two totals and of two proportions."""
+
+import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 
 from recab_helpers.calibration.usual_ways import impressions_p, total_clicks_p
-from recab_helpers.impressions.aggregates import Users
+from tests.made import users_like, users_of
 
 
-@pytest.fixture
-def users(rng) -> Users:
-    shown = rng.integers(1, 50, 400)
-    return Users.of(
-        np.repeat(["control", "treatment"], 200), {"clicks": rng.binomial(shown, 0.1), "impressions": shown}
-    )
+def sums(table: pd.DataFrame, column: str) -> np.ndarray:
+    return table.groupby("variant")[column].sum().to_numpy()
 
 
-def test_total_clicks_are_a_coin_between_the_variants(users):
-    clicks = [round(s.sum("clicks")) for s in users.statistics.values()]
-    assert total_clicks_p(users) == pytest.approx(stats.chisquare(clicks).pvalue)
+def test_total_clicks_are_two_counts_of_a_fair_coin(rng):
+    table = users_like(rng, 300)
+    assert total_clicks_p(users_of(table)) == pytest.approx(stats.chisquare(sums(table, "clicks")).pvalue)
 
 
-def test_impressions_are_a_test_of_two_proportions(users):
-    clicks, shown = ([s.sum(c) for s in users.statistics.values()] for c in ("clicks", "impressions"))
-    assert impressions_p(users) == pytest.approx(proportions_ztest(clicks, shown)[1])
+def test_impressions_are_two_proportions(rng):
+    table = users_like(rng, 300, lift=0.3)
+    _, expected = proportions_ztest(sums(table, "clicks"), sums(table, "impressions"))
+    assert impressions_p(users_of(table)) == pytest.approx(expected)
 
 
-def test_no_clicks_is_not_defined():
-    none = Users.of(["control", "treatment"], {"clicks": [0, 0], "impressions": [3, 4]})
-    assert np.isnan(total_clicks_p(none))
-    assert np.isnan(impressions_p(none))
+@pytest.mark.parametrize("clicks", [0, "all"])
+def test_rates_that_are_all_equal_leave_them_undefined(rng, clicks):
+    table = users_like(rng, 50)
+    users = users_of(table.assign(clicks=table["impressions"] if clicks == "all" else 0))
+    assert math.isnan(impressions_p(users))
+    assert math.isnan(total_clicks_p(users)) == (clicks == 0)

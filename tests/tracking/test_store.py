@@ -69,3 +69,9 @@ def test_a_server_that_lets_nobody_in_says_so(code, words, monkeypatch):
 
 def test_a_process_asks_for_its_store_once(store):
     assert tracking.connect() is store
+
+
+def test_a_registry_that_was_inherited_from_elsewhere_is_not_used(store, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    tracking.connect()
+    assert mlflow.get_registry_uri() == mlflow.get_tracking_uri()

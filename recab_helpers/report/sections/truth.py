@@ -23,7 +23,7 @@ def truth(found: Analysis, known: Background) -> HTML:
     others = ", ".join(goal.label for goal in found.goals if goal not in goals)
     figures = [_figure(goal, found, known) for goal in goals]
     unknown = note(f"The true lift of {others} is not known: the truth is one of clicks.") if others else HTML("")
-    compared = _table(goals, found, known) if goals else HTML("")
+    compared = _table(goals, found, known, known.truth) if goals else HTML("")
     said = ". ".join(_headline(goal, found, known.true_lifts()) for goal in goals)
     return answered(said, *figures, unknown, compared, yardsticks_table(known.yardsticks, known.truth))
 
@@ -74,7 +74,7 @@ def _headline(goal: MetricSpec, found: Analysis, true: dict[str, float]) -> str:
     return f"{title}{sum(held)} of {len(held)} intervals hold the true lift"
 
 
-def _table(goals: list[MetricSpec], found: Analysis, known: Background) -> HTML:
+def _table(goals: list[MetricSpec], found: Analysis, known: Background, truth: pd.DataFrame) -> HTML:
     """The true lift beside the estimate, per definition of truth."""
     rows = [
         {
@@ -86,7 +86,7 @@ def _table(goals: list[MetricSpec], found: Analysis, known: Background) -> HTML:
             "interval of the estimate": interval(e.lift_ci),
             "holds the truth": "yes" if _holds(e, row.true_lift) else "no",
         }
-        for row in known.truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
+        for row in truth.sort_values("drawn", ascending=False, kind="stable").itertuples()
         for e in found.goal_effects
         if e.metric in goals and e.comparison.variant == row.variant
     ]

@@ -84,7 +84,7 @@ def _card(title: str, body: str) -> str:
 
 
 def _gain(found: Analysis, known: Background) -> str:
-    e = found.verdict.effect
+    e = found.verdict.about
     pair = f"{known.called(e.comparison.variant)} against {known.called(e.comparison.against)}"
     tone = "" if known.same_in_all else GOOD if e.better else BAD if e.worse else ""
     interval = f"{formats.confidence(e.alpha)} interval {formats.lift_interval(e.lift_ci)}"
@@ -183,7 +183,7 @@ def _costs(found: Analysis, known: Background) -> str:
 
 def _losers(found: Analysis) -> list[tuple[str, str]]:
     """The segment that loses most, or that none is shown to lose."""
-    e = found.verdict.effect
+    e = found.verdict.about
     lost = losing(found.segments, e.metric, e.comparison, alpha=found.alpha)
     looked = found.segments[found.segments["metric"] == e.metric.name]
     looked = looked[looked["variant"].eq(e.comparison.variant) & looked["lift"].notna()]
@@ -200,7 +200,7 @@ def _losers(found: Analysis) -> list[tuple[str, str]]:
 
 
 def _guardrails(found: Analysis, known: Background) -> list[tuple[str, str]]:
-    c, rows = found.verdict.effect.comparison, []
+    c, rows = found.verdict.about.comparison, []
     for g in (e for e in found.effects if e.metric.role == "guardrail" and e.comparison == c):
         margin = f"margin {formats.percent(g.margin, 0)}"
         if g in found.verdict.held:
@@ -215,7 +215,7 @@ def _guardrails(found: Analysis, known: Background) -> list[tuple[str, str]]:
 
 def _worse(found: Analysis) -> list[tuple[str, str]]:
     """Other metrics that fell, in one line."""
-    of = found.verdict.effect
+    of = found.verdict.about
     fell = [
         e
         for e in found.effects
@@ -227,7 +227,7 @@ def _worse(found: Analysis) -> list[tuple[str, str]]:
 
 def _places(found: Analysis, known: Background) -> list[tuple[str, str]]:
     """How popular, and how much of the catalog, what is shown is; against control."""
-    shown, variant = known.slates.shown, found.verdict.effect.comparison.variant
+    shown, variant = known.slates.shown, found.verdict.about.comparison.variant
     if shown is None or not {CONTROL, variant} <= set(shown.index):
         return []
     rows, before, after = [], shown.loc[CONTROL], shown.loc[variant]
