@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin/python
-RUN := $(PY) -m recab_helpers
+RUN := "$(PY)" -m recab_helpers
 .PHONY: help setup install lock report train simulate analyze plan calibrate lab server test test-all lint docs bench audit clean
 
 # Values reach the program as they were typed: neither make nor a shell reads them.

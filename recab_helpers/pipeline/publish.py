@@ -35,6 +35,8 @@ def publish(executed: Path, run, name: str) -> None:
     for file in files:
         replace(paths.REPORTS / file.name, file.read_bytes())
     replace(paths.REPORTS / "index.html", render_index(paths.REPORTS).encode())
+    if document:
+        print(document["verdict"]["sentence"])
     print(shown(paths.REPORTS / f"{name}.html"))
 
 

@@ -87,8 +87,9 @@ def _sections(cells: list) -> list[list]:
 
 
 def _has_content(cells: list) -> bool:
-    """Whether a cell of the section shows anything; prose alone has nothing to explain."""
-    return any(o.get("data", {}).get("text/html", "").strip() for c in cells for o in c.get("outputs", []))
+    """Whether a cell of the section shows anything, or it is prose alone; prose above an empty output is not."""
+    code = [c for c in cells if c.cell_type == "code"]
+    return not code or any(o.get("data", {}).get("text/html", "").strip() for c in code for o in c.outputs)
 
 
 def _section(cells: list, *, invalid: bool) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _section(cells: list, *, invalid: bool) -> dict[str, Any]:
     shown = [
         cell
         for cell, after in zip(cells, followed, strict=True)
-        if cell is cells[0] or cell.cell_type == "code" or (after is not None and _has_content([after]))
+        if cell is cells[0] or cell.cell_type == "code" or after is None or _has_content([after])
     ]
     return {
         "heading": heading,

@@ -85,7 +85,7 @@ def test_an_example_counts_clicks_where_the_user_was_and_nowhere_else():
         history=open_table(history),
         titles=pd.Series({"x": "The X", "w": "The W"}),
     )
-    assert (one.user_id, one.variant, one.sessions, one.clicks) == ("a", "control", 2, 1)
+    assert (one.user_id, one.variant, one.sessions, one.clicks) == ("1", "control", 2, 1)
     assert one.history["title"].tolist() == ["The W", "v"]  # best first, the id where there is no title
     assert one.slates["control"][["title", "shown", "clicked"]].to_numpy().tolist() == [["The X", 2, 1], ["y", 2, 0]]
     assert one.slates["control"]["common"].tolist() == [True, False]

@@ -54,10 +54,13 @@ def test_a_page_is_kept_logged_and_the_newest(executed, monkeypatch, tmp_path, c
     assert capsys.readouterr().out.strip().endswith("plan.html")
 
 
-def test_the_page_of_an_analysis_has_its_verdict_and_its_document(executed, monkeypatch, tmp_path):
+def test_the_page_of_an_analysis_has_its_title_its_document_and_its_verdict_said(
+    executed, monkeypatch, tmp_path, capsys
+):
     document = tmp_path / "somewhere.json"
     effect = {"metric": "ctr", "lift_ci": [0.1, 0.2]}
-    content = json.dumps({"title": "A test", "effects": [effect], "among_treatments": [], "sensitivity": []})
+    said = {"title": "A test", "verdict": {"sentence": "Ship it."}}
+    content = json.dumps(said | {"effects": [effect], "among_treatments": [], "sensitivity": []})
     document.write_text(content)
     tags = {"abc": {"analysis_run_id": "child"}}
     run, logged = of_a_run(monkeypatch, tags, artifact=document)
@@ -66,6 +69,7 @@ def test_the_page_of_an_analysis_has_its_verdict_and_its_document(executed, monk
     assert (tmp_path / "ab_report.html").read_text() == f"00_plan A test {beside}"
     assert (tmp_path / "ab_report.json").read_text() == (executed.parent / "ab_report.json").read_text() == content
     assert (tmp_path / "ab_report_effects.csv").read_text().split() == ["metric,lift_low,lift_high", "ctr,0.1,0.2"]
+    assert capsys.readouterr().out.split("\n")[0] == "Ship it."
     assert logged == [("child", name) for name in ("ab_report.html", *beside[1:])]
     assert (tmp_path / "plan.html").read_text() == "old"
 

@@ -8,10 +8,11 @@ import re
 from html.parser import HTMLParser
 
 import html5lib
+import nbformat
 import pandas as pd
 import pytest
 
-from recab_helpers.report.page import markdown
+from recab_helpers.report.page import markdown, render
 from tests.conftest import NASTY_TITLES
 
 BESIDE = ("ab_report.json", "ab_report_effects.csv", "ab_report.schema.json")  # files that the foot links
@@ -185,3 +186,22 @@ def test_a_strict_parser_finds_no_error(page_file):
     parser = html5lib.HTMLParser()
     parser.parse(page_file.read_text())
     assert not [f"line {line}: {error} {about}" for (line, _), error, about in parser.errors]
+
+
+def test_prose_stays_but_for_that_above_an_output_that_is_empty(tmp_path):
+    def code(text: str):
+        return nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("display_data", {"text/html": text})])
+
+    prose = nbformat.v4.new_markdown_cell
+    cells = [prose("# T"), prose("## Prose alone\n\none"), prose("## Empty\n\ntwo"), code("")]
+    cells += [prose("## Mixed\n\nthree"), prose("four"), code(""), code("<p>five</p>"), prose("six")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "x.ipynb")
+    page = render(tmp_path / "x.ipynb")
+    body = page[page.index("<main") :]
+    assert [word for word in ("one", "two", "three", "four", "five", "six") if re.search(rf"\b{word}\b", body)] == [
+        "one",
+        "three",
+        "five",
+        "six",
+    ]
+    assert "<title>T</title>" in page
