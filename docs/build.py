@@ -22,6 +22,7 @@ PAGES = {  # a page of the site and the Markdown that it shows; each is read on 
     "your_model": ROOT / "docs" / "your_model.md",
     "read_a_report": ROOT / "docs" / "read_a_report.md",
     "extend": ROOT / "CONTRIBUTING.md",
+    "security": ROOT / "SECURITY.md",
     "changes": ROOT / "CHANGELOG.md",
 }
 LINK = re.compile(r"\]\((?:[\w.-]+/)*(\w+)\.md(#[\w-]*)?\)")

@@ -19,7 +19,10 @@ from recab_helpers.errors import DataError
 from recab_helpers.impressions import contract
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = [
+    *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 YOUR_LOG = (ROOT / "docs" / "your_log.md").read_text(encoding="utf-8")
 LOADING = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
@@ -155,7 +158,7 @@ def test_the_reference_holds_every_public_name_of_every_room(site):
 
 
 def test_every_guide_is_a_page(site):
-    assert {"index", "your_log", "read_a_report", "extend", "changes"} <= {file.stem for file in site}
+    assert {"index", "your_log", "read_a_report", "extend", "security", "changes"} <= {file.stem for file in site}
 
 
 # The skin
