@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from tqdm.auto import tqdm
 
 from recab_helpers.analysis import (
@@ -90,7 +91,8 @@ def grade_looks(running: Running, *, alpha: float) -> list[Grade]:
     naive = first_crossing(table["naive_low"].to_numpy(), table["naive_high"].to_numpy()) is not None
     stops = {"planned looks (O'Brien-Fleming)": False, "planned looks (Pocock)": False}
     stops |= {"any look (confidence sequence)": False, "usual way, unadjusted daily looks": naive}
-    if naive:  # no band is narrower than the unadjusted interval
+    surprise = table["log_ratio"].abs() / table["log_se"]
+    if surprise.max() > norm.isf(alpha / 2):  # no band of looks is narrower than that of one look, by the normal
         spent, pocock = (bands_of(table, alpha=alpha, shape=shape) for shape in ("obrien_fleming", "pocock"))
         ends = ((spent, ""), (pocock, ""), (spent, "anytime_"))
         for method, (bands, which) in zip(list(stops)[:3], ends, strict=True):
