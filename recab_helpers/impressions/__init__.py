@@ -3,7 +3,7 @@
 from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, SufficientStatistics, Users
 from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows
 from recab_helpers.impressions.slates import Example, examples, overlap
-from recab_helpers.impressions.sources import open_log, open_table, open_users
+from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users
 
 __all__ = [
     "COUNTS",
@@ -14,6 +14,7 @@ __all__ = [
     "SufficientStatistics",
     "UserRows",
     "Users",
+    "column_names",
     "examples",
     "open_log",
     "open_table",

@@ -99,6 +99,15 @@ def open_table(table: Table) -> nw.LazyFrame:
     return _opened(table, infer=True)[0]
 
 
+def column_names(table: Table) -> tuple[str, ...]:
+    """Names of a table's columns, without reading its rows.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return tuple(_opened(table)[0].collect_schema().names())
+
+
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
     """The frame computed once and kept by the engine of this process, for as long as what is returned lives."""
     name = f"recab_{next(_NUMBERS)}"
@@ -112,7 +121,7 @@ def here(frame: nw.LazyFrame) -> nw.LazyFrame:
     """The frame in the engine of this process; one of another engine is computed there."""
     native = frame.to_native()
     if isinstance(native, duckdb.DuckDBPyRelation):
-        marked = native.query("frame", "select getvariable('recab_engine')")
+        marked = native.query("recab_frame", "select getvariable('recab_engine')")
         if marked and marked.fetchall() == [(True,)]:
             return frame
     return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))

@@ -216,7 +216,7 @@ def log_analysis(run: tracking.Run, found: Analysis, known: Background) -> None:
 def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.LazyFrame | None) -> tuple[str, ...]:
     """Columns of the impressions that the metrics read, beside those that are counted anyway."""
     counted = set(impressions.COUNTS) | (set() if known is None else set(known.collect_schema().names()))
-    there = impressions.open_table(log.impressions).collect_schema().names()
+    there = impressions.column_names(log.impressions)
     wanted = [c for m in metrics for c in m.columns if c not in counted]
     for column in wanted:
         if column not in there:

@@ -14,7 +14,7 @@ from recab_helpers.formats import count, lift, number, percent
 from recab_helpers.impressions.aggregates import PRE, Users
 from recab_helpers.impressions.contract import check, of_users
 from recab_helpers.impressions.reduce import reduce, user_rows
-from recab_helpers.impressions.sources import open_log, open_table, open_users
+from recab_helpers.impressions.sources import column_names, open_log, open_users
 from recab_helpers.parameters import PlanParams
 
 
@@ -60,7 +60,7 @@ def grounds_of(params: PlanParams) -> Grounds:
 
 def pilot_users(log_file: str, users_file: str = "") -> Users:
     """The users of a pilot log, with what is known of them from before the pilot."""
-    own = [] if users_file else [n for n in open_table(log_file).collect_schema().names() if n.startswith(PRE)]
+    own = [] if users_file else [n for n in column_names(log_file) if n.startswith(PRE)]
     log = open_log(log_file, numbers=own, pilot=True)
     known = open_users(users_file) if users_file else _known_in(log, own, source=log_file) if own else None
     return reduce(user_rows(log, known)).users

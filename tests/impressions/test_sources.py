@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.sources import ENDINGS, open_log, open_table, open_users
+from recab_helpers.impressions.sources import ENDINGS, column_names, open_log, open_table, open_users
 from recab_helpers.paths import ROOT
 from tests.made import LOG, log_like, reduced, rows_of
 
@@ -183,6 +183,7 @@ def test_a_row_that_cannot_be_read_far_down_is_refused(tmp_path):
     path = in_a_file("log.csv")(rows, tmp_path)
     with path.open("ab") as file:
         file.write("x,1,1,control,x,0,ü\n".encode("latin-1"))
+    assert set(column_names(path)) == set(LOG)  # names are known without the rows
     with pytest.raises(DataError, match=r"log\.csv cannot be read: .*60002.* Export it again"):
         open_log(path)
 
