@@ -108,7 +108,7 @@ def grade(
     jobs = [(population, min(BATCH, n_tests - start), (seed * 1_000_003) + start, start) for start in starts]
     run: Callable = partial(_grade_batch, alpha=alpha, boot=boot)
     progress = partial(tqdm, total=len(jobs), desc="simulated tests", unit="batch")
-    if workers == 1:
+    if min(workers, len(jobs)) == 1:
         parts = list(progress(map(run, jobs)))
     else:  # spawn: a kernel has threads, and forking a process with threads can hang
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -1,13 +1,15 @@
 """What the stage of an analysis knows of a log: its days, its titles, its planned shares, the columns that it needs."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from recab_helpers import analysis, stages
-from recab_helpers.analysis import METRICS, mean_of
+from recab_helpers.analysis import METRICS, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.stages.analyze import data_facts, titles_of
+from tests.made import HALVES, log_like, reduced
 
 SECONDS = [1_767_571_200, 1_767_657_600] * 2  # 2026-01-05 and 2026-01-06, at midnight UTC
 DAYS = ["2026-01-05 00:00", "2026-01-06 00:00"] * 2
@@ -75,3 +77,30 @@ def test_the_hash_of_a_log_follows_its_content_not_its_place(tmp_path):
     one, same = log_of(TABLE, tmp_path), log_of(TABLE, tmp_path / "elsewhere")
     other = log_of(TABLE.assign(clicked=0), tmp_path)
     assert one.data_hash == same.data_hash != other.data_hash
+
+
+def test_a_metric_may_read_a_column_of_the_users_file_that_the_log_lacks(tmp_path):
+    users = pd.DataFrame({"user_id": ["a", "b", "c", "d"], "spent": [1.0, 2.0, 3.0, 4.0]})
+    users.to_csv(tmp_path / "users.csv", index=False)
+    TABLE.to_csv(tmp_path / "my.csv", index=False)
+    params = AnalyzeParams(log_file=str(tmp_path / "my.csv"), users_file=str(tmp_path / "users.csv"))
+    metrics = metrics_from([{"name": "spent", "role": "goal"}])
+    test = stages.reduce(stages.user_rows(stages.find_log(params), metrics), metrics)
+    assert test.users.statistics["treatment"].sum("spent") == 6.0
+    assert ("spent",) in test.users.histograms
+
+
+def test_the_grading_of_a_page_is_of_false_alarms(tmp_path, monkeypatch):
+    monkeypatch.setattr("recab_helpers.stages.analyze.GRADED_TESTS", 4)
+    test = reduced(log_like(np.random.default_rng(1)))
+    table = stages.grade_like(test, HALVES, AnalyzeParams())
+    assert set(table["kind"]) == {"rejects", "stops"}
+    assert table["tests"].max() == 4
+    assert "CTR, bootstrap" not in set(table["method"])  # takes minutes
+
+
+def test_nobody_is_promoted_unless_it_is_wanted(tmp_path):
+    log = log_of(TABLE, tmp_path)
+    verdict = analysis.Verdict(call="ship", winner="treatment")
+    assert "promote is off" in stages.promote(log, verdict, wanted=False)
+    assert "the log names no model" in stages.promote(log, verdict, wanted=True)

@@ -1,0 +1,85 @@
+"""What the stage of the calibration draws from, and what it leaves of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from recab_helpers import stages
+from recab_helpers.analysis import CTR, estimate_effects
+from recab_helpers.assumptions import PRIOR_SD
+from recab_helpers.calibration import Population, draw_tests
+from recab_helpers.calibration.grading import GUARDRAIL
+from recab_helpers.parameters import CalibrateParams
+from recab_helpers.stages.calibrate import FEW, LIFT, MARGIN, NULL, PRIOR, RARE, populations
+
+PARAMS = CalibrateParams(n_tests=20, n_users=200, ctr=0.1, lift=0.2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def graded() -> pd.DataFrame:
+    return stages.grade_populations(PARAMS)
+
+
+class Run:
+    """Keeps what is logged."""
+
+    def __init__(self):
+        self.tables, self.metrics = {}, {}
+
+    def log_table(self, name: str, table: pd.DataFrame):
+        self.tables[name] = table
+
+    def log_metrics(self, values: dict[str, float]):
+        self.metrics |= values
+
+
+def test_every_question_has_its_population():
+    made = populations(PARAMS)
+    assert list(made) == [NULL, LIFT, RARE, FEW, MARGIN, PRIOR]
+    assert made[NULL] == Population(n_users=200, ctr=0.1)
+    assert made[NULL].null
+    assert (made[LIFT].lift, made[RARE].ctr, made[FEW].n_users) == (0.2, 0.003, 50)
+    assert made[MARGIN].lift == -GUARDRAIL.margin
+    assert made[PRIOR].lift_sd == PRIOR_SD
+
+
+def test_every_population_is_graded_as_often_as_asked(graded):
+    assert graded.groupby("population")["test"].nunique().to_dict() == dict.fromkeys(populations(PARAMS), 20)
+    rates = stages.rates_of(graded, NULL, "rejects")
+    assert set(rates["kind"]) == {"rejects"}
+    assert {"stops", "covers"} <= set(stages.rates_of(graded, NULL)["kind"])
+    alone = graded[(graded["population"] == LIFT) & (graded["method"] == "CTR, CUPED") & (graded["kind"] == "rejects")]
+    found = stages.rates_of(graded, LIFT).set_index(["kind", "method"]).loc[("rejects", "CTR, CUPED"), "rate"]
+    assert found == pytest.approx(alone["value"].mean())
+
+
+def test_chances_are_those_of_lifts_from_the_prior(graded):
+    table = stages.chances_of(graded)
+    assert table["tests"].sum() == 20
+    truth = graded[(graded["population"] == PRIOR) & (graded["kind"] == "truth")]["value"]
+    assert (table["true"] * table["tests"]).sum() == pytest.approx((truth > 0).sum())
+
+
+def test_planned_power_is_what_tests_with_that_lift_have():
+    """The promise of a pilot against the mean of what the tests' own errors say."""
+    population = Population(n_users=200, ctr=0.1, lift=0.2)
+    errors = []
+    for _, test in draw_tests(population, 40, 4):
+        [effect] = estimate_effects(test.users, (CTR,), cuped=False)
+        errors.append(effect.se / effect.control)
+    expected = np.mean(norm.sf(norm.isf(0.025) - 0.2 / np.array(errors)))
+    assert stages.planned_power(PARAMS) == pytest.approx(expected, abs=0.07)
+
+
+def test_rates_are_logged_as_a_table_and_those_of_a_a_tests_as_metrics(graded):
+    run = Run()
+    stages.log_grading(run, graded)
+    table = run.tables["rates"]
+    assert set(table["population"]) == set(populations(PARAMS))
+    null = stages.rates_of(graded, NULL)
+    assert list(run.metrics.values()) == null["rate"].tolist()
+    assert (
+        run.metrics["rejects CTR_ CUPED"] == null.set_index(["kind", "method"]).loc[("rejects", "CTR, CUPED"), "rate"]
+    )
+    assert not {c for name in run.metrics for c in name} & set("'(),")  # MLflow refuses them
