@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -38,6 +38,7 @@ def test_published_adjusted_p_values():
     assert list(benjamini_hochberg(p)) == published.ADJUSTED.benjamini_hochberg
 
 
+@settings(max_examples=20, deadline=None)
 @given(many)
 def test_corrections_are_those_of_statsmodels_in_any_order(p):
     for ours, theirs in ((holm, "holm"), (benjamini_hochberg, "fdr_bh")):
