@@ -26,12 +26,12 @@ def with_free(monkeypatch, gigabytes: float) -> None:
 @pytest.mark.parametrize(
     ("values", "free", "words"),
     [
+        ({"n_users": 5_000_000}, 24, "needs about 30.* GB of memory and 24.0 GB are free. Lower n_users, which is 5"),
         (
-            {"n_users": 5_000_000},
-            24,
-            r"needs about 30.* GB of memory and 24.0 GB are free. Lower n_users, which is 5",
+            {"n_users": 8000, "mean_history": 10_000, "n_items": 20_000},
+            8,
+            "needs about 12.* GB .*or mean_history, which is 10000",
         ),
-        ({"n_users": 8000, "mean_history": 10_000, "n_items": 20_000}, 8, "needs about 12.* GB .*or mean_history, which is 10000"),
         ({"n_items": 200_000}, 2, "needs about 2.9 GB .*Lower n_items, which is 200,000"),
         ({}, 0.3, "needs about 0.5 GB"),
     ],
