@@ -204,7 +204,7 @@ class PlanParams(_Params):
     sessions_per_user: float = 7.5
     click_correlation: float = 0.1
     cuped_reduction: float = 0.3
-    users_per_day: float = 500.0
+    users_per_day: float | None = None
     lift: float = 0.05
     n_treatments: int = 1
     allocation: float = 0.5
@@ -219,7 +219,8 @@ class PlanParams(_Params):
         _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
         _within("click_correlation", self.click_correlation, 0, 0.99)
         _within("cuped_reduction", self.cuped_reduction, 0, 0.99)
-        _inside("users_per_day", self.users_per_day, 0, 1e9)
+        if self.users_per_day is not None:
+            _inside("users_per_day", self.users_per_day, 0, 1e9)
         _inside("lift", self.lift, 0, 10)
         _within("n_treatments", self.n_treatments, 1, MAX_VARIANTS - 1)
         _inside("allocation", self.allocation, 0, 1)
