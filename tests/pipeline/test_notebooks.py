@@ -21,7 +21,7 @@ from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import notebooks
 from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.stopping import Stop
-from recab_helpers.recommenders import MODELS
+from recab_helpers.recommenders.catalog import YARDSTICKS
 from tests.conftest import SMALL, shared
 
 
@@ -125,7 +125,7 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert parent.info.status == "FINISHED"
     children = client.search_runs([parent.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run_id}'")
     names = {c.info.run_name: c for c in children}
-    assert set(names) == {*MODELS, "control", "treatment", "analysis"}
+    assert set(names) == {*YARDSTICKS, "control", "treatment", "analysis"}
     assert all(c.info.status == "FINISHED" for c in children)
     for variant in document["variants"]:
         metrics = names[variant["name"]].data.metrics
@@ -207,7 +207,7 @@ def test_a_variant_that_could_never_become_champion_is_refused_before_the_test(
     small_run, run_pipeline, monkeypatch, capsys
 ):
     """It crashed in the last cell, after all the work; without promotion it is as good a variant as any."""
-    monkeypatch.setattr(notebooks, "warm_kernels", lambda _: nullcontext({}))
+    monkeypatch.setattr(notebooks, "warm_kernels", lambda *_: nullcontext({}))
     monkeypatch.setattr(notebooks, "_run_in_turn", lambda *_: pytest.fail("a notebook was run"))
     client = tracking.connect()
     model = client.get_model_version_by_alias("small-content", "candidate")
