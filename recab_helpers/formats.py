@@ -132,6 +132,7 @@ BY_COLUMN: dict[str, Callable[[Any], str]] = {  # how the numbers of a table's c
     "in_common": lambda v: number(v, 1),
     "mean_popularity": lambda v: number(v, 1),
     "chance_to_be_better": _percent(1),
+    "shrunken_lift": lift,
     "loss_if_shipped": percent,
     "loss_if_kept": percent,
     "stated": _percent(0),

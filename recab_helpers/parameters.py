@@ -174,6 +174,7 @@ class AnalyzeParams(_Params):
     alpha: float = 0.05
     power: float = 0.8
     looks: str = "obrien_fleming"
+    prior_sd: float | None = None
     promote: bool = False
 
     def _check(self):
@@ -185,6 +186,8 @@ class AnalyzeParams(_Params):
         _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+        if self.prior_sd is not None:
+            _inside("prior_sd", self.prior_sd, 0, 10)
 
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""
