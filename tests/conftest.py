@@ -108,7 +108,8 @@ def invalid_run(small_run, run_pipeline, tmp_path_factory) -> Path:
     """The kept pages of a real log that lost half of its treatment users, with titles that try to break the page."""
     from recab_helpers import tracking
 
-    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    simulated = json.loads((small_run / "ab_report.json").read_text())["lineage"]["run_ids"]["simulate"]
+    log = tracking.load_table(simulated, "simulate/impressions")
     lost = log["user_id"].astype(str).str.endswith(("1", "3", "5", "7", "9")) & (log["variant"] != "control")
     titles = log["item_id"].cat.codes.map(dict(enumerate(NASTY_TITLES * len(log["item_id"].cat.categories))))
     file = tmp_path_factory.mktemp("a log") / "lost.parquet"
