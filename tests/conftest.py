@@ -22,6 +22,13 @@ NASTY_TITLES = ["<script>alert(1)</script>", "\u0645\u0631\u062d\u0628\u0627 (19
 SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """One process runs all tests that share the store and pages of the pipeline; another the rest."""
+    for item in items:
+        if "run_pipeline" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("pipeline"))
+
+
 def shared(path: str) -> Path:
     """A file or folder of the shared data, or a skip that says which one is absent."""
     found = SHARED / path
