@@ -271,6 +271,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
 
 
+def closest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message where there may be no right name: a blank and the nearest one, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
     if get_origin(kind) is UnionType:
