@@ -100,8 +100,11 @@ def parts_of(path: str | Path) -> list[Path]:
 
 def digest_of(path: str | Path) -> str:
     """The first 16 digits of the SHA-256 of a table's files."""
-    total = hashlib.sha256()
-    for part in parts_of(path):
+    parts, total = parts_of(path), hashlib.sha256()
+    if len(parts) == 1:
+        with parts[0].open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    for part in parts:
         with part.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return total.hexdigest()[:16]

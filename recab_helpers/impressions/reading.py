@@ -9,7 +9,7 @@ import narwhals as nw
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
-from recab_helpers.parameters import closest
+from recab_helpers.parameters import ReadParams, closest
 from recab_helpers.references import CONTROL, in_order
 from recab_helpers.tables import FILE_NAME, literal, name
 
@@ -57,6 +57,19 @@ class Reading:
     drop_bad_rows: bool = False
     by_impression: bool = False
     table: str = ""  # of a database
+
+    @classmethod
+    def of(cls, params: ReadParams) -> "Reading":
+        """How these parameters say that a log is read."""
+        return cls(
+            click=tuple(params.click),
+            drop_bad_rows=params.bad_rows == "drop",
+            by_impression=params.unit == "impression",
+            **{
+                n: getattr(params, n)
+                for n in ("columns", "control", "time_unit", "time_zone", "date_order", "starts", "only", "table")
+            },
+        )
 
 
 AS_IS = Reading()
