@@ -34,6 +34,7 @@ class Door:
 DOORS = {
     "report": Door(
         does="train, simulate, analyze; write reports/ab_report.html and .json",
+        lasts="about 2 minutes",
         stages=("train", "simulate", "analyze"),
         page="ab_report",
     ),

@@ -290,7 +290,8 @@ def run_before(run: Run) -> mlflow.entities.Run | None:
 
 def datasets_of(run_id: str) -> dict[str, TrackedDataset]:
     """The data sets that the run logged, by name: `train/held_out`, `simulate/impressions`."""
-    return {i.dataset.name: i.dataset for i in _get_run(connect(), run_id).inputs.dataset_inputs}
+    inputs = _get_run(connect(), run_id).inputs
+    return {i.dataset.name: i.dataset for i in inputs.dataset_inputs} if inputs else {}
 
 
 def file_as_dataset(file: Path, digest: str, rows: int) -> TrackedDataset:

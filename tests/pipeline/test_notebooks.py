@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -382,3 +383,11 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         server.wait(30)
     with sqlite3.connect(tmp_path / "server.db") as store:
         assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
+
+
+def test_a_door_says_how_long_the_one_before_took_where_there_was_one():
+    info = SimpleNamespace(status="FINISHED", start_time=1_000, end_time=136_400)
+    assert notebooks.how_long("report", SimpleNamespace(info=info)) == "report starts; the one before took 2 min 15 s."
+    info.status = "KILLED"
+    assert DOORS["report"].lasts in notebooks.how_long("report", SimpleNamespace(info=info))
+    assert notebooks.how_long("train", None) == "train starts."
