@@ -174,6 +174,7 @@ class AnalyzeParams(_Params):
     alpha: float = 0.05
     power: float = 0.8
     looks: str = "obrien_fleming"
+    prior_sd: float | None = None
     promote: bool = False
 
     def _check(self):
@@ -185,6 +186,8 @@ class AnalyzeParams(_Params):
         _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+        if self.prior_sd is not None:
+            _inside("prior_sd", self.prior_sd, 0, 10)
 
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""
@@ -204,7 +207,7 @@ class PlanParams(_Params):
     sessions_per_user: float = 7.5
     click_correlation: float = 0.1
     cuped_reduction: float = 0.3
-    users_per_day: float = 500.0
+    users_per_day: float | None = None
     lift: float = 0.05
     n_treatments: int = 1
     allocation: float = 0.5
@@ -219,7 +222,8 @@ class PlanParams(_Params):
         _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
         _within("click_correlation", self.click_correlation, 0, 0.99)
         _within("cuped_reduction", self.cuped_reduction, 0, 0.99)
-        _inside("users_per_day", self.users_per_day, 0, 1e9)
+        if self.users_per_day is not None:
+            _inside("users_per_day", self.users_per_day, 0, 1e9)
         _inside("lift", self.lift, 0, 10)
         _within("n_treatments", self.n_treatments, 1, MAX_VARIANTS - 1)
         _inside("allocation", self.allocation, 0, 1)

@@ -2,7 +2,7 @@
 
 from recab_helpers.analysis.among import among_treatments, best_table, chance_to_be_best
 from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
-from recab_helpers.analysis.bayes import Posterior, bayes_table, posterior, posterior_of
+from recab_helpers.analysis.bayes import Posterior, Prior, bayes_table, fit_prior, posterior, posterior_of
 from recab_helpers.analysis.checks import CHECKS, SMALL_N, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
@@ -39,6 +39,7 @@ __all__ = [
     "Example",
     "MetricSpec",
     "Posterior",
+    "Prior",
     "Slates",
     "Verdict",
     "adjusted_values",
@@ -55,6 +56,7 @@ __all__ = [
     "decide",
     "estimate",
     "estimate_effects",
+    "fit_prior",
     "goals_of",
     "heterogeneity",
     "is_small",

@@ -24,22 +24,20 @@ BEST_COLUMNS = {
 
 
 def among_treatments(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05) -> list[Effect]:
-    """Every two treatments on every goal; the pairs share alpha, and p-values are adjusted by Holm (1979).
+    """Every two treatments on every goal, what looks better against the other, where neither does in their order.
+
+    The pairs share alpha, and p-values are adjusted by Holm (1979).
 
     None where there is one treatment.
     """
     pairs = list(combinations([v for v in users.variants if v != CONTROL], 2))
-    effects = [
-        estimate(
-            goal,
-            users.statistics[first],
-            users.statistics[second],
-            comparison=Comparison(second, first),
-            alpha=alpha / (len(pairs) * len(goals)),
-        )
-        for goal in goals
-        for first, second in pairs
-    ]
+
+    def pair(goal: MetricSpec, first: str, second: str) -> Effect:
+        of, level = users.statistics, alpha / (len(pairs) * len(goals))
+        e = estimate(goal, of[first], of[second], comparison=Comparison(second, first), alpha=level)
+        return pair(goal, second, first) if goal.direction * e.difference < 0 else e
+
+    effects = [pair(goal, first, second) for goal in goals for first, second in pairs]
     defined = [i for i, e in enumerate(effects) if np.isfinite(e.p_value)]
     for i, p in zip(defined, holm(np.array([effects[i].p_value for i in defined])), strict=True):
         effects[i] = replace(effects[i], adjusted_p_value=float(p))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import pandas as pd
 
 from recab_helpers.analysis.among import among_treatments, best_table
-from recab_helpers.analysis.bayes import bayes_table
+from recab_helpers.analysis.bayes import Prior, bayes_table
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, estimate_effects
@@ -34,6 +34,7 @@ class Analysis(Brief):
     sensitivity: list[Effect]  # sensitivity, of the goals
     among: list[Effect]  # among_treatments, of the goals
     best: pd.DataFrame  # best_table, of the goals
+    prior: Prior  # of every lift, for the Bayesian reading
     bayes: pd.DataFrame  # bayes_table, empty where the verdict is invalid
     power: pd.DataFrame  # power_table
     power_curve: pd.DataFrame  # power_by_lift, of the goals
@@ -75,6 +76,7 @@ def read_further(
     alpha: float = 0.05,
     power: float = 0.8,
     shape: Shape = "obrien_fleming",
+    prior: Prior = Prior(),  # noqa: B008  # it is frozen
 ) -> Analysis:
     """The analysis whole: beside what decides, every other reading of the same aggregates."""
     goals = goals_of(metrics)
@@ -89,7 +91,8 @@ def read_further(
         sensitivity=sensitivity(test.users, goals, alpha=alpha),
         among=among_treatments(test.users, goals, alpha=alpha) if verdict.valid else [],
         best=best_table(test.users, goals if verdict.valid else ()),
-        bayes=bayes_table(effects if verdict.valid else []),
+        prior=prior,
+        bayes=bayes_table(effects if verdict.valid else [], prior),
         power=power_table(effects, power=power),
         power_curve=power_by_lift(effects),
         looks=cumulative_effects(test.running, goals, alpha=alpha, shape=shape),

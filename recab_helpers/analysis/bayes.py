@@ -1,24 +1,60 @@
 """A Bayesian reading of the same estimates: the chance to be better, and the loss expected if it is not."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from recab_helpers.analysis.effects import Effect
 from recab_helpers.assumptions import PRIOR_SD
 
+ENOUGH_TESTS = 10  # past tests from which a prior is fitted
+LEAST_SD = 1e-3  # of a prior: past lifts that are alike do not prove that the next one is zero
 BAYES_COLUMNS = {
     "metric": "label of the metric",
     "variant": "the treatment",
     "against": "what it is held against",
     "chance_to_be_better": "P(lift > 0) in the metric's good direction",
+    "shrunken_lift": "median of the posterior of the lift, in the metric's good direction",
     "loss_if_shipped": "expected lift lost by shipping a worse treatment",
     "loss_if_kept": "expected lift forgone by keeping control",
     "low": "low end of the central 95% credible interval of the lift",
     "high": "high end of it",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """Normal(0, sd^2) prior of log(1 + lift); `tests` counts the past tests that it was fitted to, 0 where stated."""
+
+    sd: float = PRIOR_SD
+    tests: int = 0
+
+
+def fit_prior(log_lifts: Sequence[float] | np.ndarray, se: Sequence[float] | np.ndarray) -> Prior:
+    """The spread of true log(1 + lift) that past estimates with these standard errors show; shapes (n,) and (n,).
+
+    The equation of Paule and Mandel (1982), sum lift^2 / (se^2 + sd^2) = n, for a mean of zero: which variant is
+    control is a convention. The stated prior where there are fewer than ENOUGH_TESTS; never below LEAST_SD.
+
+    >>> fit_prior([0.1, -0.1] * 10, [0.01] * 20)
+    Prior(sd=0.0994..., tests=20)
+    """
+    y, se = np.asarray(log_lifts, dtype=float), np.asarray(se, dtype=float)
+    usable = np.isfinite(y) & np.isfinite(se) & (se > 0)
+    y, variance, n = y[usable] ** 2, se[usable] ** 2, int(usable.sum())
+    if n < ENOUGH_TESTS:
+        return Prior()
+
+    def excess(spread: float) -> float:
+        return float((y / (variance + spread)).sum()) - n
+
+    least = LEAST_SD**2
+    spread = least if excess(least) <= 0 else optimize.brentq(excess, least, float(y.sum()) + least, xtol=1e-15)
+    return Prior(sd=math.sqrt(spread), tests=n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +82,11 @@ class Posterior:
         z = mean / self.sd
         return float(self.sd * stats.norm.pdf(z) - mean * stats.norm.sf(z))
 
+    @property
+    def median(self) -> float:
+        """Median of the lift: the estimate, shrunken to zero."""
+        return math.expm1(self.mean) if self.log_scale else self.mean
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Central credible interval of the lift."""
         low, high = (float(end) for end in stats.norm.interval(level, self.mean, self.sd))
@@ -72,7 +113,7 @@ def posterior_of(effect: Effect, *, prior_sd: float = PRIOR_SD) -> Posterior | N
     return replace(posterior(log_ratio, effect.log_se, prior_sd=prior_sd), log_scale=True)
 
 
-def bayes_table(effects: list[Effect]) -> pd.DataFrame:
+def bayes_table(effects: list[Effect], prior: Prior = Prior()) -> pd.DataFrame:  # it is frozen
     """Every defined goal and secondary lift read the Bayesian way, as BAYES_COLUMNS says."""
     rows = [
         (
@@ -80,11 +121,12 @@ def bayes_table(effects: list[Effect]) -> pd.DataFrame:
             e.comparison.variant,
             e.comparison.against,
             reading.chance_to_be_better,
+            reading.median,
             reading.expected_loss(ship=True),
             reading.expected_loss(ship=False),
             *reading.interval(),
         )
         for e in effects
-        if e.metric.role in ("goal", "secondary") and (reading := posterior_of(e))
+        if e.metric.role in ("goal", "secondary") and (reading := posterior_of(e, prior_sd=prior.sd))
     ]
     return pd.DataFrame(rows, columns=list(BAYES_COLUMNS))

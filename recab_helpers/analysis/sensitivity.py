@@ -56,7 +56,7 @@ def mann_whitney(histogram: Histogram, comparison: Comparison, *, alpha: float =
     z = max(abs(u - n * m / 2) - 0.5, 0) / math.sqrt(variance) if defined else math.nan
     metric = mean_of(histogram.columns[0])
     return Effect(
-        metric=mean_of(metric.name, label=f"{metric.label} per user (ranks)"),
+        metric=mean_of(metric.name, label=f"{metric.label} per user (medians)"),
         comparison=comparison,
         method="Mann-Whitney",
         alpha=alpha,

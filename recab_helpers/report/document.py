@@ -120,6 +120,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "among_treatments": [_effect(e) | {"true_lift": None} for e in found.among],
             "best": records(found.best),
             "checks": [asdict(c) for c in found.checks],
+            "prior": asdict(found.prior),
             "bayes": records(found.bayes),
             "power": smallest | {"metrics": records(found.power)},
             "looks": records(found.looks),

@@ -6,6 +6,7 @@ Variants are called by their models where those are known.
 import math
 
 from recab_helpers.analysis import SMALL_N, Analysis, Effect, is_small, smallest
+from recab_helpers.analysis.checks import SMALL_CLICKED
 from recab_helpers.formats import confidence, count, label_of, lift, lift_interval, percent
 from recab_helpers.references import CONTROL
 from recab_helpers.report.background import Background
@@ -55,7 +56,8 @@ def sentence(found: Analysis, known: Background) -> str:
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
-    return " ".join(filter(None, (_called(found, known), _small(found), _other_truth(found, known))))
+    doubts = (_rivals(found, known), _small(found), _other_truth(found, known))
+    return " ".join([_called(found, known), *filter(None, doubts)])
 
 
 def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
@@ -111,6 +113,8 @@ def next_step(found: Analysis, known: Background) -> str:
             f"The rehearsal is done. A real test that finds a lift as large takes about {count(at_least)} users; "
             "make plan says how many days that is."
         )
+    if is_small(found.test):
+        return f"Run on until every variant has {SMALL_N} users, {SMALL_CLICKED} of whom clicked, and read it again."
     if verdict.call == "ship":
         return "Give it to all users and go on watching the guardrails; no more days are needed."
     return "End the test and leave control in place; no more days are needed."
@@ -162,6 +166,21 @@ def _called(found: Analysis, known: Background) -> str:
     if verdict.call in ("ship", "keep control"):
         return f"{'Ship' if verdict.call == 'ship' else 'Keep'} {known.called(verdict.winner)}: {changed}."
     return f"No call: {changed}{'' if e.better or e.worse else ', which does not rule out zero'}."
+
+
+def _rivals(found: Analysis, known: Background) -> str:
+    """The other treatments that may be as good as the one that ships."""
+    verdict = found.verdict
+    close = [
+        e
+        for e in found.among
+        if verdict.call == "ship"
+        and e.metric == verdict.about.metric
+        and e.comparison.variant == verdict.winner
+        and not e.better
+    ]
+    names = " and ".join(known.called(e.comparison.against) for e in close)
+    return f"It is not shown to be better than {names}." if close else ""
 
 
 def _small(found: Analysis) -> str:

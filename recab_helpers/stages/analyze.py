@@ -1,6 +1,8 @@
 """What the analysis of a test reads, simulated or real, and what it leaves in MLflow."""
 
 import hashlib
+import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import Analysis, Effect, MetricSpec, Slates, Verdict
+from recab_helpers.analysis import Analysis, Effect, MetricSpec, Prior, Slates, Verdict
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
@@ -41,12 +43,23 @@ class Log(Brief):
     history: Path | None = None  # interactions that the models were trained on
     catalog: pd.DataFrame | None = None
 
+    @property
+    def identity(self) -> str:
+        """What tells this test from others, whenever it is read: where its log lies, or how it was simulated."""
+        made = {k: v for k, v in self.parameters.items() if k != "analyze"}
+        what = json.dumps([made, self.data_hash], sort_keys=True) if made else str(self.impressions.resolve())
+        return hashlib.sha256(what.encode()).hexdigest()[:16]
+
     def planned_for(self, test: Aggregates) -> dict[str, float]:
         """The planned shares; of a real log, the treatments divide the allocation equally."""
         treatments = [v for v in test.users.variants if v != CONTROL]
         return self.planned or {CONTROL: 1 - self.allocation} | dict.fromkeys(
             treatments, self.allocation / len(treatments)
         )
+
+
+def _kind(log: Log) -> str:
+    return "real" if log.truth is None else "simulated"
 
 
 def find_log(params: AnalyzeParams) -> Log:
@@ -124,6 +137,29 @@ def grade_like(test: Aggregates, planned: dict[str, float], params: AnalyzeParam
     graded = calibration.grade(population, GRADED_TESTS, alpha=params.alpha, boot=False, workers=1)
     rates = calibration.rates(graded)
     return rates[rates["kind"].isin(("rejects", "stops"))].reset_index(drop=True)
+
+
+def prior_of(log: Log, params: AnalyzeParams, metrics: tuple[MetricSpec, ...]) -> Prior:
+    """The prior that the parameters state, else the one fitted to the goals' lifts in past tests of the experiment.
+
+    A test counts once, by its newest analysis; A/A tests, this test itself, and rehearsals beside real tests do not.
+    """
+    if params.prior_sd is not None:
+        return Prior(sd=params.prior_sd)
+    past: dict[str, dict[str, float]] = {}
+    for metrics_of, tags in tracking.tagged(params.experiment, "test"):
+        if tags.get("kind") == _kind(log) and tags.get("same_model_in_all") != "True" and tags["test"] != log.identity:
+            past.setdefault(tags["test"], metrics_of)
+    goals = [f"{goal.name} lift" for goal in analysis.goals_of(metrics)]
+    found = [
+        (values[name], values[f"{name} log se"])
+        for values in past.values()
+        for name in values
+        if any(name == goal or name.endswith(f" {goal}") for goal in goals)
+        and values[name] > -1
+        and f"{name} log se" in values
+    ]
+    return analysis.fit_prior([math.log1p(lift) for lift, _ in found], [se for _, se in found])
 
 
 def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, grading: pd.DataFrame) -> Background:
@@ -232,6 +268,8 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
         states = [c.state for c in found.checks]
         child.log_metrics({f"checks {s}": states.count(s) for s in ("passed", "failed", "not tested")})
         child.tag(**said)
+        if found.verdict.valid:
+            child.tag(test=log.identity, same_model_in_all=str(known.same_in_all))
         child.log_json("ab_report", document)
     run.tag(analysis_run_id=child.run_id, **said)
     first_lines = _first_lines(document)
@@ -255,6 +293,7 @@ def _numbers(name: str, effect: Effect) -> dict[str, float]:
         f"{name} lift": effect.lift,
         f"{name} lift low": low,
         f"{name} lift high": high,
+        f"{name} lift log se": effect.log_se,
         f"{name} difference": effect.difference,
         f"{name} p value": effect.p_value,
     }

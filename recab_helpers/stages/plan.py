@@ -17,6 +17,8 @@ from recab_helpers.impressions.reduce import reduce, user_rows
 from recab_helpers.impressions.sources import column_names, open_log, open_users
 from recab_helpers.parameters import PlanParams
 
+USERS_PER_DAY = 500.0  # where nobody says how many come
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grounds:
@@ -25,6 +27,8 @@ class Grounds:
     baseline: Baseline
     pilot: str = ""  # name of the pilot's log
     pilot_users: int = 0
+    users_per_day: float = USERS_PER_DAY  # who come for the first time that day
+    pilot_days: int = 0  # over which they were counted in the pilot; 0 where they were given or assumed
     reduction_is_assumed: bool = True
 
     @property
@@ -34,7 +38,7 @@ class Grounds:
 
 
 def grounds_of(params: PlanParams) -> Grounds:
-    """CTR and its variance from the pilot log that the parameters name, else from assumed rates.
+    """CTR, its variance and the users who come a day from the pilot log that the parameters name, else assumed rates.
 
     A pilot also says what CUPED removes where it knows its users from before: from `pre_` columns of the users file, or
     of the log itself.
@@ -46,14 +50,20 @@ def grounds_of(params: PlanParams) -> Grounds:
     if not params.log_file:
         names = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
         rates = {name: getattr(params, name) for name in names}
-        return Grounds(baseline=replace(Baseline.from_rates(**rates), reduction=params.cuped_reduction))
-    pilot = pilot_users(params.log_file, params.users_file).whole
+        return Grounds(
+            baseline=replace(Baseline.from_rates(**rates), reduction=params.cuped_reduction),
+            users_per_day=params.users_per_day or USERS_PER_DAY,
+        )
+    users = pilot_users(params.log_file, params.users_file)
+    pilot, days = users.whole, 0 if users.first_seen is None or params.users_per_day else len(users.first_seen)
     baseline = Baseline.from_statistics(pilot, CTR)
     assumed = not set(CTR.covariate) <= set(pilot.columns)
     return Grounds(
         baseline=replace(baseline, reduction=params.cuped_reduction) if assumed else baseline,
         pilot=Path(params.log_file).name,
         pilot_users=pilot.n,
+        users_per_day=pilot.n / days if days else params.users_per_day or USERS_PER_DAY,
+        pilot_days=days,
         reduction_is_assumed=assumed,
     )
 
@@ -73,13 +83,13 @@ def design_of(params: PlanParams) -> Design:
 
 def answer(grounds: Grounds, design: Design, params: PlanParams) -> str:
     """Users and days for the wanted lift, and what was assumed for it, in three sentences."""
-    row = plan_table(grounds.baseline, [params.lift], design, users_per_day=params.users_per_day).iloc[0]
+    row = plan_table(grounds.baseline, [params.lift], design, users_per_day=grounds.users_per_day).iloc[0]
     found = (
         f"To find a lift of {lift(params.lift)} in {grounds.baseline.label} with a power of {percent(design.power, 0)}"
     )
     takes = f"{found}, the test takes {count(row['users'])} users and {_days(row['days'])}"
     cuped = f"with CUPED {count(row['users_with_cuped'])} users and {_days(row['days_with_cuped'])}"
-    return f"{takes}; {cuped}. {_rests_on(grounds, params)} {_designed(design, params)}"
+    return f"{takes}; {cuped}. {_rests_on(grounds, params)} {_designed(design, grounds)}"
 
 
 def facts(grounds: Grounds, design: Design) -> dict[str, str]:
@@ -143,9 +153,10 @@ def _rests_on(grounds: Grounds, params: PlanParams) -> str:
     return f"{measured}; {says} {reduction}."
 
 
-def _designed(design: Design, params: PlanParams) -> str:
+def _designed(design: Design, grounds: Grounds) -> str:
     share, alpha = percent(design.allocation, 0), f"alpha {design.alpha:g} (two-sided)"
-    comes = f"{count(params.users_per_day)} new users come a day"
+    pace = f", as in the {_days(grounds.pilot_days)} of the pilot" if grounds.pilot_days else ""
+    comes = f"{count(round(grounds.users_per_day))} new users come a day{pace}"
     if design.n_treatments == 1:
         return f"The treatment gets {share} of users; {alpha}; {comes}."
     return f"{count(design.n_treatments)} treatments divide {share} of users and {alpha} equally; {comes}."

@@ -44,6 +44,7 @@ from recab_helpers.tracking.runs import (
     run_tags,
     start_run,
     start_stage,
+    tagged,
 )
 from recab_helpers.tracking.store import STORE, connect, git_commit, masked, take_password_from_address
 
@@ -81,5 +82,6 @@ __all__ = [
     "set_champion",
     "start_run",
     "start_stage",
+    "tagged",
     "take_password_from_address",
 ]

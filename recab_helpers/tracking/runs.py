@@ -315,6 +315,19 @@ def address_of(client: mlflow.MlflowClient, experiment_id: str, run_id: str = ""
     return f"{root}/#/experiments/{experiment_id}/runs{run_id and '/'}{run_id}?workflowType=machine_learning"
 
 
+def tagged(experiment: str, tag: str) -> list[tuple[dict[str, float], dict[str, str]]]:
+    """Metrics and tags of the finished runs that recab gave this tag, newest first; tags without their prefix."""
+    client = connect()
+    if (where := client.get_experiment_by_name(experiment)) is None:
+        return []
+    runs = client.search_runs(
+        [where.experiment_id],
+        f"attributes.status = 'FINISHED' and tags.`recab.{tag}` != ''",
+        order_by=["attributes.start_time DESC"],
+    )
+    return [(dict(run.data.metrics), _ours(run.data.tags)) for run in runs]
+
+
 def load_table(run_id: str, name: str) -> pd.DataFrame:
     """Read a logged table back; `name` is `<stage>/<name>`."""
     return pd.read_parquet(artifact(run_id, f"{name}.parquet"))
@@ -341,7 +354,11 @@ def load_arrays(run_id: str, name: str) -> dict[str, np.ndarray] | None:
 
 def run_tags(run_id: str) -> dict[str, str]:
     """Tags of the run that recab set, without their `recab.` prefix."""
-    return {k.removeprefix("recab."): v for k, v in _tags(connect(), run_id).items() if k.startswith("recab.")}
+    return _ours(_tags(connect(), run_id))
+
+
+def _ours(tags: Mapping[str, str]) -> dict[str, str]:
+    return {k.removeprefix("recab."): v for k, v in tags.items() if k.startswith("recab.")}
 
 
 def artifact(run_id: str, path: str) -> Path:

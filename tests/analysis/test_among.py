@@ -31,13 +31,13 @@ def test_the_chance_is_as_often_true_as_it_says(rng):
 
 def test_every_two_treatments_are_compared_once_and_share_alpha(three):
     (pair,) = among_treatments(three.test.users, [CTR])
-    assert pair.comparison == Comparison("b", "a")
+    assert pair.comparison == Comparison("a", "b")  # a has the larger lift
     assert pair.alpha == 0.05
     assert pair.adjusted_p_value == pair.p_value
     four = among_treatments(an_analysis({"a": 0.5, "b": 0.2, "c": 0.1}).test.users, [CTR])
-    assert [str(e.comparison) for e in four] == ["b vs a", "c vs a", "c vs b"]
+    assert [str(e.comparison) for e in four] == ["a vs b", "a vs c", "b vs c"]
     assert {e.alpha for e in four} == {0.05 / 3}
-    assert all(e.adjusted_p_value >= e.p_value for e in four)
+    assert all(e.adjusted_p_value >= e.p_value and e.difference > 0 for e in four)
 
 
 def test_of_one_treatment_nothing_is_compared():

@@ -4,11 +4,23 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from recab_helpers.analysis.bayes import BAYES_COLUMNS, bayes_table, posterior, posterior_of
+from recab_helpers.analysis.bayes import (
+    BAYES_COLUMNS,
+    ENOUGH_TESTS,
+    LEAST_SD,
+    PRIOR_SD,
+    Prior,
+    bayes_table,
+    fit_prior,
+    posterior,
+    posterior_of,
+)
 from recab_helpers.references import Comparison
 from tests import published
+from tests.conftest import shared
 from tests.made import GOAL
 
 LOG = replace(GOAL, lift=0.05, log_se=0.08)
@@ -76,3 +88,48 @@ def test_the_table_holds_goals_and_secondary_metrics_that_have_a_lift():
         ["C", "treatment", "control"],
     ]
     assert list(bayes_table([])) == list(BAYES_COLUMNS)
+
+
+def test_with_one_standard_error_the_fitted_prior_is_the_excess_of_the_spread(rng):
+    lifts = rng.normal(0, 0.3, 40)
+    fitted = fit_prior(lifts, np.full(40, 0.1))
+    assert fitted.sd == pytest.approx(math.sqrt(np.mean(lifts**2) - 0.1**2))
+    assert fitted.tests == 40
+
+
+def test_the_fitted_prior_finds_the_spread_that_lifts_were_drawn_with(rng):
+    se = rng.uniform(0.02, 0.3, 4000)
+    fitted = fit_prior(rng.normal(0, 0.1, 4000) + rng.normal(0, se), se)
+    assert fitted.sd == pytest.approx(0.1, rel=0.05)
+    assert fit_prior(rng.normal(0, se), se).sd < 0.02
+
+
+def test_few_tests_or_lifts_that_noise_explains_fit_no_spread():
+    assert fit_prior([0.5] * (ENOUGH_TESTS - 1), [0.1] * (ENOUGH_TESTS - 1)) == Prior(sd=PRIOR_SD, tests=0)
+    assert fit_prior([0.5] * 12, [0.1] * 9 + [math.nan, 0.0, -1.0]).tests == 0
+    assert fit_prior([0.01] * 20, [0.1] * 20) == Prior(sd=LEAST_SD, tests=20)
+
+
+def test_a_lift_is_shrunken_by_the_prior_that_is_given():
+    wide, narrow = (bayes_table([LOG], Prior(sd=sd)).loc[0, "shrunken_lift"] for sd in (10.0, 0.01))
+    assert wide == pytest.approx(LOG.lift, rel=1e-3)
+    assert narrow == pytest.approx(math.expm1(math.log1p(LOG.lift) * 0.01**2 / (0.01**2 + LOG.log_se**2)))
+
+
+def test_on_real_headlines_the_fitted_prior_foretells_the_other_half_best(rng):
+    arms = pd.read_parquet(shared("data/upworthy") / "upworthy_exploratory.parquet")
+    broken = arms["test_week"].between(201325, 201402)  # a cache broke the randomization
+    arms = arms[(arms["clicks"] > 20) & ~broken].groupby("clickability_test_id").head(2)
+    arms = arms[arms.groupby("clickability_test_id")["clicks"].transform("size") == 2]
+    n, clicks = (arms[c].to_numpy().reshape(-1, 2) for c in ("impressions", "clicks"))
+    half = rng.hypergeometric(clicks, n - clicks, n // 2)
+    clicked = ((half > 0) & (clicks > half)).all(axis=1)
+
+    def log_lifts(clicks: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        clicks, n = clicks[clicked], n[clicked]
+        return np.log(clicks[:, 1] / n[:, 1] * n[:, 0] / clicks[:, 0]), np.sqrt((1 / clicks - 1 / n).sum(axis=1))
+
+    (seen, se), (other, _) = log_lifts(half, n // 2), log_lifts(clicks - half, n - n // 2)
+    fitted = fit_prior(seen, se).sd
+    error = {sd: np.mean((seen / (1 + se**2 / sd**2) - other) ** 2) for sd in (fitted, PRIOR_SD, 1e6)}
+    assert min(error, key=error.get) == fitted

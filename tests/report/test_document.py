@@ -212,7 +212,7 @@ def test_the_effects_as_a_table_hold_what_the_document_holds():
     table = pd.read_csv(io.StringIO(effects_csv(document)))
     rows = [*document["effects"], *document["among_treatments"], *document["sensitivity"]]
     assert len(table) == len(rows)
-    assert {("b", "a")} < set(zip(table["variant"], table["against"], strict=True))
+    assert {("a", "b")} < set(zip(table["variant"], table["against"], strict=True))
     for row, effect in zip(table.itertuples(), rows, strict=True):
         for name, value in (
             ("lift", effect["lift"]),

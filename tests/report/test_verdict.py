@@ -179,3 +179,11 @@ def test_with_few_users_the_sentence_carries_the_doubt():
 
 def test_a_difference_too_small_to_wait_for_ends_the_test(found):
     assert next_step(of(found, effect("buys", 0.0005)), REAL).startswith("End the test: so small a difference")
+
+
+def test_the_best_of_several_says_whom_it_is_not_shown_to_beat():
+    close, apart = an_analysis({"a": 0.5, "b": 0.48}), an_analysis({"a": 0.2, "b": 0.9})
+    (other,) = {"a", "b"} - {close.verdict.winner}
+    assert f"It is not shown to be better than {other}." in sentence(close, REAL)
+    assert apart.verdict.winner == "b"
+    assert "not shown" not in sentence(apart, REAL)

@@ -1,10 +1,12 @@
 """What the stage of an analysis knows of a log: its days, its titles, its planned shares, the columns that it needs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers import analysis, stages
+from recab_helpers import analysis, stages, tracking
 from recab_helpers.analysis import METRICS, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import AnalyzeParams
@@ -104,3 +106,27 @@ def test_nobody_is_promoted_unless_it_is_wanted(tmp_path):
     verdict = analysis.Verdict(call="ship", winner="treatment")
     assert "promote is off" in stages.promote(log, verdict, wanted=False)
     assert "the log names no model" in stages.promote(log, verdict, wanted=True)
+
+
+def test_the_prior_is_fitted_to_the_other_valid_tests_of_the_experiment_each_once(store, tmp_path):
+    def leave(lift: float, **tags: str) -> None:
+        run = tracking.start_run("shop", "analyze")
+        with run.child("analysis") as child:
+            child.log_metrics({"treatment_1 ctr lift": lift, "treatment_1 ctr lift log se": 0.01})
+            child.tag(**{"kind": "real", "same_model_in_all": "False", **tags})
+        run.complete()
+
+    log, params = log_of(TABLE, tmp_path), AnalyzeParams(experiment="shop", log_file=str(tmp_path / "my.csv"))
+    assert stages.prior_of(log, params, METRICS) == analysis.Prior()
+    for i in range(9):
+        leave(9.0, test=f"{i}")  # an earlier reading of the same test
+        leave(0.1, test=f"{i}")
+    leave(5.0, test="rehearsal", kind="simulated")
+    leave(5.0, test="aa", same_model_in_all="True")
+    leave(5.0, test=log.identity)
+    leave(5.0)  # an invalid test
+    assert stages.prior_of(log, params, METRICS) == analysis.Prior()
+    leave(0.1, test="tenth")
+    fitted = stages.prior_of(log, params, METRICS)
+    assert (fitted.tests, fitted.sd) == (10, pytest.approx(np.sqrt(np.log1p(0.1) ** 2 - 0.01**2)))
+    assert stages.prior_of(log, replace(params, prior_sd=0.5), METRICS) == analysis.Prior(sd=0.5)

@@ -62,7 +62,7 @@ def test_the_power_figure_is_that_of_the_whole_design(page, allocation):
     ((curve, _),) = page(allocation=allocation)["power_figure"]
     params = PlanParams(allocation=allocation)
     baseline = plan.grounds_of(params).baseline
-    effect, users = 0.05 * baseline.value / baseline.variance**0.5, 14 * params.users_per_day
+    effect, users = 0.05 * baseline.value / baseline.variance**0.5, 14 * plan.grounds_of(params).users_per_day
     control = (1 - allocation) * users
     theirs = NormalIndPower().power(effect, control, 0.05, ratio=allocation * users / control)
     assert np.interp(0.05, curve.index, curve["power"]) == pytest.approx(theirs, abs=1e-3)
@@ -123,3 +123,16 @@ def test_rows_of_a_user_that_disagree_or_are_negative_are_refused(pilot, value, 
 def test_users_without_a_log_are_refused(pilot):
     with pytest.raises(ParameterError, match="there is no log_file"):
         PlanParams(users_file=str(pilot.users))
+
+
+def test_users_come_at_the_pace_of_the_pilot_unless_it_is_given(pilot, tmp_path):
+    days = pilot.table.assign(day=pilot.table.index // 30 * 8 // 400)  # 50 of 400 users first come on each of 8 days
+    days.to_parquet(tmp_path / "days.parquet")
+    params = PlanParams(log_file=str(tmp_path / "days.parquet"))
+    grounds = plan.grounds_of(params)
+    assert grounds.users_per_day == 50
+    assert "50 new users come a day, as in the 8 days of the pilot" in plan.answer(
+        grounds, plan.design_of(params), params
+    )
+    given = plan.grounds_of(PlanParams(log_file=params.log_file, users_per_day=123.0))
+    assert (given.users_per_day, given.pilot_days) == (123, 0)

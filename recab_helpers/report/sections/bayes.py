@@ -2,8 +2,8 @@
 
 from IPython.display import HTML
 
+from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Effect
-from recab_helpers.assumptions import PRIOR_SD
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.html import folded, interval, note, said_once, table
 
@@ -24,7 +24,11 @@ def bayes(found: Analysis, known: Background) -> HTML:
     rows = b[[not p for p in pulled]]
     intervals = [interval(ci) for ci in zip(rows["low"], rows["high"], strict=True)]
     frame = rows.drop(columns=["low", "high", "against"]).assign(**{"95% credible interval": intervals})
-    prior = f"Prior of every log(1 + lift): normal, mean zero, standard deviation {PRIOR_SD:g}: mostly within 20%."
+    tests = f", fitted to {formats.count(found.prior.tests)} past lifts" if found.prior.tests else ", stated"
+    spread = f"mostly within {formats.percent(found.prior.sd, 0 if found.prior.sd >= 0.02 else 1)}"
+    prior = (
+        f"Prior of every log(1 + lift): normal, mean zero, standard deviation {found.prior.sd:.2g}{tests}: {spread}."
+    )
     names = ", ".join(dict.fromkeys(b["metric"][pulled]))
     aside = note(f"Not read: {names}. So large a lift is outside what the prior expects, which would pull it to zero.")
     shown = table(said_once(frame, "variant").set_index("metric"), caption=prior) if len(rows) else HTML("")

@@ -21,6 +21,6 @@ def _facts(lineage: dict) -> dict[str, str]:
     rows = {f"{stage} run": run_id for stage, run_id in lineage["run_ids"].items()}
     rows |= {"git commit": lineage["git_commit"] or "not a checkout", "data hash": lineage["data_hash"]}
     for stage, values in lineage["parameters"].items():
-        rows[f"{stage} parameters"] = ", ".join(f"{k}={v}" for k, v in values.items())
+        rows[f"{stage} parameters"] = ", ".join(f"{k}={'not set' if v is None else v}" for k, v in values.items())
     rows["versions"] = ", ".join(f"{k} {v}" for k, v in lineage["versions"].items())
     return rows
