@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recab_helpers import analysis, data, recommenders, simulation, stages
@@ -31,13 +32,9 @@ def sample() -> tuple[Analysis, Background]:
     test = plan.test
     with tempfile.TemporaryDirectory() as folder:
         files = {name: Path(folder, f"{name}.parquet") for name in ("impressions", "users", "slates", "history")}
-        chunks = iter(test.impressions())
-        first = next(chunks)
-        with pq.ParquetWriter(files["impressions"], first.schema) as writer:
-            for chunk in (first, *chunks):
-                writer.write_table(chunk)
+        for name, tables in {"impressions": test.impressions(), "slates": test.recommendations()}.items():
+            pq.write_table(pa.concat_tables(list(tables), promote_options="permissive"), files[name])
         simulation.known_users(trained, test).to_parquet(files["users"])
-        test.recommendations().to_parquet(files["slates"])
         train.to_parquet(files["history"])
         log = stages.Log(
             impressions=files["impressions"],

@@ -64,7 +64,7 @@ def log_model(
     """
     name = f"{prefix}-{fitted.name}"
     example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
-    with tempfile.TemporaryDirectory() as folder, _silent():
+    with tempfile.TemporaryDirectory() as folder:
         fitted.save(folder)
         mlflow.set_experiment(experiment_id=run.experiment_id)  # where the model goes, beside its run
         logged = mlflow.models.Model.log(
@@ -77,11 +77,12 @@ def log_model(
             signature=SIGNATURE,
             input_example=(example, {"k": 2}),
             pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
-            registered_model_name=name,
             metadata={"catalog": catalog} if catalog else None,
             params=dict(params),
         )
-    address = ModelAddress(name=name, version=str(logged.registered_model_version))
+    with _silent():
+        version = mlflow.register_model(f"models:/{logged.model_id}", name).version
+    address = ModelAddress(name=name, version=str(version))
     if card:
         run.client.update_registered_model(name, card)
         run.client.update_model_version(name, address.version, card)
