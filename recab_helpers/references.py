@@ -52,9 +52,9 @@ class ModelAddress:
         Raises:
             ParameterError: the text is no address of a model.
 
-        >>> ModelAddress.parse("models:/recab-content@champion").alias
+        >>> ModelAddress.parse("models:/recab-synthetic-content@champion").alias
         'champion'
-        >>> ModelAddress.parse("models:/recab-content/3").is_version
+        >>> ModelAddress.parse("models:/recab-synthetic-content/3").is_version
         True
         """
         scheme, _, rest = text.partition(":/")

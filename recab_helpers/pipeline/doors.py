@@ -14,10 +14,12 @@ HANDED_ON = {  # parameters that a stage settles for the stages after it
 class Door:
     """A command: it runs the notebooks of its stages in turn, or starts a program, a module with its arguments.
 
-    `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook.
+    `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. `lasts` is the
+    time that it takes with its defaults on two cores, where that is known.
     """
 
     does: str
+    lasts: str = ""
     stages: tuple[str, ...] = ()
     page: str = ""
     program: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class Door:
 DOORS = {
     "report": Door(
         does="train, simulate, analyze; write reports/ab_report.html and .json",
+        lasts="about 2 minutes",
         stages=("train", "simulate", "analyze"),
         page="ab_report",
     ),

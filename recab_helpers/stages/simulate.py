@@ -7,9 +7,11 @@ import pandas as pd
 from recab_helpers import tracking
 from recab_helpers.data import TrainedOn
 from recab_helpers.errors import DataError
+from recab_helpers.formats import label_of
 from recab_helpers.parameters import SimulateParams
 from recab_helpers.recommenders import quality_of
 from recab_helpers.simulation import Tally, Test, untold_truths
+from recab_helpers.stages.train import in_words
 
 
 def load_variants(
@@ -70,15 +72,19 @@ def log_test(
     """
     drawn = truth[truth["drawn"]].set_index("variant")
     summary = tally.summary().join(drawn[["true_ctr", "true_lift"]])
+    run.log_data("users", known)
+    logged = tracking.datasets_of(run.run_id)
+    used = {name: logged[f"simulate/{name}"] for name in ("impressions", "users") if f"simulate/{name}" in logged}
     for variant in test.variants:
         with run.child(variant.name) as child:
+            child.log_inputs(used, tracking.model_ids([variant.model]))
             child.tag(model=str(variant.model))
-            child.log_metrics(summary.loc[variant.name].to_dict())
-            child.log_series(tally.daily(variant.name))
+            child.log_metrics(in_words(summary.loc[variant.name]))
+            child.log_series(tally.daily(variant.name).rename(columns=label_of))
     run.log_table("recommendations", test.recommendations())
-    run.log_tables(truth=truth, users=known)
+    run.log_table("truth", truth)
     models = {v.name: str(v.model) for v in test.variants}
     rows = dict(zip(models, offline, strict=False))
     run.log_json("plan", {"planned": test.planned, "models": models, "offline": rows, "yardsticks": yardsticks})
     if quality is not None and len(quality):
-        run.log_tables(quality=quality)
+        run.log_table("quality", quality)
