@@ -18,7 +18,7 @@ import yaml
 
 from recab_helpers import paths
 from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
-from recab_helpers.parameters import PRESETS, STAGES, nearest
+from recab_helpers.parameters import PRESETS, STAGES, ReadParams, nearest
 from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 
@@ -64,6 +64,14 @@ def _open(args: argparse.Namespace) -> None:
     if door.program:
         _start(door)
         return
+    tables = next((p for p in params.values() if isinstance(p, ReadParams) and (p.reads or door.params)), None)
+    if tables is not None:
+        from recab_helpers.impressions.look import check_early, look  # loads DuckDB, where a table is named
+
+        if door.params:
+            print(look(tables))
+            return
+        check_early(tables)
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
     until_stopped(lambda stop: notebooks.run(args.door, params, stop=stop, fresh=fresh))
@@ -124,6 +132,8 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
     for parameter, value in values.items():
         _refuse_unless_taken(name, str(parameter), value)
     params = {stage: STAGES[stage].of(values) for stage in door.stages}
+    if door.params:
+        params[name] = door.params.of(values)
     _check_names(params)
     for parameter, value in values.items():
         _refuse_if_unused(params, parameter, value)

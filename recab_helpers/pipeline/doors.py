@@ -12,7 +12,8 @@ HANDED_ON = {  # parameters that a stage settles for the stages after it
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """A command: it runs the notebooks of its stages in turn, or starts a program, a module with its arguments.
+    """A command: it runs the notebooks of its stages in turn, starts a program, a module with its arguments, or
+    answers at once.
 
     `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. `lasts` is the
     time that it takes with its defaults on two cores, where that is known.
@@ -23,11 +24,13 @@ class Door:
     stages: tuple[str, ...] = ()
     page: str = ""
     program: tuple[str, ...] = ()
+    params: type[ReadParams] | None = None  # of a door that answers at once
 
     @property
     def takes(self) -> frozenset[str]:
         """Parameters that may be given: those of its stages, without what one of them hands to the next."""
         names = {f.name for stage in self.stages for f in fields(STAGES[stage])}
+        names |= {f.name for f in fields(self.params)} if self.params else set()
         return frozenset(names - {n for stage in self.stages[:-1] for n in HANDED_ON.get(stage, ())})
 
 
@@ -45,6 +48,7 @@ DOORS = {
         stages=("analyze",),
         page="ab_report",
     ),
+    "look": Door(does="what recab understands of a file: LOG=impressions.csv, or USERS=users.csv", params=ReadParams),
     "plan": Door(
         does="before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet",
         stages=("plan",),
