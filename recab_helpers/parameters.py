@@ -263,6 +263,20 @@ class CalibrateParams(_Params):
         _inside("lift", self.lift, 0, 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ServeParams(_Params):
+    """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    variants: list[str] = ()  # type: ignore[assignment]  # becomes a list
+    port: int = 5001
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("port", self.port, 1024, 65_535)
+
+
 STAGES: dict[str, type[_Params]] = {
     "train": TrainParams,
     "simulate": SimulateParams,

@@ -18,6 +18,7 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    addresses_of,
     as_served,
     author_of,
     check_promotable,
@@ -50,6 +51,7 @@ __all__ = [
     "RegisteredModel",
     "Run",
     "TrackingError",
+    "addresses_of",
     "artifact",
     "as_served",
     "author_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
@@ -154,6 +154,17 @@ def load_model(reference: str | ModelAddress, train_run_id: str = "") -> Registe
         return RemoteModel(address)
     with _known_to_mlflow(address):
         return RegisteredModel(address, mlflow.pyfunc.load_model(str(address)))
+
+
+def addresses_of(train_run_id: str, names: Sequence[str] = ()) -> dict[str, ModelAddress]:
+    """The version of each model by its name: those named, as `load_model` takes them, else all of the train run.
+
+    Raises:
+        TrackingError: there is no such model.
+        ParameterError: a name is no address.
+    """
+    known = [k.removeprefix("model.") for k in run_tags(train_run_id) if k.startswith("model.")]
+    return {name: resolve(_address_of(name, train_run_id)) for name in (names or known)}
 
 
 def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddress:
