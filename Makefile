@@ -58,10 +58,11 @@ serve: setup ## serve the models of the newest training over HTTP on this machin
 	@$(RUN) serve
 
 test: setup ## the tests (minutes)
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n 2 --dist loadgroup
 
 test-all: setup ## the tests and the slow suites
-	@$(PY) -m pytest -q -m "slow or not slow"
+	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow"
+	@$(PY) -m pytest -q -m slow
 
 lint: setup ## code style, types, and notebooks without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

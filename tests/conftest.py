@@ -22,6 +22,13 @@ NASTY_TITLES = ["<script>alert(1)</script>", "\u0645\u0631\u062d\u0628\u0627 (19
 SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """One process runs all tests that share the store and pages of the pipeline; another the rest."""
+    for item in items:
+        if "run_pipeline" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("pipeline"))
+
+
 def shared(path: str) -> Path:
     """A file or folder of the shared data, or a skip that says which one is absent."""
     found = SHARED / path
@@ -108,7 +115,8 @@ def invalid_run(small_run, run_pipeline, tmp_path_factory) -> Path:
     """The kept pages of a real log that lost half of its treatment users, with titles that try to break the page."""
     from recab_helpers import tracking
 
-    log = tracking.load_table(tracking.find_stage("simulate", "small"), "simulate/impressions")
+    simulated = json.loads((small_run / "ab_report.json").read_text())["lineage"]["run_ids"]["simulate"]
+    log = tracking.load_table(simulated, "simulate/impressions")
     lost = log["user_id"].astype(str).str.endswith(("1", "3", "5", "7", "9")) & (log["variant"] != "control")
     titles = log["item_id"].cat.codes.map(dict(enumerate(NASTY_TITLES * len(log["item_id"].cat.categories))))
     file = tmp_path_factory.mktemp("a log") / "lost.parquet"

@@ -6,6 +6,7 @@ Variants are called by their models where those are known.
 import math
 
 from recab_helpers.analysis import SMALL_N, Analysis, Effect, is_small, smallest
+from recab_helpers.analysis.checks import SMALL_CLICKED
 from recab_helpers.formats import confidence, count, label_of, lift, lift_interval, percent
 from recab_helpers.references import CONTROL
 from recab_helpers.report.background import Background
@@ -112,6 +113,8 @@ def next_step(found: Analysis, known: Background) -> str:
             f"The rehearsal is done. A real test that finds a lift as large takes about {count(at_least)} users; "
             "make plan says how many days that is."
         )
+    if is_small(found.test):
+        return f"Run on until every variant has {SMALL_N} users, {SMALL_CLICKED} of whom clicked, and read it again."
     if verdict.call == "ship":
         return "Give it to all users and go on watching the guardrails; no more days are needed."
     return "End the test and leave control in place; no more days are needed."

@@ -4,6 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis, MetricSpec
+from recab_helpers.formats import label_of
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
@@ -23,7 +24,8 @@ def _figure(goal: MetricSpec, found: Analysis, known: Background) -> HTML:
     of = found.segments[(found.segments["metric"] == goal.name) & (found.segments["log_se"] > 0)]
     rows = [
         LiftRow(
-            label=f"{s.segment}: {s.level}" + (f", {known.called(s.variant)}" if words.several(found) else ""),
+            label=f"{label_of(s.segment)}: {s.level}"
+            + (f", {known.called(s.variant)}" if words.several(found) else ""),
             lift=s.lift,
             ci=(s.low, s.high),
             direction=goal.direction,
@@ -40,7 +42,7 @@ def _headline(goal: MetricSpec, found: Analysis) -> str:
     tested = found.heterogeneity[found.heterogeneity["metric"] == goal.name]
     unlike = tested.loc[tested["adjusted_p_value"] < found.alpha, "segment"].unique()
     if len(unlike):
-        return f"{words.named(found, goal)}The lift differs by {', '.join(unlike)}"
+        return f"{words.named(found, goal)}The lift differs by {', '.join(map(label_of, unlike))}"
     shown = "No difference between segments is shown" if len(tested) else "No two segments can be compared"
     return words.named(found, goal) + shown
 
@@ -53,7 +55,11 @@ def _heterogeneity(found: Analysis) -> HTML:
     if tested.empty:
         return note("No segment has two levels with a defined lift.")
     unlike = (tested["adjusted_p_value"] < found.alpha).map({True: "lifts differ", False: "no difference shown"})
-    frame = tested.assign(metric=tested["metric"].map(words.labels_of(found)), reading=unlike)
+    frame = tested.assign(
+        segment=tested["segment"].map(label_of),
+        metric=tested["metric"].map(words.labels_of(found)),
+        reading=unlike,
+    )
     return table(said_once(frame, "metric", "variant", "against").set_index("segment"))
 
 
@@ -61,7 +67,7 @@ def _table(found: Analysis) -> HTML:
     s = found.segments
     frame = pd.DataFrame(
         {
-            "segment": s["segment"],
+            "segment": s["segment"].map(label_of),
             "level": s["level"],
             "metric": s["metric"].map(words.labels_of(found)),
             "variant": s["variant"],

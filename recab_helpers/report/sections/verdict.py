@@ -199,7 +199,8 @@ def _losers(found: Analysis) -> list[tuple[str, str]]:
     least = looked.loc[(e.metric.direction * looked["lift"]).idxmin()] if lost.empty else lost.iloc[0]
     share = formats.percent(least["users"] / (e.n_control + e.n_treatment), 0)
     interval = formats.lift_interval((least["low"], least["high"]))
-    who = f"{least['segment']} {least['level']}: {formats.lift(least['lift'])} ({interval}; {share} of users)"
+    group = f"{formats.label_of(least['segment'])} {least['level']}"
+    who = f"{group}: {formats.lift(least['lift'])} ({interval}; {share} of users)"
     if lost.empty:
         below = (least["high"] if e.metric.direction > 0 else -least["low"]) < 0  # by chance, where many were looked at
         groups = f"No group of {formats.count(len(looked))} is shown to lose{', their number counted' if below else ''}"
