@@ -141,6 +141,7 @@ class SimulateParams(_Params):
     click_model: str = "position"
     user_change: float = 0.22
     truth: str = "completed"
+    time_limit_s: float = 10.0
 
     def _check(self):
         _named("experiment", self.experiment)
@@ -158,6 +159,12 @@ class SimulateParams(_Params):
         _one_of("click_model", self.click_model, CLICK_MODELS)
         _within("user_change", self.user_change, 0, 1)
         _one_of("truth", self.truth, TRUTHS)
+        _within("time_limit_s", self.time_limit_s, 0.01, 600)
+
+    def unused(self) -> dict[str, str]:
+        """What only served models have."""
+        served = any(v.startswith(("http://", "https://")) for v in self.variants)
+        return {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +261,20 @@ class CalibrateParams(_Params):
         _within("n_users", self.n_users, 10, 5_000_000)
         _inside("ctr", self.ctr, 0, 0.9)
         _inside("lift", self.lift, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeParams(_Params):
+    """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    variants: list[str] = ()  # type: ignore[assignment]  # becomes a list
+    port: int = 5001
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("port", self.port, 1024, 65_535)
 
 
 STAGES: dict[str, type[_Params]] = {

@@ -10,6 +10,7 @@ from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import (
     CLICKS_PER_USER,
     CTR,
+    LATENCY,
     METRICS,
     MetricSpec,
     columns_of,
@@ -29,6 +30,7 @@ __all__ = [
     "CHECKS",
     "CLICKS_PER_USER",
     "CTR",
+    "LATENCY",
     "METRICS",
     "SMALL_N",
     "Analysis",

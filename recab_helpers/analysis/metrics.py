@@ -100,13 +100,18 @@ METRICS = (
     ),
     ratio_of("novelty_bits", "impressions", name="novelty", label="Novelty of what was shown (bits)", covariate=()),
 )
+# Read where it is asked for: a log's users have its columns where a variant is a served model.
+LATENCY = ratio_of(
+    "latency_ms", "timed_requests", name="request_latency", label="Latency (ms per request)", direction=-1, covariate=()
+)
 
 
 def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, ...]:
     """METRICS, changed and extended by what is given: names of columns, or fields of metrics by name.
 
-    A name alone is the mean of that column, as a secondary metric. Fields given for a metric of METRICS replace its
-    own. Whoever names a goal replaces CTR as the goal, which then is a secondary metric.
+    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY. Fields given for a
+    metric of METRICS, or for LATENCY, replace its own. Whoever names a goal replaces CTR as the goal, which then is a
+    secondary metric.
 
     Raises:
         ParameterError: an unknown field, or one that does not fit the others.
@@ -132,6 +137,8 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
     if any(v.get("role") == "goal" for v in named.values()):
         metrics = {n: replace(m, role="secondary") if m.role == "goal" else m for n, m in metrics.items()}
     for name, values in named.items():
+        if name == LATENCY.name:
+            metrics[name] = LATENCY
         if name in metrics:
             metrics[name] = replace(metrics[name], **values)
         else:

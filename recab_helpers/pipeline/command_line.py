@@ -6,9 +6,11 @@ reads them.
 
 import argparse
 import errno
+import importlib
 import os
 import runpy
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -63,6 +65,9 @@ def _open(args: argparse.Namespace) -> None:
         raise ParameterError(f"FRESH is 1, but make {args.door} always runs anew. Leave it out.")
     if door.program:
         _start(door)
+        return
+    if door.function:
+        _work(door, params[args.door])
         return
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
@@ -123,7 +128,9 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
     door = DOORS[name]
     for parameter, value in values.items():
         _refuse_unless_taken(name, str(parameter), value)
-    params = {stage: STAGES[stage].of(values) for stage in door.stages}
+    params: dict[str, Any] = {stage: STAGES[stage].of(values) for stage in door.stages}
+    if door.parameters:
+        params[name] = door.parameters.of(values)
     _check_names(params)
     for parameter, value in values.items():
         _refuse_if_unused(params, parameter, value)
@@ -226,7 +233,7 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.data.sources import find_source
 
         find_source(params["train"].dataset)
-    for stage in [params[s] for s in ("train", "simulate") if s in params]:
+    for stage in [params[s] for s in ("train", "simulate", "serve") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 
         check_names(stage.variants)
@@ -247,6 +254,18 @@ def _from_here(name: str, value: Any) -> Any:
 
 def _shown(parameter: str) -> str:
     return f"{parameter} ({PATHS[parameter]})" if parameter in PATHS else parameter
+
+
+def _work(door: Door, params: Any) -> None:
+    """Do the work of the door's function until it ends or is stopped; Ctrl-C is how a person ends it, so no failure."""
+    module, _, function = door.function.partition(".")
+    work = getattr(importlib.import_module(f"recab_helpers.pipeline.{module}"), function)
+    try:
+        until_stopped(lambda stop: work(params, stop))
+    except Stopped as error:
+        if error.args[0] != signal.SIGINT:
+            raise
+        say_stopped(signal.SIGINT)
 
 
 def _start(door: Door) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from recab_helpers.parameters import STAGES
+from recab_helpers.parameters import STAGES, ServeParams
 
 HANDED_ON = {  # parameters that a stage settles for the stages after it
     "train": ("train_run_id",),
@@ -12,10 +12,11 @@ HANDED_ON = {  # parameters that a stage settles for the stages after it
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """A command: it runs the notebooks of its stages in turn, or starts a program, a module with its arguments.
+    """A command: it runs the notebooks of its stages in turn, starts a program, or does the work of a function.
 
     `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. `lasts` is the
-    time that it takes with its defaults on two cores, where that is known.
+    time that it takes with its defaults on two cores, where that is known. A program is a module with its arguments. A
+    function, `module.function` of this folder, takes checked parameters of its own.
     """
 
     does: str
@@ -23,11 +24,14 @@ class Door:
     stages: tuple[str, ...] = ()
     page: str = ""
     program: tuple[str, ...] = ()
+    function: str = ""
+    parameters: type[ServeParams] | None = None
 
     @property
     def takes(self) -> frozenset[str]:
         """Parameters that may be given: those of its stages, without what one of them hands to the next."""
-        names = {f.name for stage in self.stages for f in fields(STAGES[stage])}
+        own = [self.parameters] if self.parameters else []
+        names = {f.name for params in (*(STAGES[s] for s in self.stages), *own) for f in fields(params)}
         return frozenset(names - {n for stage in self.stages[:-1] for n in HANDED_ON.get(stage, ())})
 
 
@@ -57,6 +61,11 @@ DOORS = {
     "server": Door(
         does="browse runs and models at http://127.0.0.1:8080 (Ctrl-C stops it)",
         program=("recab_helpers.tracking.server",),
+    ),
+    "serve": Door(
+        does="serve the models of the newest training over HTTP on this machine (Ctrl-C stops them)",
+        function="serving.serve",
+        parameters=ServeParams,
     ),
 }
 

@@ -112,7 +112,9 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "effect_dial": known.dial if known.simulated else None,
             "verdict": _verdict(found, known),
             "variants": [
-                {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)} | row
+                {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)}
+                | row
+                | ({"served": asdict(known.served[v])} if v in known.served else {})
                 for v, row in found.totals.to_dict("index").items()
             ],
             "effects": [_effect(e) | {"true_lift": true_lift(e, known)} for e in found.effects],

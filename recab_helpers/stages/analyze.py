@@ -18,7 +18,7 @@ from recab_helpers.formats import count, lift, lift_interval
 from recab_helpers.impressions import Aggregates, UserRows
 from recab_helpers.parameters import AnalyzeParams, nearest
 from recab_helpers.references import CONTROL, ModelAddress
-from recab_helpers.report import Background
+from recab_helpers.report import Background, Served
 
 GRADED_TESTS = 400  # drawn for the grading that stands in every report
 
@@ -36,6 +36,7 @@ class Log(Brief):
     data_hash: str = ""
     models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
     offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
+    served: dict[str, Served] = field(default_factory=dict)  # by variant, where a model is behind HTTP
     truth: pd.DataFrame | None = None
     quality: pd.DataFrame | None = None
     yardsticks: dict[str, float] = field(default_factory=dict)
@@ -98,6 +99,7 @@ def find_log(params: AnalyzeParams) -> Log:
         },
         models=models,
         offline=offline,
+        served={v: _answers_of(of) for v, of in plan.get("served", {}).items()},
         truth=tracking.load_table(simulate_run, "simulate/truth"),
         quality=quality,
         yardsticks=plan["yardsticks"],
@@ -105,6 +107,11 @@ def find_log(params: AnalyzeParams) -> Log:
         history=tracking.artifact(train_run, "train/train.parquet"),
         catalog=tracking.load_table(train_run, "train/catalog"),
     )
+
+
+def _answers_of(plan: dict[str, Any]) -> Served:
+    known: dict[str, Any] = {k: math.nan if v is None else v for k, v in plan.items()}
+    return Served(**known)
 
 
 def inputs_of(log: Log) -> dict[str, str]:
@@ -167,6 +174,7 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
     return Background(
         models=log.models,
         offline=log.offline,
+        served=log.served,
         quality=log.quality,
         truth=log.truth,
         yardsticks=log.yardsticks,

@@ -45,6 +45,13 @@ def _tone(found: Analysis, known: Background) -> str:
 def _band(known: Background) -> str:
     if not known.simulated:
         return ""
+    without = [f"{known.called(v)} for {of.without()}" for v, of in known.served.items() if of.without()]
+    instead = (
+        f"<br><b>Popular items took the place of lists of {escape('; of '.join(without))}.</b> The test compares what "
+        "was shown, not what these models would have shown."
+        if without
+        else ""
+    )
     diluted = (
         f" It is diluted on purpose: a session in treatment gets its own model with a chance of "
         f"{formats.percent(known.dial, 0)}, and control's slate otherwise."
@@ -53,7 +60,7 @@ def _band(known: Background) -> str:
     )
     return (
         '<p class="recab band"><b>Simulated test.</b> No real user saw these slates: clicks were drawn from a known '
-        f"truth, so that the estimate can be graded. Do not read it as a result of traffic.{diluted}</p>"
+        f"truth, so that the estimate can be graded. Do not read it as a result of traffic.{diluted}{instead}</p>"
     )
 
 
