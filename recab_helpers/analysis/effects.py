@@ -14,6 +14,7 @@ import numpy as np
 
 from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
 from recab_helpers.analysis.statistics import (
+    ROUNDING,
     benjamini_hochberg,
     holm,
     t_critical,
@@ -97,6 +98,8 @@ def estimate_effects(
 ) -> list[Effect]:
     """Every treatment against control on every metric; treatments and goals share alpha in the goals' intervals.
 
+    Treatments share it in those of guardrails too, so that none at its margin passes more often for their number.
+
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
 
     Raises:
@@ -120,7 +123,7 @@ def estimate_effects(
             users.statistics[comparison.against],
             users.statistics[comparison.variant],
             comparison=comparison,
-            alpha=shared if metric.role == "goal" else alpha,
+            alpha={"goal": shared, "guardrail": alpha / len(comparisons)}.get(metric.role, alpha),
             cuped=cuped,
         )
         for metric in metrics
@@ -203,11 +206,21 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
 
 
 def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str = "") -> Effect:
-    """The effect with intervals and p-values from the variances of both values."""
+    """The effect with intervals and p-values from the variances of both values.
+
+    Where nobody in treatment has any, the interval of the lift is that of the difference, over control's value. A
+    guardrail that is the same for all users of both variants is inside its margin.
+    """
     c, t, variance = effect.control, effect.treatment, c_var + t_var
-    if reason or not variance > 0:
-        return replace(effect, reason=reason or f"{effect.metric.label} does not vary between users")
     n = effect.n_control, effect.n_treatment
+    rounding = ROUNDING if effect.metric.kind == "ratio" else ROUNDING**2  # a ratio's variance is a sum that cancels
+    constant = not (c_var * n[0] > rounding * c**2 or t_var * n[1] > rounding * t**2)
+    if reason or constant:
+        reason = reason or f"{effect.metric.label} does not vary between users"
+        if constant and effect.metric.role == "guardrail" and math.isclose(c, t, rel_tol=1e-12):
+            zero = (0.0, 0.0)
+            return replace(effect, lift=0.0, lift_ci=zero, difference_ci=zero, noninferiority_p=0.0, reason=reason)
+        return replace(effect, reason=reason)
     freedom, se = welch_freedom(c_var, n[0], t_var, n[1]), math.sqrt(variance)
     half = t_critical(effect.alpha / 2, freedom) * se
     effect = replace(
@@ -216,6 +229,13 @@ def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str 
         p_value=2 * t_tail(abs(t - c) / se, freedom),
         se=se,
     )
+    if c > 0 and t == 0:
+        low, high = (d / c for d in effect.difference_ci)
+        p = math.nan
+        if effect.metric.role == "guardrail":
+            p = t_tail(effect.metric.direction * (t - c + effect.metric.direction * effect.margin * c) / se, freedom)
+        method = f"{effect.method}, linear"
+        return replace(effect, method=method, lift=-1.0, lift_ci=(max(low, -1.0), high), noninferiority_p=p)
     if not (c > 0 and t > 0):
         return replace(effect, reason=f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}")
     log_vars = c_var / c**2, t_var / t**2

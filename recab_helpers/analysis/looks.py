@@ -36,8 +36,10 @@ def cumulative_effects(
     """One row per goal, treatment and day, as LOOK_COLUMNS says; empty where days are not known.
 
     The band for planned looks spends alpha with `shape` (Lan and DeMets 1983), the one for any look is a confidence
-    sequence. Days before a lift is defined are left out, and goals whose columns have no days.
+    sequence. Treatments and goals share alpha, as they do at the end. Days before a lift is defined are left out, and
+    goals whose columns have no days.
     """
+    alpha /= max(len(running.n) - 1, 1) * len(goals) if running else 1
     tables = [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha)] if running else []
     parts = [t.assign(**bands_of(t, alpha=alpha, shape=shape)) for t in tables]
     nothing = pd.DataFrame(columns=list(LOOK_COLUMNS))

@@ -195,14 +195,14 @@ def test_a_covariate_that_is_the_metric_itself_leaves_no_effect(rng):
 # Several variants, several goals
 
 
-def test_treatments_and_goals_share_alpha_and_other_metrics_do_not(rng):
+def test_treatments_and_goals_share_alpha_treatments_that_of_guardrails_and_other_metrics_do_not(rng):
     users = users_like(rng, 900).assign(variant=np.resize(["control", "a", "new vs old"], 900))
     second = replace(CLICKS_PER_USER, role="goal")
     effects = effects_of(users, (CTR, second, mean_of("sessions"), GUARD), alpha=0.08)
     names = [(e.metric.name, e.comparison) for e in effects]
     every = (Comparison("a"), Comparison("new vs old"))
     assert names == [(m, c) for m in ("ctr", "clicks_per_user", "sessions", "guard") for c in every]
-    assert [e.alpha for e in effects] == pytest.approx([0.08 / 4] * 4 + [0.08] * 4)
+    assert [e.alpha for e in effects] == pytest.approx([0.08 / 4] * 4 + [0.08] * 2 + [0.04] * 2)
     alone = users.loc[users["variant"] != "a"].replace({"variant": {"new vs old": "treatment"}})
     assert effects[1].lift_ci == pytest.approx(ctr_of(alone, alpha=0.02).lift_ci)
 
