@@ -10,6 +10,7 @@ from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
 from recab_helpers.analysis.metrics import COUNT_MARGIN
 from recab_helpers.analysis.power import mde, users_for_lift
+from recab_helpers.analysis.progress import Progress
 from recab_helpers.references import CONTROL
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
@@ -26,7 +27,8 @@ class Verdict:
     user, where the treatment changed that: such a ratio compares other users or other visits. `failed` are the gates
     that void the test,
     `undefined` the goals without a lift. `mde` is the smallest lift of `effect` that this test finds, and
-    `users_for_estimate` would find one as large as the estimate.
+    `users_for_estimate` would find one as large as the estimate. `progress` is how far a test is that may be read every
+    evening, None of one that is read once.
     """
 
     call: Call
@@ -40,6 +42,12 @@ class Verdict:
     moved: tuple[Effect, ...] = ()
     mde: float = math.nan
     users_for_estimate: float = math.nan
+    progress: Progress | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the test may go on: it is valid, its end is to come, and its bands call nothing yet."""
+        return self.call == "inconclusive" and self.progress is not None and self.progress.running
 
     @property
     def about(self) -> Effect:
@@ -58,20 +66,22 @@ class Verdict:
         return self.call != "invalid"
 
 
-def decide(effects: list[Effect], checks: list[Check], *, power: float = 0.8) -> Verdict:
+def decide(
+    effects: list[Effect], checks: list[Check], *, power: float = 0.8, progress: Progress | None = None
+) -> Verdict:
     """Invalid when a gate failed, and inconclusive when a goal's lift is not defined. Then:
 
     Ship a treatment when the interval of a goal lies wholly on its good side, no goal's lies wholly on its bad side,
     and every guardrail's lies inside its margin; of several such treatments, the one with the largest goal lift. Where
     what a ratio goal divides by has moved, what it counts must hold per user within COUNT_MARGIN, guardrail or not.
     Keep control when every treatment has lost: a goal on its bad side and none on its good one, or a guardrail wholly
-    beyond its margin. Inconclusive otherwise.
+    beyond its margin. Inconclusive otherwise. Give the `progress` by which the effects' intervals were made.
     """
     if failed := tuple(c for c in checks if c.gate and c.state == "failed"):
-        return Verdict(call="invalid", failed=failed)
+        return Verdict(call="invalid", failed=failed, progress=progress)
     goals = [e for e in effects if e.metric.role == "goal"]
     if undefined := tuple(e for e in goals if not e.defined):
-        return Verdict(call="inconclusive", effect=undefined[0], undefined=undefined)
+        return Verdict(call="inconclusive", effect=undefined[0], undefined=undefined, progress=progress)
     guards = [e for e in effects if e.metric.role == "guardrail"]
     beyond = [e for e in guards if e.good_ci[1] < -e.margin]
     inside = [e for e in guards if e.good_ci[0] > -e.margin]
@@ -84,6 +94,7 @@ def decide(effects: list[Effect], checks: list[Check], *, power: float = 0.8) ->
     best = max(shippable or [e for e in goals if e.better] or goals, key=lambda e: e.metric.direction * e.lift)
     facts: dict[str, Any] = {
         "effect": best,
+        "progress": progress,
         "held": tuple(e for e in inside if e.comparison == best.comparison),
         "doubtful": tuple(e for e in guards if e not in inside and e.comparison == best.comparison),
         "broken": tuple(beyond),

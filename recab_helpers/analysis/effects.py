@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
+from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.statistics import (
     ROUNDING,
     benjamini_hochberg,
@@ -94,11 +95,17 @@ class Effect:
 
 
 def estimate_effects(
-    users: Users, metrics: tuple[MetricSpec, ...], *, alpha: float = 0.05, cuped: bool = True
+    users: Users,
+    metrics: tuple[MetricSpec, ...],
+    *,
+    alpha: float = 0.05,
+    cuped: bool = True,
+    progress: Progress | None = None,
 ) -> list[Effect]:
     """Every treatment against control on every metric; treatments and goals share alpha in the goals' intervals.
 
-    Treatments share it in those of guardrails too, so that none at its margin passes more often for their number.
+    Treatments share it in those of guardrails too, so that none at its margin passes more often for their number. Of a
+    test that may be read every evening (`progress`), the intervals of goals and guardrails are those of today's look.
 
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
 
@@ -116,14 +123,15 @@ def estimate_effects(
             which = f"metric {metric.name} reads the column {column}, which the users do not have"
             raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
-    shared = alpha / (len(comparisons) * len(goals_of(metrics)))
+    levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
+    levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
     effects = [
         estimate(
             metric,
             users.statistics[comparison.against],
             users.statistics[comparison.variant],
             comparison=comparison,
-            alpha={"goal": shared, "guardrail": alpha / len(comparisons)}.get(metric.role, alpha),
+            alpha=levels.get(metric.role, alpha),
             cuped=cuped,
         )
         for metric in metrics

@@ -47,7 +47,7 @@ def headline(found: Analysis, known: Background) -> str:
     if verdict.call == "keep control":
         name = known.called(CONTROL)
         return f"Keep {name}, if this truth is the right one." if _hangs(found, known) else f"Keep {name}."
-    return "No call."
+    return f"Running: {_day(found)}, no call yet." if verdict.running else "No call."
 
 
 def sentence(found: Analysis, known: Background) -> str:
@@ -57,7 +57,7 @@ def sentence(found: Analysis, known: Background) -> str:
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
-    doubts = (_rivals(found, known), _small(found), _other_truth(found, known))
+    doubts = (_looked(found), _rivals(found, known), _small(found), _other_truth(found, known))
     return " ".join(filter(None, [_moved(found, known), _called(found, known), *doubts]))
 
 
@@ -103,6 +103,8 @@ def next_step(found: Analysis, known: Background) -> str:
         return "The machinery is sound at this size: compare two different models."
     if verdict.undefined:
         return "Wait for users and clicks in every variant, or choose another goal."
+    if verdict.running:
+        return _to_the_end(found)
     if verdict.call == "inconclusive":
         return _to_settle(found)
     if known.simulated:
@@ -119,6 +121,42 @@ def next_step(found: Analysis, known: Background) -> str:
     if verdict.call == "ship":
         return "Give it to all users and go on watching the guardrails; no more days are needed."
     return "End the test and leave control in place; no more days are needed."
+
+
+def _day(found: Analysis) -> str:
+    """How far the test is: 'day 5 of 14', 'day 5, 820 of 2,000 users', 'day 5'."""
+    p = found.verdict.progress
+    if p is None or not p.planned:
+        return "" if p is None else f"day {p.days}"
+    n, unit = p.planned.split(" ")
+    if unit == "days":
+        return f"day {p.days} of {n}"
+    return f"day {p.days}, {count(sum(found.test.users.counts.values()))} of {n} users"
+
+
+def _looked(found: Analysis) -> str:
+    """That an interval holds for who looks every evening, and so is wider."""
+    p = found.verdict.progress
+    if p is None or not p.running:
+        return ""
+    why = (
+        "wide enough to be read every evening before the planned end"
+        if p.planned
+        else ("wide enough for any look to be the last, for no end was planned")
+    )
+    return f"The test runs ({_day(found)}): its intervals are {why}."
+
+
+def _to_the_end(found: Analysis) -> str:
+    p = found.verdict.progress
+    if p is not None and p.planned:
+        return (
+            f"Run on to the planned end of {p.planned}; a look before it may call only what its wider interval shows."
+        )
+    return (
+        "Run on, or name the planned end (planned_days or planned_users) if it was fixed before the test: the "
+        "intervals are then narrower."
+    )
 
 
 def _to_settle(found: Analysis) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers import formats
-from recab_helpers.analysis import Check, Effect, decide, mean_of, ratio_of
+from recab_helpers.analysis import Check, Effect, Progress, decide, mean_of, ratio_of
 from recab_helpers.references import Comparison, ModelAddress
 from recab_helpers.report import Background
 from recab_helpers.report.verdict import headline, next_step, reasons, sentence, title
@@ -202,3 +202,19 @@ def test_a_denominator_that_moved_is_told_before_the_call(said):
     text, _, _ = said(ratio, visits, effect("buys", -0.12, role="secondary"))
     assert text.startswith("Read with care: Visits of treatment moved by")
     assert "Buys per visit divides by it. No call:" in text
+
+
+def test_a_running_test_says_its_day_and_what_its_intervals_are_for(found):
+    e = effect("buys", 0.1, half=0.2)
+    planned = Progress(days=5, reached=(1 / 14, 2 / 14, 3 / 14, 4 / 14, 5 / 14), planned="14 days")
+    by_day = {"planned": planned, "open": Progress(days=5), "over": replace(planned, reached=(0.5, 1.0))}
+    pages = {k: replace(found, effects=[e], verdict=decide([e], [], progress=p)) for k, p in by_day.items()}
+    assert headline(pages["planned"], REAL) == "Running: day 5 of 14, no call yet."
+    assert "(day 5 of 14): its intervals are wide enough to be read every evening" in sentence(pages["planned"], REAL)
+    assert next_step(pages["planned"], REAL).startswith("Run on to the planned end of 14 days")
+    assert headline(pages["open"], REAL) == "Running: day 5, no call yet."
+    assert "planned_days" in next_step(pages["open"], REAL)
+    assert headline(pages["over"], REAL) == "No call."
+    users = replace(planned, planned="9,000 users")
+    page = replace(found, effects=[e], verdict=decide([e], [], progress=users))
+    assert headline(page, REAL) == "Running: day 5, 1,200 of 9,000 users, no call yet."
