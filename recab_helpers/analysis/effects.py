@@ -152,7 +152,8 @@ def estimate(
     """Difference with Welch's interval and p, and the lift with its interval on the log scale.
 
     Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized. With a covariate
-    both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control.
+    both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control. That mean is of
+    the same users, so that it varies with both values: the lift's variance is by the delta method over all of it.
 
     >>> from recab_helpers.analysis import mean_of
     >>> values = [1, 0, 2, 1], [2, 1, 3, 2]
@@ -162,12 +163,14 @@ def estimate(
     (1.0, 0.134)
     """
     (c, c_grad), (t, t_grad) = (s.gradient(metric.columns) for s in (control, treatment))
+    c_shared = t_shared = np.zeros_like(c_grad)  # derivatives of the common mean, times theta, by each group's means
     method = "delta method" if metric.kind == "ratio" else "Welch"
     reduction = math.nan
     if cuped and (theta := _cuped_coefficient(metric, control, treatment)):
         plain = variance_of(control, c_grad) + variance_of(treatment, t_grad)
         (c_pre, c_pre_grad), (t_pre, t_pre_grad) = (s.gradient(metric.covariate) for s in (control, treatment))
-        pre = (control + treatment).gradient(metric.covariate)[0]
+        pre, pre_grad = (control + treatment).gradient(metric.covariate)
+        c_shared, t_shared = (theta * s.n / (control.n + treatment.n) * pre_grad for s in (control, treatment))
         c, t = c - theta * (c_pre - pre), t - theta * (t_pre - pre)
         c_grad, t_grad = c_grad - theta * c_pre_grad, t_grad - theta * t_pre_grad
         method += ", CUPED"
@@ -184,8 +187,13 @@ def estimate(
         difference=t - c,
         variance_reduction=reduction,
     )
-    variances = variance_of(control, c_grad), variance_of(treatment, t_grad)
-    return with_uncertainty(effect, *variances, reason=_why_undefined(effect, control, treatment))
+    variances, log_variances = (variance_of(control, c_grad), variance_of(treatment, t_grad)), None
+    if c > 0 and t > 0:
+        by_control = c_shared / t - (c_grad + c_shared) / c
+        by_treatment = (t_grad + t_shared) / t - t_shared / c
+        log_variances = variance_of(control, by_control), variance_of(treatment, by_treatment)
+    why = _why_undefined(effect, control, treatment)
+    return with_uncertainty(effect, *variances, log_variances=log_variances, reason=why)
 
 
 def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tuple[float, float]]:
@@ -213,8 +221,18 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
     return estimate(mean, users.statistics[c.against], users.statistics[c.variant], comparison=c)
 
 
-def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str = "") -> Effect:
+def with_uncertainty(
+    effect: Effect,
+    c_var: float,
+    t_var: float,
+    *,
+    log_variances: tuple[float, float] | None = None,
+    reason: str = "",
+) -> Effect:
     """The effect with intervals and p-values from the variances of both values.
+
+    `log_variances` are what the users of control and of treatment add to the variance of log(treatment / control);
+    those of values that do not depend on each other unless given.
 
     Where nobody in treatment has any, the interval of the lift is that of the difference, over control's value. A
     guardrail that is the same for all users of both variants is inside its margin.
@@ -246,7 +264,7 @@ def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str 
         return replace(effect, method=method, lift=-1.0, lift_ci=(max(low, -1.0), high), noninferiority_p=p)
     if not (c > 0 and t > 0):
         return replace(effect, reason=f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}")
-    log_vars = c_var / c**2, t_var / t**2
+    log_vars = log_variances or (c_var / c**2, t_var / t**2)
     log_freedom, log_se = welch_freedom(log_vars[0], n[0], log_vars[1], n[1]), math.sqrt(sum(log_vars))
     factor = math.exp(min(t_critical(effect.alpha / 2, log_freedom) * log_se, 700.0))
     p = math.nan
