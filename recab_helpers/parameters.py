@@ -177,7 +177,9 @@ class AnalyzeParams(_Params):
     users_file: str = ""
     hypothesis: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
-    allocation: float = 0.5
+    allocation: float | dict | None = None
+    planned_days: int | None = None
+    planned_users: int | None = None
     alpha: float = 0.05
     power: float = 0.8
     looks: str = "obrien_fleming"
@@ -190,9 +192,17 @@ class AnalyzeParams(_Params):
         _beside_a_log(self.users_file, self.log_file)
         _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
-        _inside("allocation", self.allocation, 0, 1)
+        _checked_shares(self.allocation)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+        for name in ("planned_days", "planned_users"):
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), 1, 10**9)
+        if self.planned_days is not None and self.planned_users is not None:
+            raise ParameterError(
+                f"planned_days is {self.planned_days} and planned_users is {self.planned_users}; give the one that "
+                "ends the test."
+            )
         if self.prior_sd is not None:
             _inside("prior_sd", self.prior_sd, 0, 10)
 
@@ -200,7 +210,7 @@ class AnalyzeParams(_Params):
         """What a simulated test says itself, and what only a simulated test has."""
         if self.log_file:
             return dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
-        return {"allocation": "a simulated test knows its own"}
+        return dict.fromkeys(("allocation", "planned_days", "planned_users"), "a simulated test knows its own")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +305,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
     if get_origin(kind) is UnionType:
+        if isinstance(value, dict) and dict in get_args(kind):
+            return {str(k): float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in value.items()}
         return None if value is None else _typed(name, value, get_args(kind)[0])
     if get_origin(kind) is dict:
         return _typed_dict(name, value)
@@ -319,6 +331,20 @@ def _typed_dict(name: str, value: Any) -> dict[str, Any]:
     ):
         return values
     raise ParameterError(f"{name} is {value!r}; give names by name, {{user_id: uid, text: [title, author]}}.")
+
+
+def _checked_shares(allocation: Any) -> None:
+    """Refuse a share outside control that is none, or shares by variant that are not shares of all users."""
+    if isinstance(allocation, dict):
+        for name, share in allocation.items():
+            _inside(f"allocation of {name}", _typed(f"allocation of {name}", share, float), 0, 1)
+        if "control" not in allocation or abs(sum(allocation.values()) - 1) > 1e-6:
+            raise ParameterError(
+                f"allocation is {allocation}; give the share of every variant, control too, which sum to 1, such as "
+                "{control: 0.5, a: 0.4, b: 0.1}."
+            )
+    elif allocation is not None:
+        _inside("allocation", allocation, 0, 1)
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:

@@ -9,6 +9,8 @@ from recab_helpers.parameters import nearest
 
 Role = Literal["goal", "secondary", "guardrail"]
 Kind = Literal["mean", "ratio"]
+TRAFFIC_MARGIN = 0.1  # of what users do before they can click: a smaller one takes more users than the goal does
+COUNT_MARGIN = 0.05  # of what the goal counts, per user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +89,16 @@ CLICKS_PER_USER = mean_of("clicks", name="clicks_per_user")
 METRICS = (
     CTR,
     mean_of(
-        "clicked_any", label="Users with a click", role="guardrail", margin=0.05, covariate=("pre_clicks",), share=True
+        "clicked_any",
+        label="Users with a click",
+        role="guardrail",
+        margin=COUNT_MARGIN,
+        covariate=("pre_clicks",),
+        share=True,
     ),
-    CLICKS_PER_USER,
+    replace(CLICKS_PER_USER, role="guardrail", margin=COUNT_MARGIN),
+    mean_of("sessions", name="sessions_per_user", role="guardrail", margin=TRAFFIC_MARGIN),
+    mean_of("impressions", name="impressions_per_user", role="guardrail", margin=TRAFFIC_MARGIN),
     ratio_of("clicks", "sessions", covariate=("pre_clicks", "pre_impressions")),  # adjusted as CTR is
     ratio_of(
         "weighted_clicks",
@@ -111,7 +120,7 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
 
     A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY. Fields given for a
     metric of METRICS, or for LATENCY, replace its own. Whoever names a goal replaces CTR as the goal, which then is a
-    secondary metric.
+    secondary metric. What a ratio goal divides is compared per user too.
 
     Raises:
         ParameterError: an unknown field, or one that does not fit the others.
@@ -148,7 +157,21 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
             metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
             if values.get("kind", metrics[name].kind) != metrics[name].kind:
                 raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
+    metrics |= {m.name: m for m in _parts_of_ratios(metrics)}
     return tuple(sorted(metrics.values(), key=lambda m: m.role != "goal"))
+
+
+def _parts_of_ratios(metrics: Mapping[str, MetricSpec]) -> list[MetricSpec]:
+    """Guardrails on what a ratio goal divides, per user, where no metric reads it: a ratio rises when users leave."""
+    read, parts = {m.numerator for m in metrics.values() if m.kind == "mean"}, []
+    for goal in [m for m in metrics.values() if m.kind == "ratio" and m.role == "goal"]:
+        for column, margin in zip(goal.columns, (COUNT_MARGIN, TRAFFIC_MARGIN), strict=True):
+            if column not in read:
+                name = f"{column}_per_user"
+                direction = goal.direction if column == goal.numerator else 1
+                parts.append(mean_of(column, name=name, role="guardrail", margin=margin, direction=direction))
+                read.add(column)
+    return parts
 
 
 def goals_of(metrics: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:

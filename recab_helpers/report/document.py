@@ -185,7 +185,10 @@ def _verdict(found: Analysis, known: Background) -> dict[str, Any]:
         "hangs_on_truth": v.effect is not None and known.hangs_on_truth(v.effect.comparison.variant),
         "about": None if v.effect is None else _address(v.effect),
         "failed": [check.name for check in v.failed],
-        **{name: [_address(e) for e in getattr(v, name)] for name in ("undefined", "held", "doubtful", "broken")},
+        **{
+            name: [_address(e) for e in getattr(v, name)]
+            for name in ("undefined", "held", "doubtful", "broken", "moved")
+        },
         "mde": v.mde,
         "users_for_estimate": v.users_for_estimate,
     }

@@ -11,7 +11,7 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import Analysis, Effect, MetricSpec, Prior, Slates, Verdict
+from recab_helpers.analysis import Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
@@ -29,7 +29,7 @@ class Log(Brief):
 
     impressions: Path
     users: Path | None
-    allocation: float  # planned share of users outside control, where no shares are known
+    allocation: float | None  # planned share of users outside control, where no shares are known
     parameters: dict[str, Any]
     planned: dict[str, float] = field(default_factory=dict)  # share of users by variant
     run_ids: dict[str, str] = field(default_factory=dict)
@@ -52,11 +52,14 @@ class Log(Brief):
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def planned_for(self, test: Aggregates) -> dict[str, float]:
-        """The planned shares; of a real log, the treatments divide the allocation equally."""
-        treatments = [v for v in test.users.variants if v != CONTROL]
-        return self.planned or {CONTROL: 1 - self.allocation} | dict.fromkeys(
-            treatments, self.allocation / len(treatments)
-        )
+        """The planned shares; treatments divide an allocation equally, and equal shares are assumed without one."""
+        variants = test.users.variants
+        if self.planned:
+            return self.planned
+        if self.allocation is None:
+            return analysis.Assumed(dict.fromkeys(variants, 1 / len(variants)))
+        treatments = [v for v in variants if v != CONTROL]
+        return {CONTROL: 1 - self.allocation} | dict.fromkeys(treatments, self.allocation / len(treatments))
 
 
 def _kind(log: Log) -> str:
@@ -71,7 +74,8 @@ def find_log(params: AnalyzeParams) -> Log:
         return Log(
             impressions=Path(params.log_file),
             users=Path(params.users_file) if params.users_file else None,
-            allocation=params.allocation,
+            allocation=None if isinstance(params.allocation, dict) else params.allocation,
+            planned=params.allocation if isinstance(params.allocation, dict) else {},
             data_hash=digest,
             parameters={"analyze": params.as_dict()},
         )
@@ -117,6 +121,14 @@ def _answers_of(plan: dict[str, Any]) -> Served:
 def inputs_of(log: Log) -> dict[str, str]:
     """What an analysis builds on, for its tags."""
     return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
+
+
+def progress_of(log: Log, test: Aggregates, params: AnalyzeParams) -> Progress | None:
+    """How far a real test is, which may be read every evening; None of a simulated one, which is read at its end."""
+    if log.truth is not None:
+        return None
+    end = {"planned_days": params.planned_days, "planned_users": params.planned_users}
+    return analysis.progress_of(test.running, **end, shape=params.looks)  # type: ignore[arg-type]  # it was checked
 
 
 def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
