@@ -132,6 +132,7 @@ def estimate_effects(
     comparisons = users.comparisons
     levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
     levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
+    levels["deterioration"] = alpha / len(comparisons)  # whatever the look: it only holds a treatment back
     effects = [
         estimate(
             metric,

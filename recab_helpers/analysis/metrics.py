@@ -7,9 +7,8 @@ from typing import Any, Literal, get_args
 from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import nearest
 
-Role = Literal["goal", "secondary", "guardrail"]
+Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio"]
-TRAFFIC_MARGIN = 0.1  # of what users do before they can click: a smaller one takes more users than the goal does
 COUNT_MARGIN = 0.05  # of what the goal counts, per user
 
 
@@ -18,9 +17,10 @@ class MetricSpec:
     """A mean of one column of the users, or a ratio of two column means.
 
     `direction` is 1 when more is better and -1 when less is. A guardrail's `margin` is the worst relative change
-    that we accept, a fraction. `covariate` names pre-experiment columns for CUPED, of the same kind as the
-    metric: one for a mean, numerator and denominator for a ratio; it is used where the users have them. A `share`
-    lies between 0 and 1 and is shown in percent.
+    that we accept, a fraction; it must be shown to be inside. A `deterioration` metric has none: nothing ships that is
+    shown to make it worse (Schultzberg, Ankargren and Franberg 2024). `covariate` names pre-experiment columns for
+    CUPED, of the same kind as the metric: one for a mean, numerator and denominator for a ratio; it is used where the
+    users have them. A `share` lies between 0 and 1 and is shown in percent.
 
     Raises:
         ParameterError: a field that does not fit the others.
@@ -97,8 +97,8 @@ METRICS = (
         share=True,
     ),
     replace(CLICKS_PER_USER, role="guardrail", margin=COUNT_MARGIN),
-    mean_of("sessions", name="sessions_per_user", role="guardrail", margin=TRAFFIC_MARGIN),
-    mean_of("impressions", name="impressions_per_user", role="guardrail", margin=TRAFFIC_MARGIN),
+    mean_of("sessions", name="sessions_per_user", role="deterioration"),  # a margin would take more users than the goal
+    mean_of("impressions", name="impressions_per_user", role="deterioration"),
     ratio_of("clicks", "sessions", covariate=("pre_clicks", "pre_impressions")),  # adjusted as CTR is
     ratio_of(
         "weighted_clicks",
@@ -162,14 +162,16 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
 
 
 def _parts_of_ratios(metrics: Mapping[str, MetricSpec]) -> list[MetricSpec]:
-    """Guardrails on what a ratio goal divides, per user, where no metric reads it: a ratio rises when users leave."""
+    """What a ratio goal divides, per user, where no metric reads it: a ratio rises when users leave.
+
+    What it counts is a guardrail; what it divides by must not be shown to fall.
+    """
     read, parts = {m.numerator for m in metrics.values() if m.kind == "mean"}, []
     for goal in [m for m in metrics.values() if m.kind == "ratio" and m.role == "goal"]:
-        for column, margin in zip(goal.columns, (COUNT_MARGIN, TRAFFIC_MARGIN), strict=True):
+        count: dict[str, Any] = {"role": "guardrail", "margin": COUNT_MARGIN, "direction": goal.direction}
+        for column, more in zip(goal.columns, (count, {"role": "deterioration"}), strict=True):
             if column not in read:
-                name = f"{column}_per_user"
-                direction = goal.direction if column == goal.numerator else 1
-                parts.append(mean_of(column, name=name, role="guardrail", margin=margin, direction=direction))
+                parts.append(mean_of(column, name=f"{column}_per_user", **more))
                 read.add(column)
     return parts
 

@@ -187,7 +187,7 @@ def _verdict(found: Analysis, known: Background) -> dict[str, Any]:
         "failed": [check.name for check in v.failed],
         **{
             name: [_address(e) for e in getattr(v, name)]
-            for name in ("undefined", "held", "doubtful", "broken", "moved")
+            for name in ("undefined", "held", "doubtful", "broken", "fell", "moved")
         },
         "mde": v.mde,
         "users_for_estimate": v.users_for_estimate,

@@ -14,11 +14,11 @@ from recab_helpers.report.background import Background
 HOPELESS = 20  # times its users, that a test would have to grow to show what it estimates: then it is better ended
 RULE = (
     "Invalid when a gate failed, and inconclusive when the lift of a goal is not defined. Ship a treatment when the "
-    "interval of a goal lies wholly on its good side of zero, that of no goal wholly on its bad side, and every "
-    "guardrail's inside its margin; of several, the one with the largest goal lift. Where what a ratio goal "
-    "divides by has moved, what it counts must hold per user. Keep control when every treatment has "
-    "lost: a goal on its bad side and none on its good one, or a guardrail wholly beyond its margin. Inconclusive "
-    "otherwise."
+    "interval of a goal lies wholly on its good side of zero, that of no goal and of no metric that must not fall "
+    "wholly on its bad side, and every guardrail's inside its margin; of several, the one with the largest goal lift. "
+    "Where what a ratio goal divides by has moved, what it counts must hold per user. Keep control when every "
+    "treatment has lost: a goal on its bad side and none on its good one, or a guardrail wholly beyond its margin. "
+    "Inconclusive otherwise."
 )
 
 
@@ -81,7 +81,8 @@ def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
     doubtful = [
         f"{_of(g, known)} is not shown to stay within its margin of {percent(g.margin, 0)}." for g in verdict.doubtful
     ]
-    return (_where(e), *map(_where, against), *(doubtful if e.better else []), reached)
+    fell = [f"{_of(f, known)} is shown to be worse ({lift(f.lift)})." for f in verdict.fell]
+    return (_where(e), *map(_where, against), *([*fell, *doubtful] if e.better else []), reached)
 
 
 def finds(found: Analysis) -> str:
@@ -162,6 +163,8 @@ def _to_the_end(found: Analysis) -> str:
 def _to_settle(found: Analysis) -> str:
     """How much longer an open test must run, at the pace of its log; or that it is better ended."""
     verdict, e = found.verdict, found.verdict.about
+    if e.better and verdict.fell:
+        return f"Find out why {verdict.fell[0].metric.label} fell before anything ships: more of less may be a loss."
     if e.better and verdict.doubtful:
         return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
     if e.better:
@@ -207,7 +210,9 @@ def _called(found: Analysis, known: Background) -> str:
     if verdict.call in ("ship", "keep control"):
         return f"{'Ship' if verdict.call == 'ship' else 'Keep'} {known.called(verdict.winner)}: {_changed(e, known)}."
     why = "" if e.better or e.worse else ", which does not rule out zero"
-    if e.better and verdict.doubtful:
+    if e.better and verdict.fell:
+        why = f", but {' and '.join(_changed(f, known) for f in verdict.fell)}"
+    elif e.better and verdict.doubtful:
         names = " and ".join(g.metric.label for g in verdict.doubtful)
         margin = (
             "their margins" if len(verdict.doubtful) > 1 else f"its margin of {percent(verdict.doubtful[0].margin, 0)}"

@@ -219,9 +219,9 @@ def test_a_ratio_whose_denominator_moved_ships_where_what_it_counts_holds():
 
 def test_what_a_ratio_goal_divides_is_guarded_per_user():
     metrics = metrics_from([{"name": "yield", "numerator": "spend", "denominator": "orders", "role": "goal"}])
-    guards = {m.name: m.margin for m in metrics if m.role == "guardrail"}
-    assert guards["spend_per_user"] == 0.05
-    assert guards["orders_per_user"] == 0.1
+    roles = {m.name: (m.role, m.margin) for m in metrics}
+    assert roles["spend_per_user"] == ("guardrail", 0.05)
+    assert roles["orders_per_user"] == ("deterioration", 0.0)
     named = metrics_from([{"name": "yield", "numerator": "clicks", "denominator": "sessions", "role": "goal"}])
     assert len(named) == len(METRICS) + 1  # they are there already
 
@@ -269,3 +269,16 @@ def test_what_does_not_vary_is_undefined(value, rng):
     metrics = (METRICS[0], mean_of("price"))
     (_, price) = estimate_effects(reduced(log, known, metrics=metrics).users, metrics)
     assert price.reason == "Price does not vary between users"
+
+
+# What must not fall
+
+
+@pytest.mark.parametrize(
+    ("ci", "call"), [((-0.2, 0.05), "ship"), ((-0.2, -0.01), "inconclusive"), ((0.01, 0.2), "ship")]
+)
+def test_nothing_ships_that_is_shown_to_lower_what_must_not_fall(ci, call):
+    visits = replace(GOAL, metric=mean_of("visits", role="deterioration"), lift=np.mean(ci), lift_ci=ci)
+    verdict = decide([GOAL, visits], [PASSED])
+    assert verdict.call == call
+    assert verdict.fell == ((visits,) if ci[1] < 0 else ())

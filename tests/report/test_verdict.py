@@ -218,3 +218,11 @@ def test_a_running_test_says_its_day_and_what_its_intervals_are_for(found):
     users = replace(planned, planned="9,000 users")
     page = replace(found, effects=[e], verdict=decide([e], [], progress=users))
     assert headline(page, REAL) == "Running: day 5, 1,200 of 9,000 users, no call yet."
+
+
+def test_what_must_not_fall_and_fell_holds_the_call_back_and_is_named(said):
+    text, why, change = said(effect("buys", 0.1), effect("visits", -0.2, role="deterioration"))
+    assert text.startswith("No call: Buys of treatment is 10.0% higher")
+    assert ", but Visits of treatment is 20.0% lower than control's" in text
+    assert "Visits of treatment is shown to be worse (\u221220.0%)." in why
+    assert change.startswith("Find out why Visits fell")

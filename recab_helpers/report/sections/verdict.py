@@ -220,7 +220,13 @@ def _guardrails(found: Analysis, known: Background) -> list[tuple[str, str]]:
         else:
             interval = formats.lift_interval(g.lift_ci)
             rows.append((BAD, f"Guardrail not shown to hold: {g.metric.label} {interval} ({margin})."))
-    return rows
+    fell = found.verdict.fell
+    rows += [
+        (BAD, f"Shown to be worse: {f.metric.label} {formats.lift(f.lift)}; nothing ships with that.") for f in fell
+    ]
+    watched = [e for e in found.effects if e.metric.role == "deterioration" and e.comparison == c and e not in fell]
+    said = ", ".join(f"{e.metric.label} {formats.lift(e.lift)}" for e in watched)
+    return [*rows, *([(GOOD, f"Not shown to be worse: {said}.")] if watched else [])]
 
 
 def _worse(found: Analysis) -> list[tuple[str, str]]:
@@ -229,7 +235,10 @@ def _worse(found: Analysis) -> list[tuple[str, str]]:
     fell = [
         e
         for e in found.effects
-        if e.comparison == of.comparison and e.metric != of.metric and e.metric.role != "guardrail" and e.worse
+        if e.comparison == of.comparison
+        and e.metric != of.metric
+        and e.metric.role in ("goal", "secondary")
+        and e.worse
     ]
     said = ", ".join(f"{e.metric.label} {formats.lift(e.lift)}" for e in fell)
     return [(BAD, f"Falls: {said}.")] if fell else []
