@@ -54,6 +54,12 @@ def number(value: float, digits: int = 3) -> str:
     return _finite(value, f"{value:,.{digits}f}")
 
 
+def duration(seconds: float) -> str:
+    """45 -> '45 s'; 135 -> '2 min 15 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes:,} min {rest} s" if minutes else f"{rest} s"
+
+
 def p_value(value: float) -> str:
     """Three digits, and never zero.
 

@@ -54,9 +54,9 @@ class ModelAddress:
         Raises:
             ParameterError: the text is no address of a model, or a URL with a password, which every log would show.
 
-        >>> ModelAddress.parse("models:/recab-content@champion").alias
+        >>> ModelAddress.parse("models:/recab-synthetic-content@champion").alias
         'champion'
-        >>> ModelAddress.parse("models:/recab-content/3").is_version
+        >>> ModelAddress.parse("models:/recab-synthetic-content/3").is_version
         True
         >>> print(ModelAddress.parse("http://127.0.0.1:5001/invocations"))
         http://127.0.0.1:5001

@@ -50,7 +50,7 @@ test = Test(experiment="bench", user_ids=world.user_ids, item_ids=world.item_ids
 run = tracking.start_run("bench", "simulate")
 start = time.perf_counter()
 tally = Tally(test)
-run.log_table("impressions", tally.watch(test.impressions()))
+run.log_data("impressions", tally.watch(test.impressions()))
 seconds = time.perf_counter() - start
 rows = tally.summary()["impressions"].sum()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -4,8 +4,10 @@ import importlib.util
 import re
 import shlex
 import tomllib
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urldefrag
 
 import numpy as np
@@ -15,9 +17,13 @@ import yaml
 
 import recab_helpers
 from recab_helpers import analysis, impressions
+from recab_helpers.analysis.decision import Call
+from recab_helpers.analysis.metrics import Role
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import contract
+from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import command_line
+from tests.report.drawn import a_background, an_analysis
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDES = [
@@ -54,8 +60,14 @@ def site(tmp_path_factory) -> dict[Path, Page]:
     spec = importlib.util.spec_from_file_location("build_docs", ROOT / "docs" / "build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    folder = module.build(tmp_path_factory.mktemp("a site")).parent
+    found = an_analysis()
+    folder = module.build(tmp_path_factory.mktemp("a site"), found, a_background(found)).parent
     return {file: Page(file) for file in folder.rglob("*.html")}
+
+
+def text_of(site: dict[Path, Page], name: str) -> str:
+    """A page of the top of the site."""
+    return min((f for f in site if f.stem == name), key=lambda f: len(f.parts)).read_text(encoding="utf-8")
 
 
 def log_of(rng: np.random.Generator, n_users: int = 600) -> pd.DataFrame:
@@ -152,7 +164,7 @@ def test_every_door_in_the_guides_is_a_target_of_the_makefile():
 def test_the_site_asks_nothing_of_any_host(site):
     loads = {found for page in site.values() for pair in page.loads for found in pair if found}
     assert {found for found in loads if not found.startswith("data:")} == set()
-    assert all("search.js" in file.read_text(encoding="utf-8") for file in site)
+    assert all("search.js" in f.read_text(encoding="utf-8") for f in site if f.name != "sample_report.html")
 
 
 def test_every_link_of_the_site_leads_somewhere(site):
@@ -178,7 +190,39 @@ def test_the_reference_holds_every_public_name_of_every_room(site):
 
 
 def test_every_guide_is_a_page(site):
-    assert {"index", "your_log", "read_a_report", "extend", "security", "changes"} <= {file.stem for file in site}
+    guides = {"index", "your_log", "read_a_report", "glossary", "times_and_sizes", "extend", "security", "changes"}
+    assert guides | {"parameters", "errors", "sample_report"} <= {file.stem for file in site}
+
+
+def test_the_page_of_parameters_has_each_with_its_default_and_the_meaning_that_its_cell_gives(site):
+    text = text_of(site, "parameters")
+    for params in STAGES.values():
+        for field in fields(params):
+            assert f"<code>{field.name}</code>" in text
+    assert "<td>items shown per session</td>" in text
+    assert "<code>[content,collaborative]</code>" in text
+
+
+def test_the_page_of_errors_has_every_class_and_what_recab_says_now(site):
+    text = text_of(site, "errors")
+    for name in ("ParameterError", "DataError", "TrackingError", "PipelineError", "DefectError"):
+        assert f"<code>{name}</code>" in text
+    assert "Did you mean content?" in text
+    assert "give a value from 10 to" in text
+
+
+def test_the_guide_to_a_report_shows_sections_of_a_real_one(site):
+    text = text_of(site, "read_a_report")
+    assert text.count('<figure class="recab">') >= 4
+    assert "<!-- picture" not in text
+    report = text_of(site, "sample_report")
+    assert "Can the numbers be trusted?" in report
+
+
+def test_the_glossary_has_the_words_of_the_house():
+    words = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
+    named = {*get_args(Role), *get_args(Call)} | {"slate", "examination", "propensity", "lift", "mde", "srm", "cuped"}
+    assert {word for word in named if word not in words} == set()
 
 
 # The skin

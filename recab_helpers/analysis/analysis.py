@@ -17,11 +17,12 @@ from recab_helpers.analysis.segments import heterogeneity, segment_effects
 from recab_helpers.analysis.sensitivity import sensitivity
 from recab_helpers.analysis.sequential import Shape
 from recab_helpers.analysis.totals import ctr_table, totals
+from recab_helpers.brief import Brief
 from recab_helpers.impressions.aggregates import Aggregates
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analysis:
+class Analysis(Brief):
     """Everything that a test says; each table is described where its function is."""
 
     test: Aggregates

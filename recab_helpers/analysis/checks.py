@@ -15,6 +15,7 @@ from scipy import stats
 from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import mean_of, ratio_of
 from recab_helpers.analysis.statistics import bonferroni
+from recab_helpers.brief import Brief
 from recab_helpers.formats import lift
 from recab_helpers.impressions.aggregates import PRE, Aggregates
 from recab_helpers.references import CONTROL
@@ -31,7 +32,7 @@ Planned = Mapping[str, float]  # share of users by variant
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(Brief):
     """One check; `detail` gives the counts behind it and, when it failed, where to look, or why it was not tested.
 
     A failed check that is no gate is a warning: it does not void the verdict.
@@ -42,6 +43,10 @@ class Check:
     detail: str
     p_value: float = math.nan
     gate: bool = True
+
+    def in_words(self) -> str:
+        """Name, state and the counts behind it."""
+        return f"{self.name}: {self.state}. {self.detail}"
 
 
 CheckFunction = Callable[[Aggregates, Planned], Check]

@@ -7,13 +7,14 @@ from typing import Any, Literal
 from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
 from recab_helpers.analysis.power import mde, users_for_lift
+from recab_helpers.brief import Brief
 from recab_helpers.references import CONTROL
 
 Call = Literal["ship", "keep control", "inconclusive", "invalid"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Brief):
     """The call and the facts behind it.
 
     `winner` is the variant to go on with, empty where none is named. `effect` is the goal's effect that the call is
@@ -33,6 +34,12 @@ class Verdict:
     broken: tuple[Effect, ...] = ()
     mde: float = math.nan
     users_for_estimate: float = math.nan
+
+    def in_words(self) -> str:
+        """The call, with the effect that it is about or the gates that failed."""
+        winner = f" {self.winner}" if self.call == "ship" else ""
+        why = [self.effect.in_words()] if self.effect else [c.name for c in self.failed]
+        return f"{self.call}{winner}: {', '.join(why)}"
 
     @property
     def about(self) -> Effect:

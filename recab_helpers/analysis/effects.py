@@ -21,7 +21,9 @@ from recab_helpers.analysis.statistics import (
     variance_of,
     welch_freedom,
 )
+from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
+from recab_helpers.formats import lift, lift_interval
 from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users
 from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
@@ -32,7 +34,7 @@ BOTH = "a lift needs both above 0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effect:
+class Effect(Brief):
     """One variant against another on one metric; lifts are fractions; undefined numbers are nan, `reason` says why.
 
     `alpha` is the level of its intervals. `se` is of the difference, `log_se` of log(treatment / control).
@@ -59,6 +61,11 @@ class Effect:
     variance_reduction: float = math.nan
     noninferiority_p: float = math.nan
     reason: str = ""
+
+    def in_words(self) -> str:
+        """Lift and interval."""
+        of = f"{self.metric.label}, {self.comparison.variant} against {self.comparison.against}: "
+        return of + (f"{lift(self.lift)} ({lift_interval(self.lift_ci)})" if self.defined else self.reason)
 
     @property
     def defined(self) -> bool:

@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 import pandas as pd
 
+from recab_helpers.brief import Brief
 from recab_helpers.references import CONTROL, Comparison, in_order
 
 PRE = "pre_"  # begins the name of a column that counts the period before the test
@@ -114,7 +115,7 @@ class Histogram:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Users:
+class Users(Brief):
     """The users of a test, summed up once: every function of the analysis reads this and no table of users.
 
     `statistics` are by variant, control first. `segments` are by segment, level and variant, of a few columns.
@@ -240,7 +241,7 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aggregates:
+class Aggregates(Brief):
     """A log reduced to what an analysis needs; a part that the log cannot give is None.
 
     `by_day` and `by_position` are indexed by variant and level and hold impressions, clicks, users and, over the

@@ -152,7 +152,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, DOORS))
-    doors = "\n".join(f"  {name:<{width}}  {door.does}" for name, door in DOORS.items())
+    doors = "\n".join(
+        f"  {name:<{width}}  {door.does}{door.lasts and f' ({door.lasts})'}" for name, door in DOORS.items()
+    )
     parser = _Parser(
         prog="python -m recab_helpers",
         description=f"Rehearse an A/B test of recommenders, then read the real one.\n\ndoors:\n{doors}",

@@ -14,11 +14,13 @@ HANDED_ON = {  # parameters that a stage settles for the stages after it
 class Door:
     """A command: it runs the notebooks of its stages in turn, starts a program, or does the work of a function.
 
-    `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. A program is a
-    module with its arguments. A function, `module.function` of this folder, takes checked parameters of its own.
+    `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. `lasts` is the
+    time that it takes with its defaults on two cores, where that is known. A program is a module with its arguments. A
+    function, `module.function` of this folder, takes checked parameters of its own.
     """
 
     does: str
+    lasts: str = ""
     stages: tuple[str, ...] = ()
     page: str = ""
     program: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ class Door:
 DOORS = {
     "report": Door(
         does="train, simulate, analyze; write reports/ab_report.html and .json",
+        lasts="about 2 minutes",
         stages=("train", "simulate", "analyze"),
         page="ab_report",
     ),

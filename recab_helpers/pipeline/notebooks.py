@@ -31,6 +31,7 @@ from recab_helpers.errors import (
     RecabError,
     TrackingError,
 )
+from recab_helpers.formats import duration
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.machine import check_machine
@@ -72,6 +73,7 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
         mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
         try:
             stop.check()
+            print(f"recab: {how_long(door, tracking.run_before(mlflow_run))}", flush=True)
             known = Known() if fresh or len(params) < 2 else known_stages(mlflow_run, params)
             executed = _run_in_turn(mlflow_run, params, kernels, stop, known)
             if DOORS[door].page:
@@ -83,6 +85,15 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
             if left and isinstance(error, RecabError):
                 raise type(error)(f"{error} {left}") from error
             raise
+
+
+def how_long(door: str, before: Any) -> str:
+    """How long the door takes: what the run before took, else what is known of its defaults, else that nobody knows."""
+    if before is not None and before.info.status == "FINISHED":
+        seconds = (before.info.end_time - before.info.start_time) / 1000
+        return f"{door} starts; the one before took {duration(seconds)}."
+    lasts = DOORS[door].lasts
+    return f"{door} starts; with its defaults it takes {lasts} on two cores." if lasts else f"{door} starts."
 
 
 def _warn_of_foreign_code(params: dict[str, Any]) -> None:

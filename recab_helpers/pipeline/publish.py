@@ -21,20 +21,24 @@ def publish(executed: Path, run, name: str) -> None:
     from recab_helpers.report.page import render, render_index
 
     page, folder, document, beside = executed.parent / f"{name}.html", executed.parent, None, []
-    if analysis_run_id := tracking.run_tags(run.run_id).get("analysis_run_id"):
-        run = tracking.Run(analysis_run_id, "analyze", run.client)
+    analysis_run_id = tracking.run_tags(run.run_id).get("analysis_run_id")
+    if analysis_run_id:
         beside = [folder / f"{name}.json", folder / f"{name}_effects.csv", folder / SCHEMA.name]
         shutil.copy(tracking.artifact(analysis_run_id, f"analyze/{name}.json"), beside[0])
         document = json.loads(beside[0].read_text(encoding="utf-8"))
         beside[1].write_text(effects_csv(document), encoding="utf-8")
         shutil.copy(SCHEMA, beside[2])
     page.write_text(render(executed, document=document, files=[f.name for f in beside]), encoding="utf-8")
-    files = [page, *beside]
-    for file in (page, *beside[1:]):
-        run.log_file(file)
-    for file in files:
+    run.log_file(page, on_top=True)
+    if analysis_run_id:
+        analysis_run = tracking.Run(analysis_run_id, "analyze", run.client)
+        for file in (page, *beside[1:]):
+            analysis_run.log_file(file)
+    for file in (page, *beside):
         replace(paths.REPORTS / file.name, file.read_bytes())
     replace(paths.REPORTS / "index.html", render_index(paths.REPORTS).encode())
+    where = "In MLflow" if run.client.tracking_uri.startswith("http") else "In MLflow (make server)"
+    print(f"{where}: {tracking.address_of(run.client, run.experiment_id, run.run_id)}")
     if document:
         print(document["verdict"]["sentence"])
     print(shown(paths.REPORTS / f"{name}.html"))

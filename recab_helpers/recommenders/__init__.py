@@ -5,7 +5,7 @@ from recab_helpers.lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "catalog": "MODELS check_names fit fit_all",
+        "catalog": "MODELS check_names fit fit_all parameters_of what_is",
         "checked": "checked_slates",
         "fitted": "Factors FittedRecommender Scorer top_k",
         "protocol": "Recommender Served",

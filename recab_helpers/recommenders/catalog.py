@@ -6,10 +6,11 @@ when it is fitted.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recab_helpers.errors import ParameterError, StepsAsideError
 from recab_helpers.parameters import TrainParams, nearest
@@ -41,7 +42,7 @@ def check_names(variants: Iterable[str]) -> None:
     Raises:
         ParameterError: with the nearest right name.
 
-    >>> check_names(["content", "models:/recab-content@champion"])
+    >>> check_names(["content", "models:/recab-synthetic-content@champion"])
     >>> check_names(["contnt"])
     Traceback (most recent call last):
         ...
@@ -68,6 +69,28 @@ def fit_scorer(name: str, train: Interactions, catalog: pd.DataFrame, params: Tr
     """What the model of that name scores by, and whom it knows, (n_users,)."""
     module, _, function = MODELS[name].partition(".")
     return getattr(import_module(f"recab_helpers.recommenders.{module}"), function)(train, catalog, params)
+
+
+def parameters_of(name: str, params: TrainParams) -> dict[str, Any]:
+    """What the model of that name was fitted with: its own parameters, the seed, and those of the hybrid's parts.
+
+    The parameters of a model begin with the last word of its name.
+
+    >>> parameters_of("ease", TrainParams(ease_regularization=9))
+    {'seed': 29, 'ease_regularization': 9.0}
+    >>> "ease_regularization" in parameters_of("hybrid", TrainParams())
+    True
+    """
+    starts = tuple(f"{m.rpartition('_')[2]}_" for m in [name, *(params.hybrid_of if name == "hybrid" else [])])
+    return {k: v for k, v in params.as_dict().items() if k == "seed" or k.startswith(starts)}
+
+
+def what_is(name: str) -> str:
+    """What a model does, in the words of its file and of the function that fits it."""
+    file, _, function = MODELS[name].partition(".")
+    module = import_module(f"recab_helpers.recommenders.{file}")
+    documented = (module, getattr(module, function))
+    return " ".join(" ".join((inspect.getdoc(d) or "").partition("\n\n")[0].split()) for d in documented)
 
 
 def fit_all(

@@ -227,7 +227,7 @@ if __package__ != "recab_helpers.recommenders":  # MLflow runs this file to rebu
             """Read the model that was saved."""
             self.fitted = FittedRecommender.load(context.artifacts["model"])
 
-        def predict(self, context, model_input, params=None):
+        def predict(self, context, model_input: pd.DataFrame, params=None):
             """Recommend k items to every user_id of the input."""
             return self.fitted.recommend(model_input["user_id"], int((params or {}).get("k", 10)))
 

@@ -6,6 +6,7 @@ from recab_helpers.report.document import effects_csv, lineage, report_json
 from recab_helpers.report.kit.figures import ctr_figure, power_figure, rates_figure
 from recab_helpers.report.kit.html import facts, note, show, style, table
 from recab_helpers.report.kit.plot import report_style
+from recab_helpers.report.open_notebook import page
 from recab_helpers.report.sections.truth import yardsticks_table
 from recab_helpers.report.verdict import sentence, title
 
@@ -17,6 +18,7 @@ __all__ = [
     "facts",
     "lineage",
     "note",
+    "page",
     "power_figure",
     "rates_figure",
     "report_json",

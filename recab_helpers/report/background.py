@@ -7,6 +7,7 @@ import pandas as pd
 
 from recab_helpers import formats
 from recab_helpers.analysis.slates import Slates
+from recab_helpers.brief import Brief
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report.kit.words import model_name
 
@@ -33,7 +34,7 @@ class Served:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Background:
+class Background(Brief):
     """Models, truth, offline quality and lineage of a test; nothing of it changes a number of the analysis.
 
     A real log knows no models, no truth and no offline quality: what is not known is empty or None.

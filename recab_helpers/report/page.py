@@ -25,7 +25,9 @@ HEADING = re.compile(r"<h2>(.*?)</h2>")
 REMOVED, FOLDED, FIRST_IF_INVALID = "remove-cell", "folded", "first-if-invalid"
 
 
-def render(notebook: Path, *, document: dict[str, Any] | None = None, files: Sequence[str] = ()) -> str:
+def render(
+    notebook: Path | nbformat.NotebookNode, *, document: dict[str, Any] | None = None, files: Sequence[str] = ()
+) -> str:
     """The notebook's prose and HTML outputs as one page, whose H2s are sections that fold.
 
     What stands before the first H2 leads the page. A section whose cells have nothing to show is left out; one tagged
@@ -33,7 +35,8 @@ def render(notebook: Path, *, document: dict[str, Any] | None = None, files: Seq
     the report's (`ab_report.json`), whose title the page takes; of an invalid test, the section tagged
     first-if-invalid moves above the others, and opens. `files` lie beside the page and are linked from its foot.
     """
-    cells = [c for c in nbformat.read(notebook, as_version=4).cells if REMOVED not in c.metadata.get("tags", [])]
+    executed = nbformat.read(notebook, as_version=4) if isinstance(notebook, Path) else notebook
+    cells = [c for c in executed.cells if REMOVED not in c.metadata.get("tags", [])]
     lead, *sections = _sections(cells)
     sections = [section for section in sections if _has_content(section)]
     invalid = document is not None and document["verdict"]["call"] == "invalid"

@@ -12,8 +12,9 @@ import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
 from recab_helpers.analysis import Analysis, Effect, MetricSpec, Prior, Slates, Verdict
+from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
-from recab_helpers.formats import count
+from recab_helpers.formats import count, lift, lift_interval
 from recab_helpers.impressions import Aggregates, UserRows
 from recab_helpers.parameters import AnalyzeParams, nearest
 from recab_helpers.references import CONTROL, ModelAddress
@@ -23,7 +24,7 @@ GRADED_TESTS = 400  # drawn for the grading that stands in every report
 
 
 @dataclass(frozen=True, kw_only=True)
-class Log:
+class Log(Brief):
     """Where the log of a test lies and what is known beside it; a real log knows no truth, models or interactions."""
 
     impressions: Path
@@ -256,28 +257,41 @@ def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
 def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background) -> None:
     """What the analysis leaves: the report as JSON, and its first lines where a reader of MLflow looks for them.
 
-    The run is named by what it is, and carries verdict, lift and interval; a child run holds every effect. Metrics are
-    named in words: `ctr lift`, `ctr lift low`; of several treatments the variant comes first.
+    The run is named by what it is, and carries verdict, lift and interval; a child run holds every effect, with the log
+    and the models behind it as its inputs. Metrics are named in words: `ctr lift`, `ctr lift low`; of several
+    treatments the variant comes first.
     """
     document = report.report_json(found, known)
     about, verdict = found.verdict.effect, document["verdict"]
     several = len(found.test.users.comparisons) > 1
+    said = {"verdict": found.verdict.call, "kind": document["kind"], "sentence": verdict["sentence"]}
+    if about is not None and about.defined:
+        run.log_metrics(_numbers(about.metric.name, about))
+        said |= {"lift": lift(about.lift), "interval": lift_interval(about.lift_ci), "goal": about.metric.label}
     with run.child("analysis") as child:
+        child.log_inputs(_datasets(log, found), tracking.model_ids(log.models.values()))
         for effect in found.effects:
             of = f"{effect.comparison.variant} " if several else ""
             child.log_metrics(_numbers(f"{of}{effect.metric.name}", effect))
         states = [c.state for c in found.checks]
         child.log_metrics({f"checks {s}": states.count(s) for s in ("passed", "failed", "not tested")})
-        child.tag(verdict=found.verdict.call, sentence=verdict["sentence"], kind=document["kind"])
+        child.tag(**said)
         if found.verdict.valid:
             child.tag(test=log.identity, same_model_in_all=str(known.same_in_all))
         child.log_json("ab_report", document)
-    if about is not None and about.defined:
-        run.log_metrics(_numbers(about.metric.name, about))
-    run.tag(analysis_run_id=child.run_id, verdict=found.verdict.call, kind=document["kind"])
-    for described in (run, child):
-        described.client.set_tag(described.run_id, "mlflow.note.content", _first_lines(document))
-    run.client.set_tag(run.run_id, "mlflow.runName", f"{document['title']} [{known.dataset}]")
+    run.tag(analysis_run_id=child.run_id, **said)
+    first_lines = _first_lines(document)
+    child.name("analysis", first_lines)
+    run.name(f"{document['title']} [{known.dataset}]", first_lines)
+
+
+def _datasets(log: Log, found: Analysis) -> dict[str, Any]:
+    """The log and what is known of its users as MLflow's data sets, by what they are."""
+    if "simulate" not in log.run_ids:
+        return {"log": tracking.file_as_dataset(log.impressions, log.data_hash, found.test.n_impressions)}
+    logged = tracking.datasets_of(log.run_ids["simulate"])
+    names = {"log": "simulate/impressions", "users": "simulate/users"}
+    return {used: logged[name] for used, name in names.items() if name in logged}
 
 
 def _numbers(name: str, effect: Effect) -> dict[str, float]:
@@ -301,7 +315,7 @@ def _first_lines(document: dict[str, Any]) -> str:
         document["title"],
         f"Expected: {expected}" if expected else "",
         f"Next step: {verdict['next_step']}",
-        "The page is the artifact analyze/ab_report.html of the run named analysis.",
+        "The page is ab_report.html, the first artifact of the run that this test's title names.",
     ]
     return "\n\n".join(filter(None, lines))
 

@@ -61,6 +61,6 @@ def log_grading(run: tracking.Run, graded: pd.DataFrame) -> None:
     """Log every rate as a table and the A/A ones as metrics."""
     tables = {question: rates_of(graded, question) for question in graded["population"].unique()}
     run.log_table("rates", pd.concat([t.assign(population=q) for q, t in tables.items()], ignore_index=True))
-    forbidden = {ord(c): "_" for c in "'(),"}
+    forbidden = dict.fromkeys(map(ord, "'(),"))
     named = tables[NULL]["kind"] + " " + tables[NULL]["method"].str.translate(forbidden)
     run.log_metrics(dict(zip(named, tables[NULL]["rate"], strict=True)))

@@ -9,10 +9,12 @@ import pandas as pd
 from recab_helpers import tracking
 from recab_helpers.data import TrainedOn
 from recab_helpers.errors import DataError
+from recab_helpers.formats import label_of
 from recab_helpers.parameters import SimulateParams
 from recab_helpers.recommenders import RemoteModel, quality_of
 from recab_helpers.recommenders.protocol import Served
 from recab_helpers.simulation import Tally, Test, untold_truths
+from recab_helpers.stages.train import in_words
 
 
 def load_variants(
@@ -94,22 +96,27 @@ def log_test(
     drawn = truth[truth["drawn"]].set_index("variant")
     summary = tally.summary().join(drawn[["true_ctr", "true_lift"]])
     served = _served(test, known) if "timed_requests" in known else {}
+    run.log_data("users", known)
+    logged = tracking.datasets_of(run.run_id)
+    used = {name: logged[f"simulate/{name}"] for name in ("impressions", "users") if f"simulate/{name}" in logged}
     for variant in test.variants:
         with run.child(variant.name) as child:
+            child.log_inputs(used, tracking.model_ids([variant.model]))
             child.tag(model=str(variant.model))
-            child.log_metrics(summary.loc[variant.name].to_dict())
+            child.log_metrics(in_words(summary.loc[variant.name]))
             if answered := served.get(variant.name):
                 measured = {k: v for k, v in answered.items() if k.endswith("_ms") and v is not None}
-                child.log_metrics(measured | {"popular_instead": sum(answered["popular_instead"].values())})
-            child.log_series(tally.daily(variant.name))
+                without = sum(answered["popular_instead"].values())
+                child.log_metrics(in_words(measured | {"popular_instead": without}))
+            child.log_series(tally.daily(variant.name).rename(columns=label_of))
     run.log_table("recommendations", test.recommendations())
-    run.log_tables(truth=truth, users=known)
+    run.log_table("truth", truth)
     models = {v.name: str(v.model) for v in test.variants}
     rows = dict(zip(models, offline, strict=False))
     plan = {"planned": test.planned, "models": models, "offline": rows, "yardsticks": yardsticks, "served": served}
     run.log_json("plan", plan)
     if quality is not None and len(quality):
-        run.log_tables(quality=quality)
+        run.log_table("quality", quality)
 
 
 def _served(test: Test, known: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What the training leaves in MLflow, and how it is read back."""
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -10,14 +11,17 @@ import pandas as pd
 from recab_helpers import tracking
 from recab_helpers.data import Dataset, TrainedOn, World, digest_of
 from recab_helpers.errors import DataError
-from recab_helpers.recommenders import FittedRecommender, checked_slates, quality_of
+from recab_helpers.formats import label_of, number
+from recab_helpers.parameters import TrainParams
+from recab_helpers.recommenders import FittedRecommender, checked_slates, parameters_of, quality_of, what_is
 from recab_helpers.references import ModelAddress
 
 
 def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
     """Log both parts of the interactions, the catalog, and the world where there is one."""
-    run.log_tables(train=train, held_out=held_out, catalog=dataset.catalog)
-    run.tag(catalog=digest_of(dataset.catalog))
+    for name, table in {"train": train, "held_out": held_out, "catalog": dataset.catalog}.items():
+        run.log_data(name, table)
+    run.tag(catalog=digest_of(dataset.catalog), dataset=dataset.name)
     if dataset.world is not None:
         run.log_arrays("world", dataset.world.arrays())
 
@@ -26,22 +30,50 @@ def log_models(
     run: tracking.Run,
     models: dict[str, FittedRecommender],
     quality: pd.DataFrame,
-    experiment: str,
+    params: TrainParams,
     aside: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, ModelAddress]:
     """One child run per model with its offline quality; returns the registry address of each.
 
-    `aside` are the models that could not be fitted, with the reasons; who asks for one of them later is told.
+    Data come first (`log_data`): the models of other data are other models in the registry. `aside` are the models that
+    could not be fitted, with the reasons; who asks for one of them later is told.
     """
     run.log_table("quality", quality)
-    catalog, addresses = tracking.run_tags(run.run_id).get("catalog", ""), {}
+    tags, data = tracking.run_tags(run.run_id), tracking.datasets_of(run.run_id)
+    prefix, addresses = tracking.registry_prefix(params.experiment, tags["dataset"]), {}
+    used = {"training": data["train/train"], "evaluation": data["train/held_out"]}
     for name, fitted in models.items():
+        own = parameters_of(name, params)
+        card = card_of(name, quality.loc[name], data=f"{tags['dataset']} ({tags['catalog']})", run_id=run.run_id)
         with run.child(name) as child:
-            child.log_metrics(quality.loc[name].to_dict())
-            addresses[name] = tracking.log_model(child, fitted, experiment, catalog)
+            child.log_inputs(used)
+            logged = tracking.log_model(child, fitted, prefix, tags["catalog"], params=own, card=card)
+            child.log_params(own)
+            child.log_metrics(in_words(quality.loc[name]), model_id=logged.model_id, on=used["evaluation"])
+            addresses[name] = logged.address
+            child.name(name, card)
     run.tag(**{f"model.{name}": str(address) for name, address in addresses.items()})
     run.tag(**{f"aside.{name}": reason for name, reason in aside.items()})
     return addresses
+
+
+def card_of(name: str, quality: pd.Series, *, data: str, run_id: str) -> str:
+    """What a registered model is, as Markdown: how it scores, what it learned from, how good it is, how to use it."""
+    graded = {label_of(str(k)): number(v) for k, v in quality.items() if np.isfinite(v)}
+    lines = [
+        f"**{name}**: {what_is(name)}",
+        f"Trained on {data}, by run {run_id}, from interactions that the grading never saw.",
+        "| on what was held out | |\n|---|---|\n"
+        + "\n".join(f"| {label} | {value} |" for label, value in graded.items()),
+        f"Asked with a `user_id` column and `k`, it returns k items per user. In a test: `variants=[...,{name}]`.",
+    ]
+    return "\n\n".join(lines)
+
+
+def in_words(values: Mapping[Any, float] | pd.Series) -> dict[str, float]:
+    """Metrics by names that people read and MLflow takes: `NDCG at 10`, `true CTR`, `fit seconds`."""
+    names = {"@": " at ", "(s)": "seconds", "(": "", ")": ""}
+    return {re.sub("@|[(]s[)]|[()]", lambda found: names[found[0]], label_of(str(k))): v for k, v in values.items()}
 
 
 def load_trained(train_run: str) -> TrainedOn:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -17,6 +19,7 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.utils import logging_utils
 
 from recab_helpers.errors import DataError, ParameterError, TrackingError
 from recab_helpers.parameters import nearest
@@ -46,12 +49,21 @@ SIGNATURE = ModelSignature(
 )
 
 
-def log_model(run: Run, fitted: FittedRecommender, experiment: str, catalog: str = "") -> ModelAddress:
-    """Log the model from code, register it, point the alias @candidate at it; returns its version.
+def log_model(
+    run: Run,
+    fitted: FittedRecommender,
+    prefix: str,
+    catalog: str = "",
+    *,
+    params: Mapping[str, Any] = MappingProxyType({}),
+    card: str = "",
+) -> LoggedModel:
+    """Log the model from code, register it as `<prefix>-<its name>`, point the alias @candidate at it.
 
     `catalog` is the digest of the catalog that it was fitted on; it travels as the metadata `catalog` of the model.
+    `params` are those that it was fitted with, and `card` says in Markdown what the model is.
     """
-    name = f"{experiment}-{fitted.name}"
+    name = f"{prefix}-{fitted.name}"
     example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
     with tempfile.TemporaryDirectory() as folder:
         fitted.save(folder)
@@ -66,12 +78,44 @@ def log_model(run: Run, fitted: FittedRecommender, experiment: str, catalog: str
             signature=SIGNATURE,
             input_example=(example, {"k": 2}),
             pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
-            registered_model_name=name,
             metadata={"catalog": catalog} if catalog else None,
+            params=dict(params),
         )
-    address = ModelAddress(name=name, version=str(logged.registered_model_version))
+    with _silent():
+        version = mlflow.register_model(f"models:/{logged.model_id}", name).version
+    address = ModelAddress(name=name, version=str(version))
+    if card:
+        run.client.update_registered_model(name, card)
+        run.client.update_model_version(name, address.version, card)
     run.client.set_registered_model_alias(name, CANDIDATE, address.version)
-    return address
+    return LoggedModel(address=address, model_id=logged.model_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedModel:
+    """What was logged: its version in the registry, and the id under which MLflow keeps its metrics."""
+
+    address: ModelAddress
+    model_id: str
+
+
+def registry_prefix(experiment: str, dataset: str) -> str:
+    """What the names of registered models begin with: models of different data are different models.
+
+    >>> registry_prefix("recab", "ml-100k")
+    'recab-ml-100k'
+    >>> registry_prefix("recab", "our: shop/2")
+    'recab-our_shop_2'
+    """
+    safe = re.sub(r"[^\w.-]+", "_", dataset)
+    return f"{experiment}-{safe}"
+
+
+def model_ids(addresses: Iterable[ModelAddress]) -> list[str]:
+    """The logged models behind registered versions; what was not logged by MLflow 3 has none and is left out."""
+    client = connect()
+    versions = [client.get_model_version(a.name, a.version) for a in addresses if a.is_version]
+    return [logged for version in versions if (logged := _logged_id(version))]
 
 
 @dataclass(frozen=True)
@@ -141,9 +185,9 @@ def load_model(reference: str | ModelAddress, train_run_id: str = "") -> Registe
     """Load a recommender; its address is the version that the reference means now.
 
     `reference` is the name of a model of the train run (`content`), or an MLflow address: by version
-    (`models:/recab-content/3`, or `latest` for the number), by alias (`models:/recab-content@champion`) or by run
-    (`runs:/<id>/content`). Only a run whose model was never registered keeps its address. A model that is served
-    (`http://127.0.0.1:5001`) stays where it is.
+    (`models:/recab-synthetic-content/3`, or `latest` for the number), by alias
+    (`models:/recab-synthetic-content@champion`) or by run (`runs:/<id>/content`). Only a run whose model was never
+    registered keeps its address. A model that is served (`http://127.0.0.1:5001`) stays where it is.
 
     Raises:
         TrackingError: there is no such model.
@@ -288,11 +332,26 @@ def _point(client: mlflow.MlflowClient, name: str, version: str | None) -> None:
 
 def _logged_as(client: mlflow.MlflowClient, version: ModelVersion) -> str:
     """The name under which the model of this version was logged in its run."""
+    if logged_id := _logged_id(version):
+        return client.get_logged_model(logged_id).name
+    return PurePosixPath(version.source or "").name  # by MLflow 2: a folder of the run's artifacts
+
+
+def _logged_id(version: ModelVersion) -> str:
+    """The id of the logged model that the version was made from; empty where it was made from something else."""
     source = version.source or ""
     logged_id = source.removeprefix("models:/")
-    if logged_id != source and "/" not in logged_id:
-        return client.get_logged_model(logged_id).name
-    return PurePosixPath(source).name  # by MLflow 2: a folder of the run's artifacts
+    return logged_id if logged_id != source and "/" not in logged_id else ""
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without MLflow's lines on stderr that tell of what went well; its errors are exceptions."""
+    logging_utils.disable_logging()
+    try:
+        yield
+    finally:
+        logging_utils.enable_logging()
 
 
 @contextmanager

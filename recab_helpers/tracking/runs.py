@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import getpass
 import hashlib
 import json
 import os
@@ -9,8 +10,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow.entities import Dataset as TrackedDataset
-from mlflow.entities import DatasetInput, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
@@ -30,9 +31,11 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.processes import PREFIX, this_process
 from recab_helpers.tracking import embedded
 from recab_helpers.tracking.owners import OWNER, PARENT, close_leftovers, owner
-from recab_helpers.tracking.store import SQLITE, connect, masked, said
+from recab_helpers.tracking.store import SERVER, SQLITE, connect, git_commit, masked, said
 
 BATCH = 1000  # metrics in one call, the limit of MLflow
+DOOR = "recab.door"  # tag of a run that is no child: what was typed
+FIRST_ROWS = 100  # of a table, in an artifact that MLflow's own pages show
 KEY_LENGTH = 200  # MLflow takes 250 characters; the mark of a changed name and a suffix fit beside it
 
 
@@ -46,10 +49,18 @@ class Run:
     experiment_id: str = ""  # empty where it is not known yet
     owned: bool = False  # made by the stage itself, which therefore also ends it
 
-    def log_metrics(self, values: Mapping[Any, float]) -> None:
-        """Log the finite values; an undefined metric is absent, not zero."""
+    def log_metrics(
+        self, values: Mapping[Any, float], *, model_id: str | None = None, on: TrackedDataset | None = None
+    ) -> None:
+        """Log the finite values; an undefined metric is absent, not zero.
+
+        They are also those of the logged model `model_id`, measured `on` a data set, where these are given.
+        """
+        of = {"model_id": model_id}
+        if on is not None:
+            of |= {"dataset_name": on.name, "dataset_digest": on.digest}
         now = int(time.time() * 1000)
-        metrics = [Metric(key_of(k), float(v), now, 0) for k, v in values.items() if np.isfinite(v)]
+        metrics = [Metric(key_of(k), float(v), now, 0, **of) for k, v in values.items() if np.isfinite(v)]
         self.client.log_batch(self.run_id, metrics=metrics)
 
     def log_series(self, table: pd.DataFrame) -> None:
@@ -75,44 +86,63 @@ class Run:
         self.client.log_dict(self.run_id, content, f"{self.stage}/{name}.json")
 
     def log_table(self, name: str, table: pd.DataFrame | Iterator[pa.Table]) -> None:
-        """Log a table as `<stage>/<name>.parquet` and register it as a data set of this run.
+        """Log a table as `<stage>/<name>.parquet`, with its first rows as CSV, which MLflow's own pages show.
 
         An iterator of tables is written one at a time, so memory stays bounded by one of them.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"{name}.parquet"
-            if isinstance(table, pd.DataFrame):
-                table.to_parquet(file)
-            else:
-                _write_chunks(file, table)
-            self._log_dataset(name, file)
-            self.client.log_artifact(self.run_id, str(file), self.stage)
+        self._log_table(name, table)
 
     def log_tables(self, **tables: pd.DataFrame) -> None:
         """Log several tables under their names."""
         for name, table in tables.items():
             self.log_table(name, table)
 
-    def _log_dataset(self, name: str, file: Path) -> None:
-        """Register the file as a data set by its digest and schema; the rows are in the artifact."""
+    def log_data(self, name: str, table: pd.DataFrame | Iterator[pa.Table]) -> None:
+        """`log_table` of data that other runs build on: the table becomes a data set, `<stage>/<name>`, of this run."""
+        self._log_table(name, table, is_data=True)
+
+    def _log_table(self, name: str, table: pd.DataFrame | Iterator[pa.Table], *, is_data: bool = False) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file, first = Path(folder, f"{name}.parquet"), Path(folder, f"{name}.csv")
+            if isinstance(table, pd.DataFrame):
+                table.to_parquet(file)
+            else:
+                _write_chunks(file, table)
+            if is_data:
+                self.client.log_inputs(self.run_id, [DatasetInput(self._described(name, file))])
+            self.client.log_artifact(self.run_id, str(file), self.stage)
+            _first_rows(file).to_csv(first)
+            self.client.log_artifact(self.run_id, str(first), f"{self.stage}/first_rows")
+
+    def _described(self, name: str, file: Path) -> TrackedDataset:
+        """The file as a data set, by its digest and schema; the rows are in the artifact."""
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
         described = pq.ParquetFile(file)
         columns = {f.name: str(f.type) for f in described.schema_arrow}
-        source = {"uri": f"runs:/{self.run_id}/{self.stage}/{file.name}"}
-        dataset = TrackedDataset(
+        return TrackedDataset(
             name=f"{self.stage}/{name}",
             digest=digest,
             source_type="mlflow_artifact",
-            source=json.dumps(source),
+            source=json.dumps({"uri": f"runs:/{self.run_id}/{self.stage}/{file.name}"}),
             schema=json.dumps(columns),
             profile=json.dumps({"num_rows": described.metadata.num_rows}),
         )
-        self.client.log_inputs(self.run_id, [DatasetInput(dataset)])
 
-    def log_file(self, file: Path) -> None:
-        """Log a finished file, `<stage>/<name>`."""
-        self.client.log_artifact(self.run_id, str(file), self.stage)
+    def log_inputs(self, datasets: Mapping[str, TrackedDataset], model_ids: Iterable[str] = ()) -> None:
+        """Name the data sets, by what they are used for, and the logged models that this run builds on."""
+        inputs = [DatasetInput(d, [InputTag("mlflow.data.context", used)]) for used, d in datasets.items()]
+        models = [LoggedModelInput(model_id) for model_id in dict.fromkeys(model_ids)]
+        if inputs or models:
+            self.client.log_inputs(self.run_id, inputs, models)
+
+    def log_file(self, file: Path, *, on_top: bool = False) -> None:
+        """Log a finished file, `<stage>/<name>`, or above all folders, where a reader of the run looks first."""
+        self.client.log_artifact(self.run_id, str(file), None if on_top else self.stage)
+
+    def name(self, title: str, note: str) -> None:
+        """Name the run by what it is, with a description in Markdown."""
+        self.client.log_batch(self.run_id, tags=[RunTag("mlflow.runName", title), RunTag("mlflow.note.content", note)])
 
     def log_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Log numpy arrays as `<stage>/<name>.npz`."""
@@ -128,7 +158,7 @@ class Run:
     @contextmanager
     def child(self, name: str) -> Iterator["Run"]:
         """A child run that ends FINISHED, or FAILED when the block raises."""
-        tags = {PARENT: self.run_id, "recab.stage": self.stage, OWNER: owner()}
+        tags = {PARENT: self.run_id, "recab.stage": self.stage} | _provenance(self.stage)
         made = self.client.create_run(self._experiment(), run_name=name, tags=tags)
         child = Run(made.info.run_id, self.stage, self.client, made.info.experiment_id)
         try:
@@ -180,8 +210,16 @@ def start_run(experiment: str, name: str) -> Run:
         )
     else:
         experiment_id = found.experiment_id
-    run = client.create_run(experiment_id, run_name=name, tags={OWNER: owner()})
+    run = client.create_run(experiment_id, run_name=name, tags=_provenance(name) | {DOOR: name})
     return Run(run.info.run_id, name, client, experiment_id, owned=True)
+
+
+def _provenance(name: str) -> dict[str, str]:
+    """The tags of a new run that say who makes it, by which command, from which commit."""
+    commit = {"mlflow.source.git.commit": known} if (known := git_commit()) else {}
+    with suppress(OSError, KeyError):  # a user without a name
+        commit["mlflow.user"] = getpass.getuser()
+    return {OWNER: owner(), "mlflow.source.name": f"make {name}", "mlflow.source.type": "LOCAL"} | commit
 
 
 def _make_experiment(client: mlflow.MlflowClient, experiment: str) -> str:
@@ -244,10 +282,37 @@ def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
 
 
 def run_before(run: Run) -> mlflow.entities.Run | None:
-    """The newest earlier pipeline run of the same name in the same experiment, whatever became of it."""
-    name = f"attributes.run_name = '{run.stage}' and attributes.run_id != '{run.run_id}'"
-    found = run.client.search_runs([run.experiment_id], name, order_by=["attributes.start_time DESC"], max_results=1)
+    """The newest earlier run of the same door in the same experiment, whatever became of it and of its name."""
+    same = f"tags.`{DOOR}` = '{run.stage}' and attributes.run_id != '{run.run_id}'"
+    found = run.client.search_runs([run.experiment_id], same, order_by=["attributes.start_time DESC"], max_results=1)
     return found[0] if found else None
+
+
+def datasets_of(run_id: str) -> dict[str, TrackedDataset]:
+    """The data sets that the run logged, by name: `train/held_out`, `simulate/impressions`."""
+    inputs = _get_run(connect(), run_id).inputs
+    return {i.dataset.name: i.dataset for i in inputs.dataset_inputs} if inputs else {}
+
+
+def file_as_dataset(file: Path, digest: str, rows: int) -> TrackedDataset:
+    """A recorded log as a data set; of its path only the name, since stores are shared."""
+    return TrackedDataset(
+        name=file.name,
+        digest=digest,
+        source_type="local",
+        source=json.dumps({"uri": file.name}),
+        profile=json.dumps({"num_rows": rows}),
+    )
+
+
+def address_of(client: mlflow.MlflowClient, experiment_id: str, run_id: str = "") -> str:
+    """Where MLflow's pages show an experiment, or a run of it; of a store without a server, at that of `make server`.
+
+    MLflow opens an experiment in its GenAI view unless the address says otherwise.
+    """
+    uri = client.tracking_uri
+    root = uri.rstrip("/") if uri.startswith("http") else SERVER
+    return f"{root}/#/experiments/{experiment_id}/runs{run_id and '/'}{run_id}?workflowType=machine_learning"
 
 
 def tagged(experiment: str, tag: str) -> list[tuple[dict[str, float], dict[str, str]]]:
@@ -353,6 +418,11 @@ def _get_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
         raise TrackingError(
             f"MLflow has no run {run_id!r} in {masked(mlflow.get_tracking_uri())}. Correct the run id."
         ) from error
+
+
+def _first_rows(file: Path) -> pd.DataFrame:
+    batch = next(pq.ParquetFile(file).iter_batches(FIRST_ROWS), None)
+    return pd.DataFrame() if batch is None else batch.to_pandas()
 
 
 def _write_chunks(file: Path, tables: Iterator[pa.Table]) -> None:

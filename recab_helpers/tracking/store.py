@@ -18,6 +18,8 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.paths import ROOT
 from recab_helpers.tracking import embedded
 
+HOST, PORT = "127.0.0.1", 8080
+SERVER = f"http://{HOST}:{PORT}"  # of `make server`
 FILE = ROOT / "mlflow.db"
 STORE = f"sqlite:///{FILE}"
 HEALTH_TIMEOUT_S = 5
@@ -169,6 +171,7 @@ def _split(uri: str):
         return urlsplit("")
 
 
+@functools.cache
 def git_commit() -> str:
     """The commit of the project folder, with + when there are changes; empty outside a checkout."""
     try:

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 
 from recab_helpers import paths, tracking
 from recab_helpers.errors import PipelineError
+from recab_helpers.formats import lift_interval
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import notebooks
 from recab_helpers.pipeline.doors import DOORS
@@ -129,11 +131,11 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert all(c.info.status == "FINISHED" for c in children)
     for variant in document["variants"]:
         metrics = names[variant["name"]].data.metrics
-        assert metrics["ctr"] == pytest.approx(variant["ctr"])
+        assert metrics["CTR"] == pytest.approx(variant["ctr"])
         assert metrics["clicks"] == variant["clicks"]
-        history = client.get_metric_history(names[variant["name"]].info.run_id, "daily_clicks")
+        history = client.get_metric_history(names[variant["name"]].info.run_id, "daily clicks")
         assert sum(m.value for m in history) == variant["clicks"]
-    assert names["collaborative"].data.metrics["ndcg_at_10"] > 0
+    assert names["collaborative"].data.metrics["NDCG at 10"] > 0
     ctr = next(e for e in document["effects"] if e["metric"] == "ctr")
     assert parent.info.run_name == f"{document['title']} [synthetic]"
     assert document["verdict"]["sentence"] in parent.data.tags["mlflow.note.content"]
@@ -144,7 +146,17 @@ def test_the_numbers_in_mlflow_are_those_of_the_report(small_run):
     assert names["analysis"].data.metrics["checks failed"] == states.count("failed")
     assert names["analysis"].data.metrics["checks passed"] == states.count("passed") > 0
     datasets = {d.dataset.name for d in parent.inputs.dataset_inputs}
-    assert {"train/train", "train/catalog", "simulate/impressions"} <= datasets
+    assert datasets == {"train/train", "train/held_out", "train/catalog", "simulate/impressions", "simulate/users"}
+    used = client.get_run(names["analysis"].info.run_id).inputs  # a search leaves the models out
+    assert {d.dataset.name for d in used.dataset_inputs} == {"simulate/impressions", "simulate/users"}
+    assert len(used.model_inputs) == 2
+    assert parent.data.tags["recab.verdict"] == document["verdict"]["call"]
+    assert parent.data.tags["recab.interval"] == lift_interval(ctr["lift_ci"])
+    assert parent.data.tags["mlflow.source.name"] == "make report"
+    assert min(f.path for f in client.list_artifacts(run_id)) == "ab_report.html"
+    preview = pd.read_csv(tracking.artifact(run_id, "simulate/first_rows/impressions.csv"))
+    assert len(preview) == 100
+    assert {"user_id", "variant", "item_id", "clicked"} <= set(preview)
 
 
 def test_the_served_slates_are_those_of_the_registered_model(small_run):
@@ -210,12 +222,12 @@ def test_a_variant_that_could_never_become_champion_is_refused_before_the_test(
     monkeypatch.setattr(notebooks, "warm_kernels", lambda *_: nullcontext({}))
     monkeypatch.setattr(notebooks, "_run_in_turn", lambda *_: pytest.fail("a notebook was run"))
     client = tracking.connect()
-    model = client.get_model_version_by_alias("small-content", "candidate")
+    model = client.get_model_version_by_alias("small-synthetic-content", "candidate")
     lonely = tracking.start_run("lonely", "train")
     assert run_pipeline("report", f"variants=[content,runs:/{lonely.run_id}/content]", "promote=true")[0] == 1
     assert "is no version in the MLflow registry, so it cannot become champion" in capsys.readouterr().err
-    assert run_pipeline("report", "variants=[content,models:/small-content/99]", "promote=true")[0] == 1
-    assert "MLflow has no model models:/small-content/99" in capsys.readouterr().err
+    assert run_pipeline("report", "variants=[content,models:/small-synthetic-content/99]", "promote=true")[0] == 1
+    assert "MLflow has no model models:/small-synthetic-content/99" in capsys.readouterr().err
     with pytest.raises(pytest.fail.Exception):  # a registered model's run stands for its version
         run_pipeline("report", f"variants=[content,runs:/{model.run_id}/content]", "promote=true")
 
@@ -373,3 +385,11 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         server.wait(30)
     with sqlite3.connect(tmp_path / "server.db") as store:
         assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
+
+
+def test_a_door_says_how_long_the_one_before_took_where_there_was_one():
+    info = SimpleNamespace(status="FINISHED", start_time=1_000, end_time=136_400)
+    assert notebooks.how_long("report", SimpleNamespace(info=info)) == "report starts; the one before took 2 min 15 s."
+    info.status = "KILLED"
+    assert DOORS["report"].lasts in notebooks.how_long("report", SimpleNamespace(info=info))
+    assert notebooks.how_long("train", None) == "train starts."

@@ -36,7 +36,11 @@ def of_a_run(monkeypatch, tags: dict[str, dict[str, str]], *, artifact: Path | N
     logged = []
 
     def run(run_id: str, *_) -> SimpleNamespace:
-        return SimpleNamespace(run_id=run_id, client=None, log_file=lambda f: logged.append((run_id, f.name)))
+        def log_file(file: Path, *, on_top: bool = False) -> None:
+            logged.append((run_id, file.name) if not on_top else (run_id, "on top", file.name))
+
+        client = SimpleNamespace(tracking_uri="http://a:1/")
+        return SimpleNamespace(run_id=run_id, experiment_id="7", client=client, log_file=log_file)
 
     monkeypatch.setattr(tracking, "run_tags", tags.__getitem__)
     monkeypatch.setattr(tracking, "artifact", lambda *_: artifact)
@@ -50,7 +54,7 @@ def test_a_page_is_kept_logged_and_the_newest(executed, monkeypatch, tmp_path, c
     assert (executed.parent / "plan.html").read_text() == "00_plan untitled []"
     assert (tmp_path / "plan.html").read_text() == "00_plan untitled []"
     assert (tmp_path / "index.html").read_text() == f"all in {tmp_path.name}"
-    assert logged == [("abc", "plan.html")]
+    assert logged == [("abc", "on top", "plan.html")]
     assert capsys.readouterr().out.strip().endswith("plan.html")
 
 
@@ -69,8 +73,13 @@ def test_the_page_of_an_analysis_has_its_title_its_document_and_its_verdict_said
     assert (tmp_path / "ab_report.html").read_text() == f"00_plan A test {beside}"
     assert (tmp_path / "ab_report.json").read_text() == (executed.parent / "ab_report.json").read_text() == content
     assert (tmp_path / "ab_report_effects.csv").read_text().split() == ["metric,lift_low,lift_high", "ctr,0.1,0.2"]
-    assert capsys.readouterr().out.split("\n")[0] == "Ship it."
-    assert logged == [("child", name) for name in ("ab_report.html", *beside[1:])]
+    where, sentence, page, _ = capsys.readouterr().out.split("\n")
+    assert where == "In MLflow: http://a:1/#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert (sentence, page.rpartition("/")[2]) == ("Ship it.", "ab_report.html")
+    assert logged == [
+        ("abc", "on top", "ab_report.html"),
+        *(("child", name) for name in ("ab_report.html", *beside[1:])),
+    ]
     assert (tmp_path / "plan.html").read_text() == "old"
 
 

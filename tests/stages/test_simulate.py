@@ -19,15 +19,16 @@ def test_a_variant_carries_the_truth_that_its_clicks_were_drawn_from(store, worl
     train, held_out = split_interactions(world_data, split="per_user", seed=1)
     trained = TrainedOn(train=train, held_out=held_out, catalog=world_data.catalog)
     trainer = tracking.start_run("mine", "train")
+    ids = {}
     for name in ("popularity", "content"):
         fitted = recommenders.fit(name, trained.coded(train), trained.catalog, TrainParams())
-        tracking.log_model(trainer, fitted, "mine")
+        ids[name] = tracking.log_model(trainer, fitted, "mine").model_id
     models = [tracking.load_model(f"models:/mine-{name}@candidate") for name in ("popularity", "content")]
 
     plan = simulation.plan_tests(trained, models, SimulateParams(truth=drawn, horizon_days=3))
     run = tracking.start_run("mine", "simulate")
     tally = simulation.Tally(plan.test)
-    run.log_table("impressions", tally.watch(plan.test.impressions()))
+    run.log_data("impressions", tally.watch(plan.test.impressions()))
     truth, known = simulation.true_lifts(plan), simulation.known_users(trained, plan.test)
     stages.log_test(run, plan.test, tally, known, truth, simulation.yardstick_ctrs(trained, plan))
 
@@ -37,8 +38,12 @@ def test_a_variant_carries_the_truth_that_its_clicks_were_drawn_from(store, worl
     metrics = {c.info.run_name: c.data.metrics for c in children}
     log = tracking.load_table(run.run_id, "simulate/impressions")
     for variant, ctr in plan.tests[drawn].true_ctr().items():
-        assert metrics[variant]["true_ctr"] == ctr
+        assert metrics[variant]["true CTR"] == ctr
         assert metrics[variant]["clicks"] == log.loc[log["variant"] == variant, "clicked"].sum()
+    used = {c.info.run_name: store.get_run(c.info.run_id).inputs for c in children}  # a search leaves models out
+    for variant, name in {"control": "popularity", "treatment": "content"}.items():
+        assert {d.dataset.name for d in used[variant].dataset_inputs} == {"simulate/impressions", "simulate/users"}
+        assert [m.model_id for m in used[variant].model_inputs] == [ids[name]]
     left = tracking.load_json(run.run_id, "simulate/plan")
     assert {v: ModelAddress.parse(a) for v, a in left["models"].items()} == {
         "control": ModelAddress(name="mine-popularity", version="1"),

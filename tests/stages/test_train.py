@@ -10,6 +10,7 @@ import recab_helpers
 from recab_helpers import recommenders, stages, tracking
 from recab_helpers.data import TrainedOn, digest_of, make_dataset, split_interactions
 from recab_helpers.errors import DataError, ParameterError, TrackingError
+from recab_helpers.formats import number
 from recab_helpers.parameters import SimulateParams, TrainParams
 from recab_helpers.paths import ROOT
 from recab_helpers.references import ModelAddress
@@ -37,15 +38,52 @@ def test_every_model_has_a_run_of_its_own_and_is_found_by_its_name(store, world_
     models, quality, _ = recommenders.fit_all(world_data, train, held_out, TrainParams(seed=1))
     models = {name: models[name] for name in ("content", "popularity")}
     run = tracking.start_run("mine", "train")
-    addresses = stages.log_models(run, models, quality, "mine")
-    assert addresses == {name: ModelAddress(name=f"mine-{name}", version="1") for name in models}
+    stages.log_data(run, world_data, train, held_out)
+    addresses = stages.log_models(run, models, quality, TrainParams(experiment="mine", content_popularity=0.5))
+    assert addresses == {name: ModelAddress(name=f"mine-synthetic-{name}", version="1") for name in models}
     assert {name: tracking.load_model(name, run.run_id).address for name in models} == addresses
     pd.testing.assert_frame_equal(tracking.load_table(run.run_id, "train/quality"), quality)
     children = store.search_runs(
         [store.get_run(run.run_id).info.experiment_id], f"tags.`{tracking.PARENT}` = '{run.run_id}'"
     )
-    ndcg = {c.info.run_name: c.data.metrics["ndcg_at_10"] for c in children}
+    ndcg = {c.info.run_name: c.data.metrics["NDCG at 10"] for c in children}
     assert ndcg == quality.loc[list(models), "ndcg_at_10"].to_dict()
+    for child in children:
+        used = {t.value: d.dataset.name for d in child.inputs.dataset_inputs for t in d.tags}
+        assert used == {"training": "train/train", "evaluation": "train/held_out"}
+
+
+def test_a_registered_model_says_what_it_is_and_carries_its_parameters_and_its_offline_quality(store, world_data):
+    train, held_out = split_interactions(world_data, split="per_user", seed=1)
+    params = TrainParams(experiment="mine", content_popularity=0.5)
+    models, quality, _ = recommenders.fit_all(world_data, train, held_out, params)
+    run = tracking.start_run("mine", "train")
+    stages.log_data(run, world_data, train, held_out)
+    address = stages.log_models(run, {"content": models["content"]}, quality, params)["content"]
+    version = store.get_model_version(address.name, address.version)
+    for card in (version.description, store.get_registered_model(address.name).description):
+        assert "TF-IDF" in card
+        assert f"| NDCG@10 | {number(quality.loc['content', 'ndcg_at_10'])} |" in card
+        assert digest_of(world_data.catalog) in card
+    [model_id] = tracking.model_ids([address])
+    logged = store.get_logged_model(model_id)
+    assert logged.params == {"seed": "29", "content_popularity": "0.5"}
+    measured = {m.key: (m.value, m.dataset_name) for m in logged.metrics}
+    assert measured["NDCG at 10"] == (quality.loc["content", "ndcg_at_10"], "train/held_out")
+
+
+def test_models_of_different_data_do_not_share_a_registered_name(store, world_data):
+    other = make_dataset("ml-100k", world_data.interactions, world_data.catalog)
+    found = {}
+    for dataset in (world_data, other):
+        train, held_out = split_interactions(dataset, split="per_user", seed=1)
+        run = tracking.start_run("mine", "train")
+        stages.log_data(run, dataset, train, held_out)
+        coded = TrainedOn(train=train, held_out=held_out, catalog=dataset.catalog).coded(train)
+        fitted = {"popularity": recommenders.fit("popularity", coded, dataset.catalog, TrainParams())}
+        quality = pd.DataFrame({"ndcg_at_10": [0.1]}, index=["popularity"])
+        found |= stages.log_models(run, fitted, quality, TrainParams(experiment="mine"))
+        assert found["popularity"] == ModelAddress(name=f"mine-{dataset.name}-popularity", version="1")
 
 
 @pytest.fixture
@@ -56,7 +94,7 @@ def training(store, world_data) -> TrainedOn:
     stages.log_data(run, world_data, train, held_out)
     coded = TrainedOn(train=train, held_out=held_out, catalog=world_data.catalog).coded(train)
     models = {"popularity": recommenders.fit("popularity", coded, world_data.catalog, TrainParams())}
-    stages.log_models(run, models, pd.DataFrame({"ndcg_at_10": [0.1]}, index=["popularity"]), "recab")
+    stages.log_models(run, models, pd.DataFrame({"ndcg_at_10": [0.1]}, index=["popularity"]), TrainParams())
     run.complete()
     return recab_helpers.load_training()
 
@@ -125,10 +163,10 @@ def test_content_steps_aside_where_no_item_has_a_text_and_popularity_takes_its_p
     run = tracking.start_run("mine", "train")
     stages.log_data(run, dataset, train, held_out)
     kept = {name: models[name] for name in ("collaborative", "popularity")}
-    stages.log_models(run, kept, quality, "mine", aside)
+    stages.log_models(run, kept, quality, TrainParams(experiment="mine"), aside)
     trained = stages.load_trained(run.run_id)
     found, notes = stages.load_variants(SimulateParams(), trained, run.run_id)
-    assert [m.address.name for m in found] == ["mine-popularity", "mine-collaborative"]
+    assert [m.address.name for m in found] == ["mine-r-popularity", "mine-r-collaborative"]
     assert "no item has a word in its text" in notes["content"]
     with pytest.raises(TrackingError, match=r"content was not fitted in run .*: no item has a word"):
         stages.load_variants(SimulateParams(variants=["content", "popularity"]), trained, run.run_id)

@@ -26,7 +26,7 @@ def fitted(world_data):
 def log(fitted, experiment: str = "x") -> tracking.Run:
     """Log both models to a new run."""
     run = tracking.start_run(experiment, "train")
-    addresses = {name: tracking.log_model(run, model, experiment) for name, model in fitted.items()}
+    addresses = {name: tracking.log_model(run, model, experiment).address for name, model in fitted.items()}
     run.tag(**{f"model.{name}": str(address) for name, address in addresses.items()})
     return run
 

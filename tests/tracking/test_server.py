@@ -1,9 +1,14 @@
 """`make server` starts one server over the embedded store, or says why it cannot."""
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 
+import psutil
+
+from recab_helpers.paths import ROOT
 from recab_helpers.tracking import server
 
 
@@ -12,14 +17,14 @@ def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
         taken.bind((server.HOST, 0))
         taken.listen()
         monkeypatch.setattr(server, "PORT", taken.getsockname()[1])
-        monkeypatch.setattr(subprocess, "run", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: 1 / 0)
         assert server.main() == 1
     assert f"Port {server.PORT} is in use" in capsys.readouterr().err
 
 
 def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(subprocess, "run", lambda command, **more: started.append((command, more)) or _Done)
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **more: started.append((command, more)) or Done)
     monkeypatch.setattr(server, "connect", lambda: store)  # leaves the project's own store alone
     with socket.socket() as free:
         free.bind((server.HOST, 0))
@@ -31,5 +36,26 @@ def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store
     assert "MLFLOW_TRACKING_URI" not in more["env"]
 
 
-class _Done:
-    returncode = 0
+def test_a_signal_that_ends_it_ends_the_server_and_what_that_started():
+    """`kill` left the server running, which then held the port."""
+    inner = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(120)'])"
+    serve = f"server._serve([sys.executable, '-c', {inner!r}])"
+    code = f"import sys; from recab_helpers.tracking import server; sys.exit({serve})"
+    process = psutil.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while len(started := process.children(recursive=True)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(started) == 2
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert not psutil.wait_procs(started, timeout=10)[1]
+
+
+class Done:
+    """A server that ended at once."""
+
+    pid = 2**22 + 7  # above what Linux gives
+
+    @staticmethod
+    def wait() -> int:
+        return 0
