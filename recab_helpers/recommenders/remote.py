@@ -29,7 +29,7 @@ AT_ONCE = 4  # requests
 RETRIES, PAUSE_S = 2, 0.2  # the pause doubles
 TIME_LIMIT_S = 10.0
 GIVE_UP = 4  # batches in a row without an answer: what is gone is not waited for any longer
-LARGEST_ANSWER = 200_000_000  # bytes
+LARGEST_ANSWER, PIECE = 200_000_000, 65_536  # bytes
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # status codes that may be others at the next try
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -145,7 +145,7 @@ class RemoteModel:
         url, limit = f"{self.address.url}/invocations", self.time_limit_s
         try:
             with self.session.post(url, json=body, timeout=limit, stream=True, allow_redirects=False) as response:
-                while part := response.raw.read1(decode_content=True):
+                while part := response.raw.read1(PIECE, decode_content=True):
                     content += part
                     if time.monotonic() > end:
                         raise TimeoutError

@@ -95,10 +95,10 @@ def log_test(
     """
     drawn = truth[truth["drawn"]].set_index("variant")
     summary = tally.summary().join(drawn[["true_ctr", "true_lift"]])
+    served = _served(test, known) if "timed_requests" in known else {}
     run.log_data("users", known)
     logged = tracking.datasets_of(run.run_id)
     used = {name: logged[f"simulate/{name}"] for name in ("impressions", "users") if f"simulate/{name}" in logged}
-    served = _served(test, known) if "timed_requests" in known else {}
     for variant in test.variants:
         with run.child(variant.name) as child:
             child.log_inputs(used, tracking.model_ids([variant.model]))
@@ -106,7 +106,8 @@ def log_test(
             child.log_metrics(in_words(summary.loc[variant.name]))
             if answered := served.get(variant.name):
                 measured = {k: v for k, v in answered.items() if k.endswith("_ms") and v is not None}
-                child.log_metrics(in_words(measured | {"popular_instead": sum(answered["popular_instead"].values())}))
+                without = sum(answered["popular_instead"].values())
+                child.log_metrics(in_words(measured | {"popular_instead": without}))
             child.log_series(tally.daily(variant.name).rename(columns=label_of))
     run.log_table("recommendations", test.recommendations())
     run.log_table("truth", truth)

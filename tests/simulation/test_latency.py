@@ -53,7 +53,7 @@ def test_a_slower_model_is_found_slower_and_users_without_a_measurement_are_not_
     by_user = known["latency_ms"].to_numpy()
     measured = [by_user[(plan.test.assignment == v) & (known["timed_requests"] > 0)] for v in (0, 1)]
     assert (effect.control, effect.treatment) == pytest.approx(tuple(m.mean() for m in measured))
-    assert effect.difference > 1000 * SLOW_S / 2
+    assert measured[1].min() >= 1000 * SLOW_S  # however busy the machine
     spread = np.sqrt(sum(m.var(ddof=1) / len(m) for m in measured))  # of two means of twelve, not of hundreds
     assert effect.se == pytest.approx(spread, rel=0.1)
 
