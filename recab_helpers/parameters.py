@@ -8,9 +8,11 @@ here and its line there. Which data, models and metrics there are is checked by 
 import difflib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 from recab_helpers.errors import ParameterError
 
@@ -19,6 +21,10 @@ CLICK_MODELS = ("position", "cascade")
 TRUTHS = ("held_out", "completed")
 DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
 LOOKS = ("obrien_fleming", "pocock")
+TIME_UNITS = ("", "s", "ms", "us", "ns")
+DATE_ORDERS = ("", "day_first", "month_first")
+BAD_ROWS = ("refuse", "drop")
+UNITS = ("user", "impression")
 MAX_VARIANTS = 10
 LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
 METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
@@ -168,16 +174,65 @@ class SimulateParams(_Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalyzeParams(_Params):
+class ReadParams(_Params):
+    """How a real log, or a table of users, is read: where it lies, and what its own words mean."""
+
+    log_file: str = ""
+    users_file: str = ""
+    clicks_file: str = ""
+    table: str = ""
+    columns: dict[str, str] = ()  # type: ignore[assignment]  # becomes a dict
+    only: dict[str, str] = ()  # type: ignore[assignment]  # becomes a dict
+    control: str = ""
+    click: list[str] = ()  # type: ignore[assignment]  # becomes a list
+    time_unit: str = ""
+    time_zone: str = "UTC"
+    date_order: str = ""
+    starts: str = ""
+    bad_rows: str = "refuse"
+    unit: str = "user"
+
+    def _check(self):
+        for name in ("log_file", "users_file", "clicks_file"):
+            _exists(name, getattr(self, name))
+        _one_of("time_unit", self.time_unit, TIME_UNITS)
+        _one_of("date_order", self.date_order, DATE_ORDERS)
+        _one_of("bad_rows", self.bad_rows, BAD_ROWS)
+        _one_of("unit", self.unit, UNITS)
+        try:
+            ZoneInfo(self.time_zone)
+        except (ValueError, OSError, KeyError) as error:
+            raise ParameterError(
+                f"time_zone is {self.time_zone!r}, which is no zone of the IANA list; give one such as Europe/Berlin."
+            ) from error
+        if self.starts and not _is_day(self.starts):
+            raise ParameterError(f"starts is {self.starts!r}; give a date, 2026-05-01, or the number of a day.")
+
+    @property
+    def reads(self) -> bool:
+        """Whether a table is named, so that no simulated test is read."""
+        return bool(self.log_file or self.users_file)
+
+    def unused(self) -> dict[str, str]:
+        """What says how a log is read, where there is none."""
+        if self.log_file:
+            return {}
+        reading = [f.name for f in fields(ReadParams) if f.name not in ("log_file", "users_file")]
+        if not self.reads:
+            return dict.fromkeys(reading, "no log is named")
+        of_users = ("table", "columns", "only", "control")
+        return dict.fromkeys((n for n in reading if n not in of_users), "a table of users is read, and no log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeParams(ReadParams):
     """Parameters of 03_analyze."""
 
     experiment: str = "recab"
     simulate_run_id: str = ""
-    log_file: str = ""
-    users_file: str = ""
     hypothesis: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
-    allocation: float | dict | None = None
+    allocation: float | dict[str, float] | None = None
     planned_days: int | None = None
     planned_users: int | None = None
     alpha: float = 0.05
@@ -187,12 +242,14 @@ class AnalyzeParams(_Params):
     promote: bool = False
 
     def _check(self):
+        super()._check()
         _named("experiment", self.experiment)
-        _exists("log_file", self.log_file)
-        _beside_a_log(self.users_file, self.log_file)
         _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
-        _checked_shares(self.allocation)
+        if isinstance(self.allocation, dict):
+            _shares("allocation", self.allocation)
+        elif self.allocation is not None:
+            _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
         for name in ("planned_days", "planned_users"):
@@ -208,17 +265,18 @@ class AnalyzeParams(_Params):
 
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""
-        if self.log_file:
-            return dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
-        return dict.fromkeys(("allocation", "planned_days", "planned_users"), "a simulated test knows its own")
+        if self.reads:
+            return super().unused() | dict.fromkeys(
+                ("simulate_run_id", "promote"), "a log is read, not a simulated test"
+            )
+        own = dict.fromkeys(("allocation", "planned_days", "planned_users"), "a simulated test knows its own")
+        return super().unused() | own
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanParams(_Params):
+class PlanParams(ReadParams):
     """Parameters of 00_plan."""
 
-    log_file: str = ""
-    users_file: str = ""
     ctr: float = 0.1
     slate_size: int = 10
     sessions_per_user: float = 7.5
@@ -232,7 +290,7 @@ class PlanParams(_Params):
     power: float = 0.8
 
     def _check(self):
-        _exists("log_file", self.log_file)
+        super()._check()
         _beside_a_log(self.users_file, self.log_file)
         _inside("ctr", self.ctr, 0, 1)
         _within("slate_size", self.slate_size, 1, 1000)
@@ -250,7 +308,7 @@ class PlanParams(_Params):
     def unused(self) -> dict[str, str]:
         """The rates that a pilot log says itself."""
         rates = ("ctr", "slate_size", "sessions_per_user", "click_correlation")
-        return dict.fromkeys(rates, "the pilot log says it") if self.log_file else {}
+        return super().unused() | (dict.fromkeys(rates, "the pilot log says it") if self.log_file else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,20 +360,30 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
 
 
+def closest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message where there may be no right name: a blank and the nearest one, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """The value in the declared type; a wrong type is refused, never guessed."""
     if get_origin(kind) is UnionType:
-        if isinstance(value, dict) and dict in get_args(kind):
-            return {str(k): float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in value.items()}
-        return None if value is None else _typed(name, value, get_args(kind)[0])
+        first, *others = get_args(kind)
+        if isinstance(value, dict) and (mapping := [k for k in others if get_origin(k) is dict]):
+            return _typed(name, value, mapping[0])
+        return None if value is None else _typed(name, value, first)
     if get_origin(kind) is dict:
-        return _typed_dict(name, value)
+        of = get_args(kind)[1]
+        return _typed_dict(name, value) if get_origin(of) is UnionType else _typed_mapping(name, value, of)
     if get_origin(kind) is list:
         return _typed_list(name, value, get_args(kind)[0])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
+    if kind is str and isinstance(value, (int, float)):
+        return _as_written(value)
+    if kind in (int, float) and isinstance(value, kind) and not isinstance(value, bool):
+        return kind(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
@@ -333,21 +401,43 @@ def _typed_dict(name: str, value: Any) -> dict[str, Any]:
     raise ParameterError(f"{name} is {value!r}; give names by name, {{user_id: uid, text: [title, author]}}.")
 
 
-def _checked_shares(allocation: Any) -> None:
-    """Refuse a share outside control that is none, or shares by variant that are not shares of all users."""
-    if isinstance(allocation, dict):
-        for name, share in allocation.items():
-            _inside(f"allocation of {name}", _typed(f"allocation of {name}", share, float), 0, 1)
-        if "control" not in allocation or abs(sum(allocation.values()) - 1) > 1e-6:
-            raise ParameterError(
-                f"allocation is {allocation}; give the share of every variant, control too, which sum to 1, such as "
-                "{control: 0.5, a: 0.4, b: 0.1}."
-            )
-    elif allocation is not None:
-        _inside("allocation", allocation, 0, 1)
+def _typed_mapping(name: str, value: Any, kind: Any) -> dict[str, Any]:
+    """A mapping from names to values of the kind; () stands for an empty one."""
+    values = dict(value) if isinstance(value, dict) or value == () else None
+    if values is None:
+        shown = "{user_id: uid}" if kind is str else "{control: 0.7, b: 0.3}"
+        raise ParameterError(f"{name} is {value!r}; give values by name, {shown}.")
+    return {
+        _as_written(k) if isinstance(k, (int, float)) else str(k): _typed(f"{k} of {name}", v, kind)
+        for k, v in values.items()
+    }
+
+
+def _as_written(value: Any) -> str:
+    """A number as it was typed, 1.10 or 007, where the command line has kept that; else as Python writes it."""
+    return getattr(value, "text", str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def _is_day(text: str) -> bool:
+    """Whether the text is a date with or without its time, or the number of a day."""
+    try:
+        return text.lstrip("-").isdigit() or bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _shares(name: str, shares: dict[str, float]) -> None:
+    """Refuse shares that are not those of at least two variants, or that do not make up a whole."""
+    if len(shares) < 2 or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise ParameterError(
+            f"{name} is {shares}; give the planned share of every variant, above 0 and 1 in all, "
+            "{control: 0.7, a: 0.2, b: 0.1}."
+        )
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:
+    if kind is str and isinstance(value, (list, tuple)):
+        value = [_as_written(v) if isinstance(v, (int, float)) else v for v in value]
     if isinstance(value, (list, tuple)) and all(isinstance(v, kind) for v in value):
         return list(value)
     also = "" if kind is str else ", or of metrics, [{name: a, role: goal}]"
@@ -401,8 +491,14 @@ def _named(name: str, value: str) -> None:
 
 
 def _exists(name: str, value: str) -> None:
-    if value and not Path(value).expanduser().exists():
+    path = Path(value).expanduser()
+    if value and not path.exists() and not (set("*?[") & set(value) and any(Path(path.anchor).glob(_below(path)))):
         raise ParameterError(f"{name} is {value!r}, but there is no such file or folder. Correct the path.")
+
+
+def _below(path: Path) -> str:
+    """The path as a pattern below its anchor."""
+    return str(path.relative_to(path.anchor))
 
 
 def _beside_a_log(users_file: str, log_file: str) -> None:

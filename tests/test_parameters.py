@@ -7,7 +7,7 @@ import papermill as pm
 import pytest
 
 from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import METRIC_FIELDS, PRESETS, STAGES, AnalyzeParams, PlanParams, TrainParams
+from recab_helpers.parameters import METRIC_FIELDS, PRESETS, STAGES, AnalyzeParams, PlanParams, ReadParams, TrainParams
 from recab_helpers.paths import NOTEBOOKS
 
 
@@ -82,10 +82,15 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
     log = str(tmp_path / "log.csv")
     assert set(TrainParams(dataset="ml-100k").unused()) == {"n_users", "n_items", "text_share", "mean_history"}
     assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote"}
-    assert set(AnalyzeParams().unused()) == {"allocation", "planned_days", "planned_users"}
+    planned = {"allocation", "planned_days", "planned_users"}
+    reading = {f.name for f in fields(ReadParams)} - {"log_file", "users_file"}
+    assert set(AnalyzeParams().unused()) == planned | reading
+    assert set(AnalyzeParams(users_file=log).unused()) == {
+        "simulate_run_id", "promote", *(reading - {"table", "columns", "only", "control"})
+    }  # fmt: skip
     assert "ctr" in PlanParams(log_file=log).unused()
     assert set(TrainParams().unused()) == {"catalog_file", "data_columns"}
-    assert not PlanParams().unused()
+    assert set(PlanParams().unused()) == reading
 
 
 def test_presets_name_parameters_of_the_report():

@@ -58,7 +58,9 @@ CheckFunction = Callable[[Aggregates, Planned], Check]
 
 def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunction] | None = None) -> list[Check]:
     """Every check of the list (CHECKS unless given) on the test; `planned` holds the share of users by variant."""
-    return [check(test, planned) for check in (CHECKS if checks is None else checks)]
+    if checks is None:
+        checks = (*CHECKS, *([dropped_check] if test.dropped else []), *([unit_check] if test.by_impression else []))
+    return [check(test, planned) for check in checks]
 
 
 def judged(name: str, passed: bool, detail: str, where: str, *, p_value: float = math.nan, gate: bool = True) -> Check:
@@ -240,6 +242,28 @@ def size_check(test: Aggregates, planned: Planned) -> Check:
     passed = not is_small(test)
     where = f"Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
     return judged("Size for the method", passed, detail, where, gate=False)
+
+
+def dropped_check(test: Aggregates, planned: Planned) -> Check:
+    """Do the users with rows that were left out fit the planned shares?"""
+    name = "Rows left out"
+    counts = [test.dropped.get(v, (0, 0)) for v in planned]
+    detail = ", ".join(
+        f"{v} {rows:,} rows of {users:,} users" for v, (rows, users) in zip(planned, counts, strict=True)
+    )
+    if unknown := sum(rows for v, (rows, _) in test.dropped.items() if v not in planned):
+        detail += f", {unknown:,} rows of no variant"
+    if sum(users for _, users in counts) * min(planned.values()) < 5:  # chi-squared needs five expected
+        return not_tested(name, f"{detail}: too few users to tell whether they fall evenly")
+    p = srm_p_value([users for _, users in counts], list(planned.values()))
+    where = "What breaks the rows depends on the variant: mend the log."
+    return judged(name, p >= SRM_ALPHA, detail, where, p_value=p)
+
+
+def unit_check(test: Aggregates, planned: Planned) -> Check:
+    """Is the unit the user? Without ids of users nothing may be decided."""
+    detail = "impressions are the unit, since users have no ids; every interval is too narrow by an unknown factor"
+    return judged("Unit of the analysis", False, detail, "Log who was shown the item.")
 
 
 CHECKS: tuple[CheckFunction, ...] = (

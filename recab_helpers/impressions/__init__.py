@@ -1,15 +1,18 @@
 """From a log of any size to the aggregates that an analysis needs."""
 
 from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, SufficientStatistics, Users
-from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows
+from recab_helpers.impressions.reading import Read, Reading
+from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
-from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users
+from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log
 
 __all__ = [
     "COUNTS",
     "Aggregates",
     "Example",
     "Histogram",
+    "Read",
+    "Reading",
     "Running",
     "SufficientStatistics",
     "UserRows",
@@ -20,6 +23,8 @@ __all__ = [
     "open_table",
     "open_users",
     "overlap",
+    "read_log",
     "reduce",
     "user_rows",
+    "users_alone",
 ]

@@ -256,6 +256,8 @@ class Aggregates(Brief):
     items: pd.DataFrame | None = None
     n_impressions: int = 0
     first_day: pd.Timestamp | None = None  # where days have dates
+    dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
+    by_impression: bool = False  # whether a unit is an impression, since users have no ids
 
 
 def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:

@@ -61,7 +61,16 @@ TIMES = (  # one of them
     Column(name="day", kind="day", meaning="the day of the test, instead of a timestamp"),
 )
 TITLE = Column(name="title", kind="text", meaning="what a report calls the item", required=False)
+MAY_LACK = ("slate_id", "position")  # of the impressions: without them, what needs them is left out
 USER = Column(name="user_id", kind="id", meaning="the same id as in the log")
+
+
+def together(faults: Sequence[str], source: str) -> str:
+    """One answer of everything that is wrong."""
+    if len(faults) == 1:
+        return faults[0]
+    listed = " ".join(f"({i}) {fault}" for i, fault in enumerate(faults, 1))
+    return f"{source} has {len(faults)} faults. {listed}"
 
 
 def of_users(names: Sequence[str]) -> tuple[Column, ...]:

@@ -5,7 +5,7 @@ are small tables. A slate belongs to the day of its first impression.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import narwhals as nw
@@ -38,6 +38,8 @@ MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
 CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 UNIT = ("user_id", "variant")
+FEW_KNOWN, NEARLY_ALL = 0.05, 0.95  # shares of users that the log and a table of users have in common
+BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,44 +47,59 @@ class UserRows:
     """One row per user and variant, computed once and kept by the engine, with what it was made from.
 
     `users` has user_id, variant, COUNTS, first_day, what is known from before, and segments; `days` has the counts
-    per user and day. `numeric` and `segments` name the columns that metrics may read and that tell users apart.
+    per user and day. `numeric` and `segments` name the columns that metrics may read and that tell users apart. A table
+    of users alone has no log, days and items.
     """
 
-    log: nw.LazyFrame
-    days: nw.LazyFrame
+    log: nw.LazyFrame | None
+    days: nw.LazyFrame | None
     users: nw.LazyFrame
-    items: pd.DataFrame  # impressions by item_id and variant
+    items: pd.DataFrame | None  # impressions by item_id and variant
     day_labels: list[Any]  # days of the log in order; dates, or numbers
     numeric: tuple[str, ...]
     segments: tuple[str, ...]
     summed: tuple[str, ...]  # of `numeric`, those that are sums over the days
+    notes: tuple[str, ...] = ()  # what was made of the tables, in sentences
+    dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
+    by_impression: bool = False
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """The first users by id, to look at."""
         return self.users.sort("user_id", "variant").head(n).collect("pandas").to_native()
 
 
-def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: Sequence[str] = ()) -> UserRows:
+def user_rows(
+    log: nw.LazyFrame,
+    known: nw.LazyFrame | None = None,
+    *,
+    numbers: Sequence[str] = (),
+    before: nw.LazyFrame | None = None,
+) -> UserRows:
     """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.
 
-    `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. Users
-    first seen in the early half of the test are told from late ones by the segment `exposure`.
+    `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. `before`
+    holds the impressions of the period before the test, which become such counts. Users first seen in the early half of
+    the test are told from late ones by the segment `exposure`.
 
     Raises:
-        DataError: `known` has a column that the log's users already have.
+        DataError: `known` has a column that the log's users already have, or knows nearly none of them.
     """
     shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
     items = shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
-    summed = ("impressions", "clicks", "sessions", "weighted_clicks", "novelty_bits", *numbers)
     days = keep(_per_day(log, shown, tuple(numbers)))
+    summed = tuple(c for c in days.collect_schema().names() if c not in (*UNIT, "day"))
     users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
     users = users.with_columns(clicked_any=(nw.col("clicks") > 0).cast(nw.Float64))
     labels = sorted(days.select("day").unique().collect("pyarrow")["day"].to_list())
     half = labels[0] + (labels[-1] - labels[0]) / 2
     early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
     users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
-    numeric, segments = (*summed, "clicked_any"), ["exposure"]
+    numeric, segments, notes = (*summed, "clicked_any"), ["exposure"], []
+    if before is not None:
+        users, more, _ = _joined(users, _counted_before(before, numbers), taken={*numeric, *segments, "first_day"})
+        numeric = (*numeric, *more)
     if known is not None:
+        notes = _known_of(users, known)
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
         numeric, segments = (*numeric, *more), [*segments, *text]
     users = keep(users)
@@ -95,7 +112,51 @@ def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: 
         numeric=numeric,
         segments=_with_few_levels(users, segments),
         summed=summed,
+        notes=tuple(notes),
     )
+
+
+def users_alone(users: nw.LazyFrame) -> UserRows:
+    """The rows of a table of users that stands alone (`open_users(..., alone=True)`): no impressions, days or items."""
+    schema = users.collect_schema()
+    numeric = tuple(n for n in schema.names() if schema[n].is_numeric())
+    text = [n for n in schema.names() if schema[n] == nw.String and n not in UNIT]
+    filled = {n: nw.col(n).fill_null(0.0) for n in numeric if n.startswith(PRE)}
+    filled |= {n: nw.col(n).fill_null(UNKNOWN) for n in text}
+    kept = keep(users.with_columns(**filled) if filled else users)
+    segments = _with_few_levels(kept, text) if text else ()
+    return UserRows(
+        log=None, days=None, users=kept, items=None, day_labels=[], numeric=numeric, segments=segments, summed=()
+    )
+
+
+def _counted_before(before: nw.LazyFrame, numbers: Sequence[str]) -> nw.LazyFrame:
+    """Counts per user of the period before the test, as columns that begin with PRE."""
+    names = before.collect_schema().names()
+    counts = {f"{PRE}impressions": nw.len(), f"{PRE}clicks": nw.col("clicked").sum()}
+    if "slate_id" in names:
+        counts[f"{PRE}sessions"] = nw.col("slate_id").n_unique()
+    counts |= {f"{PRE}{n}": nw.col(n).sum() for n in numbers}
+    return before.group_by("user_id").agg(*(e.cast(nw.Float64).alias(n) for n, e in counts.items()))
+
+
+def _known_of(users: nw.LazyFrame, known: nw.LazyFrame) -> list[str]:
+    """What share of the log's users a table knows, as a note where it is not nearly all.
+
+    Raises:
+        DataError: it knows so few that the ids of the two cannot be the same things.
+    """
+    ids = here(known.select(USER.name)).unique()
+    mine = users.select(USER.name).unique()
+    both_have = mine.join(ids, on=USER.name, how="semi")
+    n, m, both = (int(t.select(nw.len().alias("n")).collect("pyarrow")["n"][0]) for t in (mine, ids, both_have))
+    if both < FEW_KNOWN * min(n, m):
+        shown = [", ".join(t.sort(USER.name).head(3).collect("pyarrow")[USER.name].to_list()) for t in (mine, ids)]
+        raise DataError(
+            f"The users table knows {both:,} of the {n:,} users of the log: their ids are not the same, {shown[0]} in "
+            f"the log and {shown[1]} in the table. Write them alike, leading zeros too."
+        )
+    return [f"the users table knows {both:,} of the {n:,} users of the log"] if both < NEARLY_ALL * n else []
 
 
 def reduce(
@@ -110,7 +171,7 @@ def reduce(
     """
     pre = [c for c in rows.numeric if c.startswith(PRE)]
     of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
-    basic = ("impressions", "clicks", "sessions", "clicked_any")
+    basic = [c for c in BASIC if c in rows.numeric]
     wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
     if missing := [c for c in wanted if c not in rows.numeric]:
         raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
@@ -123,28 +184,42 @@ def reduce(
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
     segments = {s: _statistics(rows.users, for_segments, shift[at], (s,)) for s in rows.segments}
-    first_seen = _counts(rows.users, "first_day", rows.day_labels)
+    variants = list(statistics)
     ids = rows.users.select(n=nw.col("user_id").n_unique(), rows=nw.len()).collect("pyarrow").rows(named=True)[0]
-    odd = (nw.col("clicks") > nw.col("impressions")) | (nw.col("sessions") > nw.col("impressions"))
-    daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
+    of_clicks = [("clicks",)] if "clicks" in rows.numeric else []
     users = Users(
         statistics=statistics,
         segments={s: {level[0]: by for level, by in levels.items()} for s, levels in segments.items()},
-        histograms={g: _histogram(rows.users, g, list(statistics)) for g in dict.fromkeys((*goals, ("clicks",)))},
-        first_seen=first_seen,
-        in_two_variants=int(ids["rows"] - ids["n"]),
-        impossible=int(rows.users.select(n=odd.cast(nw.Int64).sum()).collect("pyarrow")["n"][0]),
+        histograms={g: _histogram(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks))},
+        first_seen=None if rows.days is None else _counts(rows.users, "first_day", rows.day_labels),
+        in_two_variants=None if rows.by_impression else int(ids["rows"] - ids["n"]),
+        impossible=_impossible(rows),
     )
+    if rows.days is None or rows.log is None:
+        return Aggregates(users=users)
+    daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
     first = rows.day_labels[0]
     return Aggregates(
         users=users,
-        running=_running(rows, daily, list(statistics)),
-        by_day=_cells(rows.days, "day", rows.day_labels, list(statistics)),
-        by_position=_by_position(rows.log, list(statistics)),
+        running=_running(rows.days, rows.day_labels, daily, variants),
+        by_day=_cells(rows.days, "day", rows.day_labels, variants),
+        by_position=_by_position(rows.log, variants) if "position" in rows.log.collect_schema().names() else None,
         items=rows.items,
         n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
         first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
+        dropped=rows.dropped,
+        by_impression=rows.by_impression,
     )
+
+
+def _impossible(rows: UserRows) -> int | None:
+    """Users with more clicks or more sessions than impressions; None where they are not counted."""
+    if not {"clicks", "impressions"} <= set(rows.numeric):
+        return None
+    odd = nw.col("clicks") > nw.col("impressions")
+    if "sessions" in rows.numeric:
+        odd |= nw.col("sessions") > nw.col("impressions")
+    return int(rows.users.select(n=odd.cast(nw.Int64).sum()).collect("pyarrow")["n"][0])
 
 
 def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -> nw.LazyFrame:
@@ -152,19 +227,23 @@ def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -
     total = float(shown["shown"].sum())
     bits = log.group_by("item_id").agg(nw.len().alias("of_item"))
     bits = bits.select("item_id", novelty_bits=(nw.lit(total) / nw.col("of_item").cast(nw.Float64)).log(2))
-    clicked = nw.col("clicked").cast(nw.Float64)
-    weight = (nw.col("position").cast(nw.Float64) + 1).log(2)
-    read = log.select(
-        *UNIT, "slate_id", "item_id", *numbers, day=_day(log), clicks=clicked, weighted_clicks=clicked / weight
-    )
+    there = log.collect_schema().names()
+    slate = [c for c in ("slate_id",) if c in there]
+    values = {"clicks": nw.col("clicked").cast(nw.Float64)}
+    if {"slate_id", "position"} <= set(there):
+        values["weighted_clicks"] = values["clicks"] / (nw.col("position").cast(nw.Float64) + 1).log(2)
+    read = log.select(*UNIT, *slate, "item_id", *numbers, day=_day(log), **values)
     rows = read.join(bits, on="item_id", how="left")
-    sums = ("clicks", "weighted_clicks", "novelty_bits", *numbers)
-    slates = rows.group_by(*UNIT, "slate_id").agg(
-        nw.col("day").min(), nw.len().alias("impressions"), *(nw.col(c).cast(nw.Float64).sum() for c in sums)
-    )
+    sums = (*values, "novelty_bits", *numbers)
+    totals = [nw.col(c).cast(nw.Float64).sum() for c in sums]
+    if not slate:
+        return rows.group_by(*UNIT, "day").agg(nw.len().cast(nw.Float64).alias("impressions"), *totals)
+    slates = rows.group_by(*UNIT, "slate_id").agg(nw.col("day").min(), nw.len().alias("impressions"), *totals)
     return slates.group_by(*UNIT, "day").agg(
+        nw.col("impressions").cast(nw.Float64).sum(),
+        nw.col("clicks").sum(),
         nw.len().cast(nw.Float64).alias("sessions"),
-        *(nw.col(c).cast(nw.Float64).sum() for c in ("impressions", *sums)),
+        *(nw.col(c).sum() for c in sums if c != "clicks"),
     )
 
 
@@ -266,11 +345,11 @@ def _numbered(days: pd.Series, labels: list[Any]) -> np.ndarray:
     return (pd.to_datetime(days) - pd.Timestamp(first)).dt.days.to_numpy()
 
 
-def _running(rows: UserRows, columns: list[str], variants: Sequence[str]) -> Running:
+def _running(days: nw.LazyFrame, labels: list[Any], columns: list[str], variants: Sequence[str]) -> Running:
     """Sums to date by day: what each day changes in the sums of users' values and of their products, added up."""
     sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
     to_date = {f"to {c}": nw.col(c).cum_sum().over(*UNIT, order_by="day") for c in sources}
-    frame = rows.days.select(*UNIT, "day", *sources).with_columns(
+    frame = days.select(*UNIT, "day", *sources).with_columns(
         **to_date,
         which=nw.col("impressions" if "impressions" in sources else sources[0]).cum_count().over(*UNIT, order_by="day"),
     )
@@ -289,7 +368,7 @@ def _running(rows: UserRows, columns: list[str], variants: Sequence[str]) -> Run
     frame = frame.select("variant", "day", "new", **changes)
     table = frame.group_by("variant", "day").agg(nw.col("new").sum(), *(nw.col(c).sum() for c in changes))
     found = table.collect("pandas").to_native()
-    found["day"] = _numbered(found["day"], rows.day_labels)
+    found["day"] = _numbered(found["day"], labels)
     n_days = int(found["day"].max()) + 1
     n, sums, products = {}, {}, {}
     for name in variants:

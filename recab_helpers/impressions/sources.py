@@ -1,9 +1,7 @@
 """Where a log or a table of users lies, and how it is read: a lazy frame whose columns have their types."""
 
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,44 +11,42 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers.errors import DataError
+from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
     KINDS,
+    MAY_LACK,
     NUMERIC,
+    TIMES,
     TITLE,
+    USER,
     Column,
     check,
     check_log,
     of_users,
-    refuse,
     require_columns,
     time_column,
 )
+from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
+from recab_helpers.tables import (
+    engine,
+    held,
+    kind_of,
+    literal,
+    name,
+    open_file,
+    parts_of,
+    reading,
+    refuse_swallowed_rows,
+)
 
-ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-IDS = tuple(c.name for c in IMPRESSIONS if c.kind == "id")
-LAST_SECOND = 7_258_118_400  # the year 2200: larger numbers are no seconds
-LARGEST_WHOLE = 2.0**53  # above it a float does not tell whole numbers apart
 _NUMBERS = count()
-Table: TypeAlias = Any  # a file, a pandas frame, or what narwhals takes as a lazy frame
+Table: TypeAlias = Any  # a file, a folder, a glob, a pandas frame, or what narwhals takes as a lazy frame
+CLICK_KEYS = ("slate_id", "user_id", "item_id", "position")  # what an impression and its click share
 
 
-@lru_cache(maxsize=1)
-def engine() -> duckdb.DuckDBPyConnection:
-    """The one embedded DuckDB of this process, in memory; it spills to disk what does not fit. Its days are UTC's."""
-    made = duckdb.connect()
-    made.execute("set TimeZone = 'UTC'")
-    made.execute("set variable recab_engine = true")
-    return made
-
-
-def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) -> nw.LazyFrame:
-    """An impression log, checked against its contract; `numbers` names further columns that are numbers.
-
-    A file is read by DuckDB; a lazy frame (DuckDB, Spark, Polars) stays where it is. A pilot may have one variant.
-
-    Raises:
-        DataError: the file cannot be read, or the log breaks its contract.
+def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False, how: Reading = AS_IS) -> nw.LazyFrame:
+    """The rows of `read_log`.
 
     >>> columns = {"user_id": ["a", "b"], "variant": ["control", "treatment"], "clicked": [1, 0], "day": [0, 0]}
     >>> shown = {"slate_id": [1, 2], "position": [1, 1], "item_id": ["x", "x"]}
@@ -60,60 +56,304 @@ def open_log(table: Table, *, numbers: Sequence[str] = (), pilot: bool = False) 
     0       a    control      1.0
     1       b  treatment      0.0
     """
-    frame, source = _opened(table)
-    names = frame.collect_schema().names()
-    require_columns(names, IMPRESSIONS, source=source)
-    more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
-    with _read(source):
-        log = _typed(frame, (*IMPRESSIONS, time_column(names, source=source), TITLE, *more), source=source)
-        check_log(log, source=source, pilot=pilot)
-        if more:
-            check(log, more, source=source)
-    return log
+    return read_log(table, numbers=numbers, pilot=pilot, how=how).rows
 
 
-def open_users(table: Table) -> nw.LazyFrame:
-    """What is known of users, one row each: counts from before the test (`pre_`), segments as text, numbers.
+def read_log(
+    table: Table, *, numbers: Sequence[str] = (), pilot: bool = False, how: Reading = AS_IS, clicks: Table = None
+) -> Read:
+    """An impression log, read as `how` says and checked against its contract.
+
+    `numbers` names further columns that are numbers; a pilot may have one variant. `clicks` is a table of the clicks,
+    one row each, where the log holds impressions only. A file is read by DuckDB, and so is what is in memory; a lazy
+    frame of Spark stays where it is.
 
     Raises:
-        DataError: the file cannot be read, user_id is missing or repeated, or a count is no number of 0 or more.
+        DataError: the file cannot be read, or the log breaks its contract; everything that is wrong is said at once.
     """
-    frame, source = _opened(table, infer=True)
-    names = frame.collect_schema().names()
-    require_columns(names, of_users(names), source=source)
-    with _read(source):
-        users = _typed(frame, of_users(names), source=source)
-        check(users, of_users(names), source=source)
-        twice = users.group_by("user_id").agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)
-        if again := twice.sort("user_id").head(1).collect("pyarrow").rows(named=True):
-            raise DataError(f"{source}: {again[0]['rows']:,} rows have the user_id {again[0]['user_id']!r}. Keep one.")
-    return users
+    frame, source = _opened(table, how.table)
+    native = frame.to_native()
+    if not isinstance(native, duckdb.DuckDBPyRelation):
+        return _elsewhere(frame, source, numbers, pilot=pilot)
+    with reading(source):
+        log = Reader(native, source, how, way=" (bad_rows=drop)")
+        _unfold(log)
+        log.keep_only()
+        if clicks is not None:
+            _join_clicks(log, clicks)
+        _read_columns(log, numbers, pilot=pilot)
+        log.check()
+        if not log.faults:
+            _make_slates_whole(log)
+        log.refuse()
+        return _read(log)
+
+
+def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
+    """Read every column of the contract that is there, and say which of the others are not."""
+    if log.reading.by_impression:
+        log.relation = log.relation.project("*, row_number() over () as recab_unit")
+        log.cells["user_id"] = Cell("recab_unit", "BIGINT")
+    columns = {c.name: c for c in IMPRESSIONS}
+    time = next((c for c in TIMES if log.has(c.name)), None)
+    log.require([n for n in columns if n not in MAY_LACK] + ([] if time else ["timestamp"]))
+    if time:
+        log.read_time(time)
+        _tell_the_start(log)
+    for column in (*columns.values(), TITLE):
+        if log.has(column.name) and column.name != "variant":
+            log.read_kind(column)
+    if log.has("variant"):
+        log.read_variants(columns["variant"], pilot=pilot)
+    for n in numbers:
+        if log.has(n):
+            log.read_kind(Column(name=n, kind="number", meaning="read by a metric"))
+
+
+def _tell_the_start(log: Reader) -> None:
+    """Tell the rows from before the start of the test: their variant is not read."""
+    starts, time = log.reading.starts, log.time
+    if not starts or not time:
+        return
+    if (time == "day") != starts.lstrip("-").isdigit():
+        how = "counts its days; give the number of one" if time == "day" else "has dates; give one, such as 2026-05-01"
+        log.faults.append(f"starts is {starts!r}, but {log.source} {how}.")
+        return
+    log.exempt = f"coalesce({log.typed[time]} < {_moment(starts)}, false)"
+    before, n = log.relation.aggregate(f"count(*) filter ({log.exempt}), count(*)").fetchall()[0]
+    if before in (0, n):
+        where = "every row is before it" if before else "no row is before it"
+        log.faults.append(f"starts is {starts}, but {where} in {log.source}. Correct it, or leave it out.")
+
+
+def _moment(starts: str) -> str:
+    return starts if starts.lstrip("-").isdigit() else f"timestamp {literal(starts)}"
+
+
+def _unfold(log: Reader) -> None:
+    """A log of one row a slate, with lists of its items and clicks, as one of one row an item shown."""
+    if not log.has("item_id"):
+        return
+    item, clicked = log.cells["item_id"], log.cells.get("clicked")
+    shown, marked = f"list_filter(string_split({item.sql}, ' '), x -> x != '')", ""
+    if item.kind.endswith("[]"):
+        items = f"list_transform({item.sql}, x -> x::varchar)"
+    elif item.kind != "VARCHAR":
+        return
+    elif _all_are(log, item.sql, r"\s*\[.*\]\s*"):
+        items = f"from_json({item.sql}, '[\"VARCHAR\"]')"
+    elif clicked is None and _all_are(log, item.sql, r"(\S+-[01])( +\S+-[01])*\s*"):  # as MIND writes it
+        items, marked = f"list_transform({shown}, x -> x[:-3])", f"list_transform({shown}, x -> x[-1:])"
+    else:
+        return
+    if clicked is not None and not marked:
+        lists = clicked.sql if clicked.kind.endswith("[]") else f"from_json({clicked.sql}, '[\"VARCHAR\"]')"
+        lists = f"list_transform(coalesce({lists}, []), x -> x::varchar)"
+        flags = ", ".join(map(literal, (*values.YES, *values.NO)))
+        each = f"len({lists}) = len({items}) and len(list_filter({lists}, x -> lower(x) not in ({flags}))) = 0"
+        found = log.relation.aggregate(f"count(*) filter (not ({each}))").fetchall()[0][0]
+        marked = lists if not found else f"list_transform({items}, x -> list_contains({lists}, x)::varchar)"
+    if not marked:
+        return
+    kept = "*" if log.has("slate_id") else "*, row_number() over () as recab_slate"
+    apart = f"{kept}, {items} as recab_items, {marked} as recab_marks"
+    rows = log.relation.project(apart).filter("len(recab_items) > 0")
+    log.relation = rows.project(
+        "* exclude (recab_items, recab_marks), unnest(recab_items) as recab_item, "
+        "unnest(range(1, len(recab_items) + 1)) as recab_rank, unnest(recab_marks) as recab_mark"
+    )
+    log.cells |= {
+        "item_id": Cell("recab_item", "VARCHAR"),
+        "position": Cell("recab_rank", "BIGINT"),
+        "clicked": Cell("recab_mark", "VARCHAR"),
+    }
+    if not log.has("slate_id"):
+        log.cells["slate_id"] = Cell("recab_slate", "BIGINT")
+    log.notes.append(f"every row of {log.source} is a slate, whose items stand in {log.written('item_id')}")
+
+
+def _all_are(log: Reader, cell: str, pattern: str) -> bool:
+    """Whether the first thousand cells look so, and one has several words or brackets."""
+    some = log.relation.project(f"{cell} as c").limit(1000)
+    found = some.aggregate(f"bool_and(regexp_full_match(c, {literal(pattern)})), bool_or(regexp_matches(c, '[ \\[]'))")
+    return all(found.fetchall()[0])
+
+
+def _join_clicks(log: Reader, clicks: Table) -> None:
+    """Mark the impressions that stand in a table of clicks as clicked."""
+    frame, source = _opened(clicks)
+    other = Reader(here(frame).to_native(), source, Reading(columns=_of_both(log, frame)))
+    log.relation = here(nw.from_native(log.relation)).to_native()
+    keys = [k for k in CLICK_KEYS if log.has(k) and other.has(k)]
+    if "slate_id" not in keys or not {"item_id", "position"} & set(keys):
+        log.faults.append(
+            f"{source} and {log.source} share no slate_id with item_id or position, by which a click finds its "
+            f"impression; {source} has {', '.join(other.cells)}. Say which they are: columns={{slate_id: NAME}}."
+        )
+        return
+    cells = [(log.cells[k], other.cells[k]) for k in keys]
+    theirs = ", ".join(f"{values.identity(c.sql, c.kind)} as recab_key{i}" for i, (_, c) in enumerate(cells))
+    found = other.relation.project(theirs).distinct().project("*, true as recab_click")
+    same = " and ".join(f"{values.identity(c.sql, c.kind)} = recab_key{i}" for i, (c, _) in enumerate(cells))
+    n = found.aggregate("count(*)").fetchall()[0][0]
+    drop = ", ".join(f"recab_key{i}" for i in range(len(keys)))
+    log.relation = log.relation.join(found, same, how="left").project(f"* exclude ({drop})")
+    matched = log.relation.aggregate("count(recab_click)").fetchall()[0][0]
+    if matched < n / 2:
+        log.faults.append(
+            f"of {n:,} clicks of {source} only {matched:,} are of an impression of {log.source}, by {', '.join(keys)}. "
+            "Give tables of the same period, whose ids are written alike."
+        )
+    elif matched < n:
+        log.notes.append(f"{n - matched:,} clicks of {source} are of no impression of {log.source}, and are left out")
+    log.cells["clicked"] = Cell("coalesce(recab_click, false)", "BOOLEAN")
+
+
+def _of_both(log: Reader, clicks: nw.LazyFrame) -> dict[str, str]:
+    names = clicks.collect_schema().names()
+    return {ours: theirs for ours, theirs in log.reading.columns.items() if theirs in names}
+
+
+def _make_slates_whole(log: Reader) -> None:
+    """Make slate ids that count per day or per moment those of one slate each; refuse rows that stand there twice."""
+    if "slate_id" not in log.typed:
+        return
+    kept, time = log.frame(), log.typed[log.time]
+    rank = "position" if "position" in log.typed else "item_id"
+    day = f'"{log.time}"' if log.time == "day" else '"timestamp"::date'
+    for key, said in (("", ""), (day, "day"), (f'"{log.time}"', "moment")):
+        by = f"user_id, variant, slate_id{', ' if key else ''}{key}"
+        twice = kept.aggregate(f"count(*) as n, {_distinct(rank, log)} as d", by).filter("n > d")
+        if twice.limit(1).fetchall():
+            continue
+        if key:
+            log.typed["slate_id"] = (
+                f"concat_ws(' ', {log.typed['slate_id']}, {key.replace(name(log.time), f'({time})')})"
+            )
+            log.notes.append(f"slate ids count per {said}, so that a slate is told by its id and its {said}")
+        return
+    keys = ["user_id", "slate_id", rank]
+    again = kept.aggregate(f"{', '.join(keys)}, count(*) as n", ", ".join(keys)).filter("n > 1")
+    *first, n = again.order(", ".join(keys)).limit(1).fetchall()[0]
+    log.faults.append(
+        f"{log.source}: {n:,} rows have the same user_id, slate_id and {rank}, {dict(zip(keys, first, strict=True))}. "
+        "Keep one of each."
+    )
+
+
+def _distinct(rank: str, log: Reader) -> str:
+    """SQL of how many distinct ranks a slate has; by bits where the ranks are small, which takes no memory."""
+    if rank == "position":
+        top = log.relation.aggregate(f"max({log.typed['position']})").fetchall()[0][0]
+        if top is not None and top <= 62:
+            return "bit_count(bit_or(1::bigint << position::int))"
+    return f"count(distinct {rank})"
+
+
+def _read(log: Reader) -> Read:
+    frame, before = log.frame(), None
+    dropped: dict[str, tuple[int, int]] = {}
+    if log.reading.drop_bad_rows:
+        user, variant = log.typed["user_id"], f"coalesce({log.typed['variant']}, 'unknown')"
+        counted = log.relation.filter(log.any_bad).project(f"{variant} as v, {user} as u")
+        dropped = {v: (n, users) for v, n, users in counted.aggregate("v, count(*), count(distinct u)").fetchall()}
+        n = sum(rows for rows, _ in dropped.values())
+        log.notes.append(f"{n:,} of {log.n:,} rows were dropped (bad_rows=drop)")
+    if log.exempt:
+        begun = f'"{log.time}" < {_moment(log.reading.starts)}'
+        frame, before = frame.filter(f"not ({begun})"), nw.from_native(frame.filter(begun))
+    log.note_unread()
+    for what, lacks in (("slates", "slate_id"), ("positions", "position")):
+        if lacks not in log.typed:
+            log.notes.append(f"{log.source} tells no {what}: what needs them is left out")
+    return Read(
+        rows=nw.from_native(frame),
+        source=log.source,
+        columns={ours: log.written(ours) for ours in log.typed},
+        notes=tuple(log.notes),
+        before=before,
+        dropped=dropped,
+    )
+
+
+def open_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_IS, alone: bool = False) -> nw.LazyFrame:
+    """What is known of users, one row each: counts from before the test (`pre_`), segments as text, numbers.
+
+    `numbers` names the columns that metrics read: true and false are 1 and 0 there. Of a table that stands `alone`,
+    without a log, the variant is read too, and rows without a user_id are a user each.
+
+    Raises:
+        DataError: the file cannot be read, user_id is missing or repeated, or a cell breaks its column; everything that
+            is wrong is said at once.
+    """
+    frame, source = _opened(table, how.table if alone else "")
+    users = Reader(here(frame).to_native(), source, how if alone else Reading(columns=_known_by(how, frame)))
+    with reading(source):
+        if alone:
+            users.keep_only()
+            if not users.has(USER.name):
+                users.relation = users.relation.project("*, row_number() over () as recab_unit")
+                users.cells[USER.name] = Cell("recab_unit", "BIGINT")
+        users.require([USER.name, *(["variant"] if alone else [])])
+        for column in of_users(list(users.cells)):
+            if users.has(column.name):
+                users.read_kind(column)
+        if alone and users.has("variant"):
+            users.read_variants(IMPRESSIONS[3])
+        elif users.has("variant"):
+            users.hide("variant")
+        users.read_others(numbers, typed=not _is_text(table))
+        users.check()
+        if not users.faults:
+            kept = users.frame()
+            twice = kept.aggregate("user_id, count(*) as n", "user_id").filter("n > 1").order("user_id").limit(1)
+            for user, n in twice.fetchall():
+                users.faults.append(f"{source}: {n:,} rows have the user_id {user!r}. Keep one.")
+        users.refuse()
+        return nw.from_native(users.frame())
+
+
+def _known_by(how: Reading, users: nw.LazyFrame) -> dict[str, str]:
+    """Of the names of the log, those that the table of its users has too."""
+    names = users.collect_schema().names()
+    return {ours: theirs for ours, theirs in how.columns.items() if theirs in names and ours not in names}
 
 
 def open_table(table: Table) -> nw.LazyFrame:
-    """Any other table as a lazy frame, unchecked.
+    """Any other table as a lazy frame, unchecked; ids are text, other cells of a text file numbers where they are.
 
     Raises:
         DataError: the file cannot be read.
     """
-    return _opened(table, infer=True)[0]
+    frame, source = _opened(table)
+    native = frame.to_native()
+    if not isinstance(native, duckdb.DuckDBPyRelation):
+        return frame
+    with reading(source):
+        users = Reader(native, source, AS_IS)
+        for column in IMPRESSIONS:
+            if column.kind == "id" and users.has(column.name):
+                users.typed[column.name] = values.identity(users.cells[column.name].sql, users.cells[column.name].kind)
+        users.read_others((), typed=not _is_text(table))
+        return nw.from_native(users.frame())
 
 
-def column_names(table: Table) -> tuple[str, ...]:
-    """Names of a table's columns, without reading its rows.
+def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
+    """Names of a table's columns as `how` maps them, without reading its rows.
 
     Raises:
         DataError: the file cannot be read.
     """
-    return tuple(_opened(table)[0].collect_schema().names())
+    names = _opened(table, how.table, rows=False)[0].collect_schema().names()
+    return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
 
 
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
     """The frame computed once and kept by the engine of this process, for as long as what is returned lives."""
-    name = f"recab_{next(_NUMBERS)}"
-    here(frame).to_native().create(name)
-    kept = nw.from_native(engine().table(name))
-    weakref.finalize(kept, _drop, name).atexit = False
+    kept_as = f"recab_{next(_NUMBERS)}"
+    here(frame).to_native().create(kept_as)
+    kept = nw.from_native(engine().table(kept_as))
+    weakref.finalize(kept, _drop, kept_as).atexit = False
     return kept
 
 
@@ -127,45 +367,31 @@ def here(frame: nw.LazyFrame) -> nw.LazyFrame:
     return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
 
 
-def _drop(name: str) -> None:
-    engine().cursor().execute(f"drop table if exists {name}")
+def _drop(kept_as: str) -> None:
+    engine().cursor().execute(f"drop table if exists {kept_as}")
 
 
-@contextmanager
-def _read(source: str | Path) -> Iterator[None]:
-    """What DuckDB cannot read is a DataError."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise DataError(f"{source} cannot be read: {_first_line(error)} Export it again.") from error
-
-
-def _opened(table: Table, *, infer: bool = False) -> tuple[nw.LazyFrame, str]:
-    """The table as a lazy frame, and what an error calls it; `infer` finds the types of a text file's columns."""
+def _opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
+    """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
-    path = Path(table).expanduser()
-    if not path.is_file():
-        raise DataError(f"There is no file {path}. Give the path of a {', '.join(ENDINGS)} file.")
-    if not path.name.endswith(ENDINGS):
-        raise DataError(f"{path} is none of {', '.join(ENDINGS)}. Convert it to one of these.")
-    if not path.stat().st_size:
-        raise DataError(f"{path} is empty. Give a file with a header and at least one row.")
-    with _read(path):
-        if path.suffix == ".parquet":
-            relation = engine().read_parquet(str(path))
-        else:
-            options: dict[str, Any] = {"sep": "\t" if ".tsv" in path.name else ",", "header": True}
-            relation = engine().read_csv(str(path), **options, all_varchar=True)
-            if infer:
-                ids = {n: "VARCHAR" for n in IDS if n in relation.columns}
-                relation = engine().read_csv(str(path), **options, dtype=ids or None, sample_size=-1)
-            relation.limit(1).fetchall()
-    return nw.from_native(relation), path.name
+    relation, source = open_file(table, table=of_database)
+    kind = kind_of(parts_of(table)[0])
+    if rows and kind in ("text", "json"):
+        with reading(source):
+            relation = held(relation)
+            if kind == "text":
+                refuse_swallowed_rows(relation, source)
+    return nw.from_native(relation), source
+
+
+def _is_text(table: Table) -> bool:
+    """Whether the cells of the table have no types of their own."""
+    return isinstance(table, (str, Path)) and kind_of(parts_of(table)[0]) != "parquet"
 
 
 def _frame_of(table: Any) -> nw.LazyFrame:
-    """A lazy frame of what is in memory, by DuckDB, or of another engine's lazy frame as it is."""
+    """A lazy frame of what is in memory, by DuckDB, or of Spark's lazy frame as it is."""
     native = nw.to_native(table, pass_through=True)
     if isinstance(native, pd.DataFrame):
         return nw.from_native(engine().from_df(_plain(native)))
@@ -176,58 +402,28 @@ def _frame_of(table: Any) -> nw.LazyFrame:
         raise DataError(f"A {kind} is no table. Give a file, or a frame that narwhals can read.") from error
     if isinstance(frame, nw.DataFrame):
         return nw.from_native(engine().from_arrow(frame.to_arrow()))
-    return frame
+    if frame.implementation.is_pyspark() or isinstance(native, duckdb.DuckDBPyRelation):
+        return frame
+    return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
 
 
-def _typed(frame: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> nw.LazyFrame:
-    """Text columns that hold numbers or times as such; ids as text, in one spelling."""
+def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilot: bool) -> Read:
+    """A log that stays in another engine: its columns must have their types there, but for ids."""
+    names = frame.collect_schema().names()
+    require_columns(names, [c for c in IMPRESSIONS if c.name not in MAY_LACK], source=source)
+    more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
     schema = frame.collect_schema()
-    there = [c for c in columns if c.name in schema.names()]
-    native = frame.to_native()
-    written = [c for c in there if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String]
-    if isinstance(native, duckdb.DuckDBPyRelation):
-        written += [c for c in there if c.kind == "time" and schema[c.name].is_numeric()]
-        if written:
-            native = native.project("*, " + ", ".join(_value_of(c, schema[c.name]) for c in written))
-            frame = nw.from_native(native)
-            for c in written:
-                bad = ~nw.col(c.name).is_null() & nw.col(f"recab {c.name}").is_null()
-                if n := int(frame.select(bad.cast(nw.Int64).sum().alias("n")).collect("pyarrow")["n"][0] or 0):
-                    refuse(frame, c, bad, n, source=source)
-            frame = frame.with_columns(**{c.name: nw.col(f"recab {c.name}") for c in written})
-            frame = frame.drop(*(f"recab {c.name}" for c in written))
-    elif written:
-        kind = KINDS[written[0].kind]
-        raise DataError(f"{source}: column {written[0].name} is text; it must be {kind}. Cast it, or give a file.")
-    whole = {
-        c.name: nw.col(c.name).cast(nw.Float64)
-        for c in there
-        if c.kind in NUMERIC and frame.collect_schema()[c.name] != nw.Float64
-    }
-    ids = {c.name: _spelled(c.name, schema) for c in there if c.kind == "id" and schema[c.name] != nw.String}
-    return frame.with_columns(**whole, **ids) if whole or ids else frame
-
-
-def _spelled(name: str, schema: nw.Schema) -> nw.Expr:
-    """An id as text; a whole number has no point, however it was stored."""
-    value = nw.col(name)
-    if not schema[name].is_float():
-        return value.cast(nw.String)
-    whole = (value.abs() < LARGEST_WHOLE) & (value == value.round(0))
-    return nw.when(whole).then(value.cast(nw.Int64).cast(nw.String)).otherwise(value.cast(nw.String))
-
-
-def _value_of(column: Column, kind: nw.dtypes.DType) -> str:
-    """SQL that reads a column of text or of seconds as its kind, null where it cannot be; times are those of UTC."""
-    name, read = f'"{column.name}"', f'"recab {column.name}"'
-    number = f"{name}::double" if kind.is_numeric() else f"try_cast(trim({name}) as double)"
-    if column.kind != "time":
-        return f"{number} as {read}"
-    seconds = f"case when {number} between 0 and {LAST_SECOND} then make_timestamp(({number} * 1000000)::bigint) end"
-    if kind.is_numeric():
-        return f"{seconds} as {read}"
-    date = f"try_cast(trim({name}) as timestamptz)"
-    return f"coalesce(case when isfinite({date}) then {date} at time zone 'UTC' end, {seconds}) as {read}"
+    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *more) if c.name in names]
+    for c in there:
+        if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String:
+            raise DataError(f"{source}: column {c.name} is text; it must be {KINDS[c.kind]}. Cast it, or give a file.")
+    typed = {c.name: nw.col(c.name).cast(nw.Float64) for c in there if c.kind in NUMERIC}
+    typed |= {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
+    log = frame.with_columns(**typed)
+    check_log(log, source=source, pilot=pilot)
+    if more:
+        check(log, more, source=source)
+    return Read(rows=log, source=source, columns={n: n for n in names})
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:
@@ -236,7 +432,3 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         **{c: table[c].astype("str") if table[c].notna().all() else table[c].astype("string") for c in odd}
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].removesuffix(".") + "."

@@ -8,8 +8,8 @@ import argparse
 import errno
 import importlib
 import os
+import re
 import runpy
-import shlex
 import signal
 import sys
 import traceback
@@ -142,6 +142,52 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML that guesses little: dates, times and yes are text, and a number remembers how it was written."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A node; an alias is refused, since a few of them can stand for millions of values."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"it uses the alias *{self.peek_event().anchor}. Write the value itself")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """A mapping in which no name stands twice."""
+        names = [k.value for k, _ in node.value]
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise yaml.YAMLError(f"{twice[0]} is given twice. Leave one of the two out")
+        return super().construct_mapping(node, deep=deep)
+
+
+class _Whole(int):
+    text: str
+
+
+class _Number(float):
+    text: str
+
+
+def _written(kind: type) -> Any:
+    def construct(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+        value = kind(node.value.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+        value.text = node.value
+        return value
+
+    return construct
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("int", "[-+]?[0-9][0-9_]*", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+0123456789."),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor("tag:yaml.org,2002:int", _written(_Whole))
+_Loader.add_constructor("tag:yaml.org,2002:float", _written(_Number))
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument DOOR: ")
@@ -178,18 +224,40 @@ def _door(name: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """The text cut at blanks, with quotes as in a shell; nothing in it is expanded or run."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise ParameterError(f"SET={text} cannot be read: {error}. Close the quote, or leave it out.") from error
+    """The text cut at blanks, but for those inside quotes or brackets; nothing in it is expanded or run."""
+    words, word, open_, quote = [], "", 0, ""
+    for c in text:
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"" and not word[-1:].isalnum():
+            quote = c
+        elif c in "[{":
+            open_ += 1
+        elif c in "]}":
+            open_ -= 1
+        if c.isspace() and not quote and open_ < 1:
+            words.append(word)
+            word = ""
+        else:
+            word += c
+    if quote or open_ > 0:
+        raise ParameterError(f"SET={text} cannot be read: a {'quote' if quote else 'bracket'} is not closed. Close it.")
+    return [_bare(w) for w in (*words, word) if w]
+
+
+def _bare(word: str) -> str:
+    """The word without quotes around all of it."""
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
 
 
 def _of_file(params_file: str) -> dict[str, Any]:
+    path = Path(params_file).expanduser()
     try:
-        values = yaml.safe_load(Path(params_file).expanduser().read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"PARAMS={params_file} cannot be read as YAML: {error}") from error
+        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader) or {}
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"PARAMS={params_file} cannot be read: it is not UTF-8 text. Save it as UTF-8.") from error
+    except (OSError, yaml.YAMLError, RecursionError) as error:
+        raise ParameterError(f"PARAMS={params_file} cannot be read as YAML: {_cause(error)}.") from error
     if not isinstance(values, dict):
         raise ParameterError(f"PARAMS={params_file} holds no names; write one `name: value` per line.")
     return values
@@ -199,10 +267,19 @@ def _setting(setting: str) -> tuple[str, Any]:
     name, equals, text = setting.partition("=")
     if not equals:
         raise ParameterError(f"SET has {setting!r}; write name=value, such as seed=7.")
+    if text.lstrip()[:1] in ("@", "`", "%", "&", "*", "!", "|", ">"):  # which mean something to YAML alone
+        return name.strip(), text.strip()
     try:
-        return name.strip(), yaml.safe_load(text) if text.strip() else ""
-    except yaml.YAMLError as error:
-        raise ParameterError(f"SET has {setting!r}, which cannot be read as YAML: {error}") from error
+        return name.strip(), yaml.load(text, Loader=_Loader) if text.strip() else ""
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ParameterError(f"SET has {setting!r}, which cannot be read as YAML: {_cause(error)}.") from error
+
+
+def _cause(error: Exception) -> str:
+    """What is wrong with YAML, and where, in one line."""
+    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
+    said = " ".join(str(problem or getattr(error, "strerror", None) or error).split())
+    return f"{said} in line {mark.line + 1}" if mark else said
 
 
 def _refuse_unless_taken(name: str, parameter: str, value: Any) -> None:
@@ -249,7 +326,7 @@ def _from_here(name: str, value: Any) -> Any:
         return value
     path = Path(value).expanduser()
     typed_elsewhere = name == "dataset" and path.exists() and Path.cwd() != paths.ROOT
-    return str(path.resolve()) if name in PATHS or name == "catalog_file" or typed_elsewhere else value
+    return str(path.resolve()) if name in PATHS or name in ("catalog_file", "clicks_file") or typed_elsewhere else value
 
 
 def _shown(parameter: str) -> str:

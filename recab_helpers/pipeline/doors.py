@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, fields
 
-from recab_helpers.parameters import STAGES, ServeParams
+from recab_helpers.parameters import STAGES, ReadParams, ServeParams
 
 HANDED_ON = {  # parameters that a stage settles for the stages after it
     "train": ("train_run_id",),
-    "simulate": ("simulate_run_id", "log_file", "users_file"),
+    "simulate": ("simulate_run_id", *(f.name for f in fields(ReadParams))),
 }
 
 

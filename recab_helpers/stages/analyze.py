@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,16 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
+from recab_helpers.analysis import METRICS, Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
-from recab_helpers.impressions import Aggregates, UserRows
-from recab_helpers.parameters import AnalyzeParams, nearest
+from recab_helpers.impressions import Aggregates, Reading, UserRows
+from recab_helpers.impressions.aggregates import PRE
+from recab_helpers.parameters import AnalyzeParams, closest, nearest
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Background, Served
+from recab_helpers.tables import digest_of
 
 GRADED_TESTS = 400  # drawn for the grading that stands in every report
 
@@ -27,11 +29,13 @@ GRADED_TESTS = 400  # drawn for the grading that stands in every report
 class Log(Brief):
     """Where the log of a test lies and what is known beside it; a real log knows no truth, models or interactions."""
 
-    impressions: Path
+    impressions: Path | None
     users: Path | None
     allocation: float | None  # planned share of users outside control, where no shares are known
     parameters: dict[str, Any]
     planned: dict[str, float] = field(default_factory=dict)  # share of users by variant
+    clicks: Path | None = None  # a table of clicks, where they do not stand in the log
+    reading: Reading = field(default_factory=Reading)
     run_ids: dict[str, str] = field(default_factory=dict)
     data_hash: str = ""
     models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
@@ -48,12 +52,23 @@ class Log(Brief):
     def identity(self) -> str:
         """What tells this test from others, whenever it is read: where its log lies, or how it was simulated."""
         made = {k: v for k, v in self.parameters.items() if k != "analyze"}
-        what = json.dumps([made, self.data_hash], sort_keys=True) if made else str(self.impressions.resolve())
+        lies = self.impressions or self.users
+        what = json.dumps([made, self.data_hash], sort_keys=True) if made or lies is None else str(lies.resolve())
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def planned_for(self, test: Aggregates) -> dict[str, float]:
-        """The planned shares; treatments divide an allocation equally, and equal shares are assumed without one."""
+        """The planned shares; treatments divide an allocation equally, and equal shares are assumed without one.
+
+        Raises:
+            ParameterError: they do not name the variants of the log.
+        """
         variants = test.users.variants
+        missing = [v for v in variants if self.planned and v not in self.planned]
+        if missing and not self.run_ids:
+            raise ParameterError(
+                f"allocation plans {', '.join(self.planned)}, but the log also holds {missing[0]}."
+                f"{closest(missing[0], self.planned)} Give the share of every variant."
+            )
         if self.planned:
             return self.planned
         if self.allocation is None:
@@ -68,15 +83,17 @@ def _kind(log: Log) -> str:
 
 def find_log(params: AnalyzeParams) -> Log:
     """The log that the parameters name: a file, a simulate run, or the newest complete simulate run."""
-    if params.log_file:
-        with Path(params.log_file).expanduser().open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    if params.reads:
+        given = [Path(f) for f in (params.log_file, params.users_file, params.clicks_file) if f]
+        shares = params.allocation if isinstance(params.allocation, dict) else {}
         return Log(
-            impressions=Path(params.log_file),
+            impressions=Path(params.log_file) if params.log_file else None,
             users=Path(params.users_file) if params.users_file else None,
+            clicks=Path(params.clicks_file) if params.clicks_file else None,
+            reading=Reading.of(params),
             allocation=None if isinstance(params.allocation, dict) else params.allocation,
-            planned=params.allocation if isinstance(params.allocation, dict) else {},
-            data_hash=digest,
+            planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
+            data_hash=digest_of(given[0]),
             parameters={"analyze": params.as_dict()},
         )
     simulate_run = tracking.find_stage("simulate", params.experiment, params.simulate_run_id)
@@ -138,10 +155,46 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
         DataError: the log or what is known of its users breaks its contract.
         ParameterError: a metric reads a column that is in neither.
     """
-    known = None if log.users is None else impressions.open_users(log.users)
+    asked = [c for m in metrics for c in m.columns if m not in METRICS]
+    if log.impressions is None:
+        return impressions.users_alone(impressions.open_users(log.users, numbers=asked, how=log.reading, alone=True))
+    known = None
+    if log.users is not None:
+        known = impressions.open_users(log.users, numbers=asked, how=log.reading)
     numbers = _columns_of_the_log(log, metrics, known)
-    shown = impressions.open_log(log.impressions, numbers=numbers)
-    return impressions.user_rows(shown, known, numbers=numbers)
+    read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
+    rows = impressions.user_rows(read.rows, known, numbers=numbers, before=read.before)
+    return replace(
+        rows, notes=(*read.notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
+    )
+
+
+def measured(metrics: tuple[MetricSpec, ...], rows: UserRows) -> tuple[MetricSpec, ...]:
+    """The metrics that these users can be read by; what needs a count that the log lacks is left out.
+
+    By impression, every label says that intervals are too narrow.
+
+    Raises:
+        ParameterError: a metric of the user's reads a column that is not there, or no goal is left.
+    """
+    lacking = {m.name: c for m in metrics for c in m.columns if c not in rows.numeric}
+    defaults = {m.columns for m in METRICS}
+    for m in metrics:
+        if m.name in lacking and m.columns not in defaults:
+            raise ParameterError(
+                f"metric {m.name} reads the column {lacking[m.name]}, which the users do not have. "
+                f"{nearest(lacking[m.name], rows.numeric)}"
+            )
+    kept = tuple(m for m in metrics if m.name not in lacking)
+    if not any(m.role == "goal" for m in kept):
+        columns = ", ".join(c for c in rows.numeric if not c.startswith(PRE)) or "none"
+        raise ParameterError(
+            f"No metric is left that decides; the columns of numbers are {columns}. Name the goal: "
+            "metrics=[{name: COLUMN, role: goal}]."
+        )
+    if rows.by_impression:
+        kept = tuple(replace(m, label=f"{m.label} (by impression, interval too narrow)") for m in kept)
+    return kept
 
 
 def reduce(rows: UserRows, metrics: tuple[MetricSpec, ...]) -> Aggregates:
@@ -152,6 +205,8 @@ def reduce(rows: UserRows, metrics: tuple[MetricSpec, ...]) -> Aggregates:
 
 def grade_like(test: Aggregates, planned: dict[str, float], params: AnalyzeParams) -> pd.DataFrame:
     """False alarms of the analysis, and of the usual ways, in simulated A/A tests of about this size and CTR."""
+    if not {"clicks", "impressions", "sessions"} <= set(test.users.columns):
+        return pd.DataFrame()
     population = calibration.like(test, planned)
     graded = calibration.grade(population, GRADED_TESTS, alpha=params.alpha, boot=False, workers=1)
     rates = calibration.rates(graded)
@@ -191,7 +246,7 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
         truth=log.truth,
         yardsticks=log.yardsticks,
         slates=slates_of(log, rows, found),
-        grading=grading,
+        grading=None if grading.empty else grading,
         data=data_facts(log, rows, found),
         dataset=_named(log),
         days=(str(rows.day_labels[0]), str(rows.day_labels[-1])) if found.test.first_day is not None else (),
@@ -208,6 +263,8 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
 
 def slates_of(log: Log, rows: UserRows, found: Analysis) -> Slates:
     """What each variant's model recommends, and a few users to look at."""
+    if rows.log is None:
+        return Slates()
     recommendations, history = (
         None if path is None else impressions.open_table(path) for path in (log.recommendations, log.history)
     )
@@ -216,7 +273,9 @@ def slates_of(log: Log, rows: UserRows, found: Analysis) -> Slates:
         overlap=None if recommendations is None else impressions.overlap(recommendations),
         examples=impressions.examples(
             rows, recommendations=recommendations, history=history, titles=titles_of(log, rows)
-        ),
+        )
+        if {"sessions", "weighted_clicks"} <= set(rows.numeric)
+        else [],
     )
 
 
@@ -224,7 +283,7 @@ def titles_of(log: Log, rows: UserRows) -> pd.Series | None:
     """Item titles by item_id: the catalog's, else those of the log's own title column; None where there are none."""
     if log.catalog is not None:
         named = log.catalog[["item_id", "title"]].dropna()
-    elif "title" in rows.log.collect_schema().names():
+    elif rows.log is not None and "title" in rows.log.collect_schema().names():
         titles = rows.log.group_by("item_id").agg(nw.col("title").cast(nw.String).min())
         named = titles.collect("pandas").to_native().dropna()
     else:
@@ -243,8 +302,10 @@ def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
         facts["users with a history"] = count(sizes["users"])
         facts["items in the catalog"] = count(len(log.catalog))
     else:
-        facts["log file"] = Path(log.parameters["analyze"]["log_file"]).name
-    facts["impressions in the log"] = count(found.test.n_impressions)
+        facts["log file" if log.impressions else "table of users"] = _named(log)
+    if found.test.n_impressions:
+        facts["impressions in the log"] = count(found.test.n_impressions)
+    facts |= {"how it was read" + (f" ({i})" if i > 1 else ""): note for i, note in enumerate(rows.notes, 1)}
     if found.test.first_day is not None:
         facts["days of the log"] = f"{rows.day_labels[0]} to {rows.day_labels[-1]}"
     return facts
@@ -252,8 +313,9 @@ def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
 
 def _named(log: Log) -> str:
     """The data set that the models learned from, or the log; without the folders that it lies in."""
-    read = log.parameters["train"]["dataset"] if log.history else log.parameters["analyze"]["log_file"]
-    return Path(read).name
+    return (
+        Path(log.parameters["train"]["dataset"]).name if log.history else Path(log.impressions or log.users or "").name
+    )
 
 
 def promote(log: Log, verdict: Verdict, *, wanted: bool) -> str:
@@ -299,8 +361,8 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
 
 def _datasets(log: Log, found: Analysis) -> dict[str, Any]:
     """The log and what is known of its users as MLflow's data sets, by what they are."""
-    if "simulate" not in log.run_ids:
-        return {"log": tracking.file_as_dataset(log.impressions, log.data_hash, found.test.n_impressions)}
+    if read := None if "simulate" in log.run_ids else log.impressions or log.users:
+        return {"log": tracking.file_as_dataset(read, log.data_hash, found.test.n_impressions)}
     logged = tracking.datasets_of(log.run_ids["simulate"])
     names = {"log": "simulate/impressions", "users": "simulate/users"}
     return {used: logged[name] for used, name in names.items() if name in logged}
@@ -334,8 +396,9 @@ def _first_lines(document: dict[str, Any]) -> str:
 
 def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.LazyFrame | None) -> tuple[str, ...]:
     """Columns of the impressions that the metrics read, beside those that are counted anyway."""
+    assert log.impressions is not None
     counted = set(impressions.COUNTS) | (set() if known is None else set(known.collect_schema().names()))
-    there = impressions.column_names(log.impressions)
+    there = impressions.column_names(log.impressions, log.reading)
     wanted = [c for m in metrics for c in m.columns if c not in counted]
     for column in wanted:
         if column not in there:

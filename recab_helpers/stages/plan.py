@@ -13,8 +13,9 @@ from recab_helpers.errors import DataError
 from recab_helpers.formats import count, lift, number, percent
 from recab_helpers.impressions.aggregates import PRE, Users
 from recab_helpers.impressions.contract import check, of_users
+from recab_helpers.impressions.reading import Reading
 from recab_helpers.impressions.reduce import reduce, user_rows
-from recab_helpers.impressions.sources import column_names, open_log, open_users
+from recab_helpers.impressions.sources import column_names, open_users, read_log
 from recab_helpers.parameters import PlanParams
 
 USERS_PER_DAY = 500.0  # where nobody says how many come
@@ -54,7 +55,7 @@ def grounds_of(params: PlanParams) -> Grounds:
             baseline=replace(Baseline.from_rates(**rates), reduction=params.cuped_reduction),
             users_per_day=params.users_per_day or USERS_PER_DAY,
         )
-    users = pilot_users(params.log_file, params.users_file)
+    users = pilot_users(params.log_file, params.users_file, how=Reading.of(params), clicks_file=params.clicks_file)
     pilot, days = users.whole, 0 if users.first_seen is None or params.users_per_day else len(users.first_seen)
     baseline = Baseline.from_statistics(pilot, CTR)
     assumed = not set(CTR.covariate) <= set(pilot.columns)
@@ -68,12 +69,15 @@ def grounds_of(params: PlanParams) -> Grounds:
     )
 
 
-def pilot_users(log_file: str, users_file: str = "") -> Users:
+def pilot_users(log_file: str, users_file: str = "", *, how: Reading | None = None, clicks_file: str = "") -> Users:
     """The users of a pilot log, with what is known of them from before the pilot."""
-    own = [] if users_file else [n for n in column_names(log_file) if n.startswith(PRE)]
-    log = open_log(log_file, numbers=own, pilot=True)
-    known = open_users(users_file) if users_file else _known_in(log, own, source=log_file) if own else None
-    return reduce(user_rows(log, known)).users
+    how = how or Reading()
+    own = [] if users_file else [n for n in column_names(log_file, how) if n.startswith(PRE)]
+    log = read_log(log_file, numbers=own, pilot=True, how=how, clicks=clicks_file or None)
+    known = open_users(users_file, how=how) if users_file else None
+    if known is None and own:
+        known = _known_in(log.rows, own, source=log_file)
+    return reduce(user_rows(log.rows, known, before=log.before)).users
 
 
 def design_of(params: PlanParams) -> Design:

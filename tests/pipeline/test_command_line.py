@@ -274,7 +274,7 @@ def test_what_is_typed_to_make_reaches_the_program(make, tmp_path):
     done = make("analyze", "LOG=no such `file`.csv", "SET=experiment='two words'")
     assert "log_file is '" in done.stderr
     assert "no such `file`.csv', but there is no such file" in done.stderr
-    assert "SET=a='b cannot be read: No closing quotation" in make("analyze", "SET=a='b").stderr
+    assert "SET=a='b cannot be read: a quote is not closed" in make("analyze", "SET=a='b").stderr
 
 
 @pytest.mark.parametrize(

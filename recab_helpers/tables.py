@@ -1,0 +1,379 @@
+"""A table in any file that DuckDB reads, as one lazy relation: text files, Parquet, folders of parts, databases.
+
+The cells of a text file stay text, as they were written: "007" keeps its zeros, and a user may be called NA.
+"""
+
+import codecs
+import csv
+import hashlib
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from recab_helpers.errors import DataError
+
+TEXTS = (".csv", ".tsv", ".txt", ".dat")
+JSONS = (".jsonl", ".ndjson", ".json")
+DATABASES = (".duckdb", ".ddb", ".sqlite", ".sqlite3", ".db")
+PACKED = ("", ".gz", ".zst")
+ENDINGS = (".parquet", *(f"{e}{z}" for e in (*TEXTS, *JSONS) for z in PACKED), *DATABASES)
+SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")  # the fifth is Hive's
+SAMPLE_BYTES = 262_144
+CHUNK = 1 << 22  # characters, and rows of a database, that are copied at once
+MEMORY = "2GB"  # of the engine; what does not fit spills to disk
+FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+NO_TABLE = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
+_NUMBERS = count()
+
+
+@lru_cache(maxsize=1)
+def engine() -> duckdb.DuckDBPyConnection:
+    """The one embedded DuckDB of this process, in memory; it spills to disk what does not fit. Its days are UTC's."""
+    made = duckdb.connect()
+    made.execute("set TimeZone = 'UTC'")
+    made.execute(f"set memory_limit = '{MEMORY}'")
+    made.execute(f"set temp_directory = {literal(_place() / 'spilled')}")
+    made.execute("set variable recab_engine = true")
+    return made
+
+
+@lru_cache(maxsize=1)
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="recab-")
+
+
+def _place() -> Path:
+    return Path(_folder().name)
+
+
+def literal(text: object) -> str:
+    """The text as SQL writes it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def name(column: str) -> str:
+    """The name of a column as SQL writes it."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def is_glob(path: str | Path) -> bool:
+    """Whether the path is a pattern of several files, and not itself a file or folder."""
+    return any(c in str(path) for c in "*?[") and not Path(path).expanduser().exists()
+
+
+def parts_of(path: str | Path) -> list[Path]:
+    """The files of a table: the file itself, or all of a folder or a glob, hidden ones and those of Spark left out.
+
+    Raises:
+        DataError: there is none, it is none that can be read, or they are of several kinds.
+    """
+    path = Path(path).expanduser()
+    if path.is_file():
+        found = [path]
+    elif path.is_dir() or is_glob(path):
+        at = path if path.is_dir() else Path(path.anchor or ".")
+        every = path.rglob("*") if path.is_dir() else at.glob(str(path.relative_to(path.anchor)))
+        found = sorted(f for f in every if f.is_file() and not _hidden(f, path))
+        if not found:
+            raise DataError(f"{path} holds no file. Give a folder or a pattern of {', '.join(ENDINGS[:3])} files.")
+    else:
+        raise DataError(f"There is no file {path}. Give the path of a {', '.join(ENDINGS[:3])} file, or of a folder.")
+    for part in found:
+        if not part.name.endswith(ENDINGS):
+            raise DataError(f"{part} is none of {', '.join(ENDINGS)}. Convert it to one of these.")
+        if not part.stat().st_size:
+            raise DataError(f"{part} is empty. Give a file with a header and at least one row.")
+    if len(kinds := {kind_of(p) for p in found}) > 1:
+        raise DataError(f"{path} holds files of several kinds, {' and '.join(sorted(kinds))}. Give those of one kind.")
+    return found
+
+
+def digest_of(path: str | Path) -> str:
+    """The first 16 digits of the SHA-256 of a table's files."""
+    parts, total = parts_of(path), hashlib.sha256()
+    if len(parts) == 1:
+        with parts[0].open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    for part in parts:
+        with part.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def open_file(path: str | Path, *, table: str = "") -> tuple[duckdb.DuckDBPyRelation, str]:
+    """A file, folder, glob, or a `table` of a database as a relation, and what an error calls it.
+
+    Columns of text files and of SQLite are text. The rows of several files have the column FILE_NAME as well.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    parts = parts_of(path)
+    source = Path(path).name
+    kind = kind_of(parts[0])
+    if table and kind != "database":
+        raise DataError(f"table is {table!r}, but {source} is no database. Leave it out.")
+    with reading(source):
+        if kind == "database":
+            return _of_database(parts, table), f"{source}, table {table}" if table else source
+        if kind == "parquet":
+            read = f"read_parquet({_list(parts)}{_several(parts)})"
+        elif kind == "json":
+            read = _json(parts)
+        else:
+            read = _text(parts)
+        relation = engine().sql(f"select * from {read}")
+        if FILE_NAME in relation.columns and len(parts) > 1:
+            stem = f"regexp_extract({FILE_NAME}, '([^/\\\\]+?)(\\.[a-z]+)*$', 1)"
+            relation = relation.project(f"* replace ({stem} as {FILE_NAME})")
+        relation.limit(1).fetchall()
+        return relation, source
+
+
+@contextmanager
+def reading(source: str | Path) -> Iterator[None]:
+    """What cannot be read is a DataError that names the source, and the line where there is one."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, EOFError, UnicodeError, OSError, csv.Error, sqlite3.Error) as error:
+        raise DataError(f"{source} cannot be read: {_said(error)}") from error
+
+
+def held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once."""
+    copy = _place() / f"{next(_NUMBERS)}.parquet"
+    relation.write_parquet(str(copy), compression="snappy")
+    return engine().read_parquet(str(copy))
+
+
+def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:
+    """Refuse a text file in which one cell holds whole rows: a quote was opened and closed much later."""
+    texts = [name(c) for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"]
+    few = len(relation.columns) - 1
+    if not texts or not few:
+        return
+    divided = [f"length(regexp_replace({c}, '[^,;|\t]', '', 'g'))" for c in texts]
+    held = [f"contains({c}, chr(10)) and {d} >= {few}" for c, d in zip(texts, divided, strict=True)]
+    found = relation.aggregate(", ".join(f"count(*) filter ({h})" for h in held)).fetchall()[0]
+    for column, condition, n in zip(texts, held, found, strict=True):
+        if n:
+            value = relation.filter(condition).project(column).limit(1).fetchall()[0][0]
+            raise DataError(
+                f"{source}: a cell of the column {column} holds whole rows, from {value[:40]!r} on: a quote that opens "
+                "there ends in another row. Close it, or write quotes inside a quoted cell doubled."
+            )
+
+
+def _said(error: Exception) -> str:
+    """What a library said, as one sentence with the way out."""
+    text = str(error).strip()
+    if found := re.search(r"CSV Error on Line: (\d+)", text):
+        line = f"line {int(found[1]):,}"
+        if "unterminated quote" in text:
+            return f"a quote that opens in {line} does not end as it should. Close it, or write quotes inside doubled."
+        if counted := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text):
+            return f"{line} has {counted[2]} columns, not {counted[1]}. It may be cut short; correct or drop the line."
+        if "nicode" in text or "encoded" in text or "utf" in text.lower():
+            return f"{line} is not UTF-8 text. Save the file as UTF-8, or correct the line."
+        return f"{line} is not like the others. Correct or drop it."
+    first = (text.splitlines() or [type(error).__name__])[0].removesuffix(".")
+    first = re.sub(r"^(Invalid Input|IO|Binder|Conversion|Catalog|Parser) Error: ", "", first)
+    if isinstance(error, EOFError) or "nd of GZIP" in text or "runcated" in text or "magic bytes" in text:
+        return f"it is damaged or cut short ({first}). Export it again."
+    return f"{first}. Export it again."
+
+
+def kind_of(part: Path) -> str:
+    """How the file is read: as text, json, parquet or database."""
+    bare = re.sub(r"\.(gz|zst)$", "", part.name)
+    if bare.endswith(".parquet"):
+        return "parquet"
+    if bare.endswith(JSONS):
+        return "json"
+    return "database" if bare.endswith(DATABASES) else "text"
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    inside = file.relative_to(root).parts if root.is_dir() else (file.name,)
+    return any(p.startswith((".", "_")) for p in inside)
+
+
+def _list(parts: Sequence[Path]) -> str:
+    return f"[{', '.join(literal(p) for p in parts)}]"
+
+
+def _several(parts: Sequence[Path]) -> str:
+    """Options for several files: columns by name, those of folders named `day=2026-05-01` too."""
+    hive = "hive_partitioning=true, hive_types_autocast=false"
+    return f", union_by_name=true, {hive}, filename={literal(FILE_NAME)}" if len(parts) > 1 else ""
+
+
+# Text
+
+
+def _text(parts: list[Path]) -> str:
+    dialects = {}
+    for part in parts:
+        dialects[part] = _dialect(part)
+    first = dialects[parts[0]]
+    for part, dialect in dialects.items():
+        if sorted(dialect["names"]) != sorted(first["names"]) or dialect["sep"] != first["sep"]:
+            raise DataError(
+                f"{part} begins with {', '.join(dialect['names'])[:200]}, unlike {parts[0].name}. Give every part the "
+                "same header."
+            )
+        if dialect["names"] != first["names"]:
+            raise DataError(f"{part} has its columns in another order than {parts[0].name}. Write them in one order.")
+    columns = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in first["names"])
+    many = f", filename={literal(FILE_NAME)}" if len(parts) > 1 else ""
+    return (
+        f"read_csv({_list([d['file'] for d in dialects.values()])}, auto_detect=false, header=true, "
+        f"skip={first['skip']}, sep={literal(first['sep'])}, quote={literal(first['quote'])}, "
+        f"escape={literal(first['escape'])}, columns={{{columns}}}, compression={literal(first['packed'])}{many})"
+    )
+
+
+def _dialect(part: Path) -> dict[str, Any]:
+    """How a text file is written, by its first bytes: how it is packed and encoded, divided and quoted."""
+    with part.open("rb") as stream:
+        magic = stream.read(4)
+    for start, what in NO_TABLE.items():
+        if magic.startswith(start):
+            raise DataError(f"{part} is {what}. Save it as CSV UTF-8, or as Parquet.")
+    packed = next((how for start, how in MAGIC.items() if magic.startswith(start)), "none")
+    with pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream:
+        sample = stream.read(SAMPLE_BYTES)
+    encoding, file = _encoding(sample), part
+    if encoding != "utf-8":
+        file, packed = _in_utf8(part, packed, encoding), "none"
+    text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    skip = int(lines[0].lower().startswith("sep=") and len(lines[0]) == len("sep=;"))  # as Excel may begin
+    head = lines[skip] if len(lines) > skip else ""
+    if not head.strip():
+        raise DataError(f"{part} begins with an empty line. Give a file with a header and at least one row.")
+    sep = lines[0][-1] if skip else max(SEPARATORS, key=head.count)
+    quote = _quote(head, lines[skip + 1 : -1], sep)
+    fields = (
+        next(csv.reader([head], delimiter=sep, quotechar=quote or None, quoting=0 if quote else 3))
+        if len(sep) == 1
+        else head.split(sep)
+    )
+    names = [f.strip() or f"column {i}" for i, f in enumerate(fields)]
+    if twice := [n for i, n in enumerate(names) if n in names[:i]]:
+        raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
+    escape = "\\" if quote and f"\\{quote}" in text else quote
+    return {
+        "file": file, "packed": packed, "skip": skip, "sep": sep, "quote": quote, "escape": escape, "names": names,
+    }  # fmt: skip
+
+
+def _quote(head: str, lines: list[str], sep: str) -> str:
+    """The quoting character: none in tab-separated text where a cell has a lone one, as databases write it."""
+    if "'" in head and all(len(f) > 1 and f[0] == f[-1] == "'" for f in head.split(sep)):
+        return "'"
+    lone = any(cell.count('"') % 2 for line in (head, *lines[:5000]) for cell in line.split(sep))
+    return "" if sep in ("\t", "\x01") and lone else '"'
+
+
+def _encoding(sample: bytes) -> str:
+    """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
+    if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return "cp1252"
+    if sample[1::2].count(0) > len(sample) / 4:
+        return "utf-16-le"
+    return "utf-16-be" if sample[::2].count(0) > len(sample) / 4 else "utf-8"
+
+
+def _in_utf8(part: Path, packed: str, encoding: str) -> Path:
+    """A copy in UTF-8, gone when the process ends."""
+    copy = _place() / f"{next(_NUMBERS)}.csv"
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with (
+        pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream,
+        copy.open("w", encoding="utf-8", newline="") as out,
+    ):
+        while chunk := stream.read(CHUNK):
+            out.write(decoder.decode(chunk))
+        out.write(decoder.decode(b"", final=True))
+    return copy
+
+
+# JSON and databases
+
+
+def _json(parts: list[Path]) -> str:
+    options = "sample_size=-1, maximum_object_size=67108864" + (
+        f", union_by_name=true, filename={literal(FILE_NAME)}" if len(parts) > 1 else ""
+    )
+    found = engine().sql(f"select * from read_json({_list(parts)}, {options})")
+    kinds = dict(zip(found.columns, map(str, found.types), strict=True))
+    kinds.pop(FILE_NAME if len(parts) > 1 else "", None)
+    columns = ", ".join(f"{literal(n)}: {literal(_as_text(kind))}" for n, kind in kinds.items())
+    return f"read_json({_list(parts)}, {options.replace('sample_size=-1, ', '')}, columns={{{columns}}})"
+
+
+def _as_text(kind: str) -> str:
+    return "VARCHAR[]" if re.fullmatch(r"\w+\[\]", kind) else kind if "(" in kind and "[" in kind else "VARCHAR"
+
+
+def _of_database(parts: list[Path], table: str) -> duckdb.DuckDBPyRelation:
+    if len(parts) > 1:
+        raise DataError(f"{parts[0].parent} holds {len(parts)} databases. Give one.")
+    with parts[0].open("rb") as stream:
+        lite = stream.read(16).startswith(b"SQLite format 3")
+    return _sqlite(parts[0], table) if lite else _duckdb(parts[0], table)
+
+
+def _duckdb(path: Path, table: str) -> duckdb.DuckDBPyRelation:
+    alias = f"recab_{next(_NUMBERS)}"
+    engine().execute(f"attach {literal(path)} as {alias} (read_only)")
+    found = engine().execute(
+        f"select schema_name, table_name from duckdb_tables() where database_name = '{alias}' union all "
+        f"select schema_name, view_name from duckdb_views() where database_name = '{alias}' and not internal"
+    )
+    known = {t if s == "main" else f"{s}.{t}": f"{alias}.{name(s)}.{name(t)}" for s, t in found.fetchall()}
+    return engine().sql(f"select * from {known[_chosen(table, known, path)]}")
+
+
+def _sqlite(path: Path, table: str) -> duckdb.DuckDBPyRelation:
+    """A copy in the engine, every cell as text: SQLite has types by cell, not by column."""
+    from_here = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        known = [r[0] for r in from_here.execute("select name from sqlite_master where type in ('table', 'view')")]
+        chosen = name(_chosen(table, known, path))
+        columns = [r[1] for r in from_here.execute(f"pragma table_info({chosen})")]
+        schema = pa.schema([(c, pa.string()) for c in columns])
+        rows = from_here.execute(f"select {', '.join(f'cast({name(c)} as text)' for c in columns)} from {chosen}")
+        copy, chunk = f"recab_{next(_NUMBERS)}", iter(lambda: rows.fetchmany(100_000), [])
+        batches = pa.RecordBatchReader.from_batches(
+            schema,
+            (pa.record_batch([pa.array(c, pa.string()) for c in zip(*b, strict=True)], schema) for b in chunk),
+        )
+        engine().from_arrow(batches).create(copy)
+        return engine().table(copy)
+    finally:
+        from_here.close()
+
+
+def _chosen(table: str, known: Sequence[str] | dict[str, str], path: Path) -> str:
+    if table in known:
+        return table
+    if not table and len(known) == 1:
+        return next(iter(known))
+    given = f"has no table {table}" if table else "is a database"
+    raise DataError(f"{path.name} {given}; its tables are {', '.join(known) or 'none'}. Name one: table=NAME.")
