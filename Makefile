@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := "$(PY)" -m recab_helpers
-.PHONY: help setup install lock report train simulate analyze look plan calibrate lab server test test-all lint docs bench audit clean
+.PHONY: help setup install lock report train simulate analyze look plan calibrate lab server serve test test-all lint docs bench audit clean
 
 # Values reach the program as they were typed: neither make nor a shell reads them.
 VALUES := LOG USERS PARAMS SET FRESH V
@@ -19,7 +19,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP JUPYT
 # Refused: values where no door uses them, and parameters outside SET, such as `make report n_users=500`.
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 WRONG := $(filter $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z),$(GIVEN)) $(if \
-  $(filter report train simulate analyze look plan calibrate,$(MAKECMDGOALS)),,$(filter $(VALUES),$(GIVEN)))
+  $(filter report train simulate analyze look plan calibrate serve,$(MAKECMDGOALS)),,$(filter $(VALUES),$(GIVEN)))
 ifeq ($(MAKELEVEL),0)
 $(foreach v,$(WRONG),$(error $(strip make $(MAKECMDGOALS)) does not use $(v). A stage takes $(VALUES), \
   and parameters go into SET: make report SET="seed=7"))
@@ -56,6 +56,9 @@ lab: setup ## open the notebooks in JupyterLab
 
 server: setup ## browse runs and models at http://127.0.0.1:8080 (Ctrl-C stops it)
 	@$(RUN) server
+
+serve: setup ## serve the models of the newest training over HTTP on this machine (Ctrl-C stops them)
+	@$(RUN) serve
 
 test: setup ## the tests (minutes)
 	@$(PY) -m pytest -q -n 2 --dist loadgroup

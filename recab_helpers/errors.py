@@ -13,6 +13,14 @@ class DataError(RecabError, ValueError):
     """A table broke its contract; nothing has been computed or written yet."""
 
 
+class NoAnswerError(DataError):
+    """A served model gave no answer that can be read; `kind` says why in a few words, without the names of users."""
+
+    def __init__(self, said: str, kind: str = "", *, passing: bool = False, slow: bool = False):
+        super().__init__(said)
+        self.kind, self.passing, self.slow = kind, passing, slow
+
+
 class StepsAsideError(RecabError):
     """A model cannot be fitted to these data; the others can."""
 

@@ -147,6 +147,7 @@ class SimulateParams(_Params):
     click_model: str = "position"
     user_change: float = 0.22
     truth: str = "completed"
+    time_limit_s: float = 10.0
 
     def _check(self):
         _named("experiment", self.experiment)
@@ -164,6 +165,12 @@ class SimulateParams(_Params):
         _one_of("click_model", self.click_model, CLICK_MODELS)
         _within("user_change", self.user_change, 0, 1)
         _one_of("truth", self.truth, TRUTHS)
+        _within("time_limit_s", self.time_limit_s, 0.01, 600)
+
+    def unused(self) -> dict[str, str]:
+        """What only served models have."""
+        served = any(v.startswith(("http://", "https://")) for v in self.variants)
+        return {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +232,9 @@ class AnalyzeParams(ReadParams):
     simulate_run_id: str = ""
     hypothesis: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
-    allocation: float | dict[str, float] = 0.5
+    allocation: float | dict[str, float] | None = None
+    planned_days: int | None = None
+    planned_users: int | None = None
     alpha: float = 0.05
     power: float = 0.8
     looks: str = "obrien_fleming"
@@ -239,10 +248,18 @@ class AnalyzeParams(ReadParams):
         _one_of("looks", self.looks, LOOKS)
         if isinstance(self.allocation, dict):
             _shares("allocation", self.allocation)
-        else:
+        elif self.allocation is not None:
             _inside("allocation", self.allocation, 0, 1)
         _inside("alpha", self.alpha, 0, 0.5)
         _inside("power", self.power, 0.5, 1)
+        for name in ("planned_days", "planned_users"):
+            if getattr(self, name) is not None:
+                _within(name, getattr(self, name), 1, 10**9)
+        if self.planned_days is not None and self.planned_users is not None:
+            raise ParameterError(
+                f"planned_days is {self.planned_days} and planned_users is {self.planned_users}; give the one that "
+                "ends the test."
+            )
         if self.prior_sd is not None:
             _inside("prior_sd", self.prior_sd, 0, 10)
 
@@ -252,7 +269,8 @@ class AnalyzeParams(ReadParams):
             return super().unused() | dict.fromkeys(
                 ("simulate_run_id", "promote"), "a log is read, not a simulated test"
             )
-        return super().unused() | {"allocation": "a simulated test knows its own"}
+        own = dict.fromkeys(("allocation", "planned_days", "planned_users"), "a simulated test knows its own")
+        return super().unused() | own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,6 +329,20 @@ class CalibrateParams(_Params):
         _within("n_users", self.n_users, 10, 5_000_000)
         _inside("ctr", self.ctr, 0, 0.9)
         _inside("lift", self.lift, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeParams(_Params):
+    """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    variants: list[str] = ()  # type: ignore[assignment]  # becomes a list
+    port: int = 5001
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("port", self.port, 1024, 65_535)
 
 
 STAGES: dict[str, type[_Params]] = {

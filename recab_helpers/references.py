@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from recab_helpers.errors import ParameterError
 
@@ -35,7 +36,7 @@ def in_order(variants: Iterable[object]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ModelAddress:
-    """Where MLflow keeps a model: `models:/name/3`, `models:/name@alias` or `runs:/run_id/name`.
+    """Where a model is: `models:/name/3`, `models:/name@alias` or `runs:/run_id/name` in MLflow, or `http://host:port`.
 
     Only an address with a version always means the same model and can become champion.
     """
@@ -44,20 +45,25 @@ class ModelAddress:
     version: str = ""
     alias: str = ""
     run_id: str = ""
+    url: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "ModelAddress":
-        """The address that the text writes; `str()` gives the text back.
+        """The address that the text writes; `str()` gives the text back, a URL without what the server adds to it.
 
         Raises:
-            ParameterError: the text is no address of a model.
+            ParameterError: the text is no address of a model, or a URL with a password, which every log would show.
 
         >>> ModelAddress.parse("models:/recab-synthetic-content@champion").alias
         'champion'
         >>> ModelAddress.parse("models:/recab-synthetic-content/3").is_version
         True
+        >>> print(ModelAddress.parse("http://127.0.0.1:5001/invocations"))
+        http://127.0.0.1:5001
         """
         scheme, _, rest = text.partition(":/")
+        if scheme in ("http", "https"):
+            return cls._of_url(text)
         if scheme == "runs" and (run_id := rest.partition("/")[0]) and (name := rest.partition("/")[2]):
             return cls(name=name, run_id=run_id)
         if scheme == "models":
@@ -68,10 +74,30 @@ class ModelAddress:
             if name and version and "/" not in version:
                 return cls(name=name, version=version)
         raise ParameterError(
-            f"{text!r} is no address of a model; write models:/name/3, models:/name@alias or runs:/run_id/name."
+            f"{text!r} is no address of a model; write models:/name/3, models:/name@alias, runs:/run_id/name or "
+            "http://127.0.0.1:PORT."
         )
 
+    @classmethod
+    def _of_url(cls, text: str) -> "ModelAddress":
+        if "@" in text:
+            raise ParameterError(
+                f"The address of the model at {text.rpartition('@')[2]!r} holds a user or password, which every log "
+                "would show. Leave it out, and let the model be reached without one."
+            )
+        try:
+            parts = urlsplit(text)
+            right = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+        except ValueError:  # a port that is none, or a bracket that is not closed
+            right = False
+        if not right or any(c.isspace() for c in text):
+            raise ParameterError(f"{text!r} is no address of a served model; write http://127.0.0.1:5001.")
+        place = parts.netloc.lower() + parts.path.removesuffix("/").removesuffix("/invocations").rstrip("/")
+        return cls(name=place, url=f"{parts.scheme}://{place}")
+
     def __str__(self) -> str:
+        if self.url:
+            return self.url
         if self.run_id:
             return f"runs:/{self.run_id}/{self.name}"
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"

@@ -93,8 +93,9 @@ def a_metric() -> None:
     rng = np.random.default_rng(1)
     columns = {c: rng.random(90) for c in columns_of(METRICS, ())}
     effects = estimate_effects(Users.of(["control", "treatment"] * 45, columns), METRICS)
-    (effect,) = [e for e in effects if e.metric.name == "sessions_per_user"]
-    assert effect.treatment == pytest.approx(np.mean(columns["sessions"][1::2]))
+    (effect,) = [e for e in effects if e.metric.name == "impressions_per_session"]
+    treated = {c: np.mean(columns[c][1::2]) for c in effect.metric.columns}
+    assert effect.treatment == pytest.approx(treated["impressions"] / treated["sessions"])
     assert effect.metric.role == "secondary"
     assert 0 <= effect.adjusted_p_value <= 1
 

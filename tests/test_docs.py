@@ -22,6 +22,7 @@ from recab_helpers.analysis.metrics import Role
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import contract
 from recab_helpers.parameters import STAGES
+from recab_helpers.pipeline import command_line
 from tests.report.drawn import a_background, an_analysis
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +123,25 @@ def test_the_metrics_of_the_guide_are_metrics():
     assert [m.name for m in analysis.goals_of(metrics.values())] == ["revenue_per_session"]
     assert (metrics["ctr"].role, metrics["ctr"].margin) == ("guardrail", 0.03)
     assert metrics["dwell_seconds"].kind == "mean"
+
+
+@pytest.mark.parametrize("page", ["your_data", "your_model"])
+def test_every_command_of_a_guide_is_understood(page, tmp_path, monkeypatch):
+    """Each is read and checked as when it is typed, with files of the names that it gives."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "path" / "to" / "folder").mkdir(parents=True)
+    (tmp_path / "path" / "to" / "folder" / "interactions.csv").touch()
+    (tmp_path / "mine.yaml").touch()
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    commands = re.findall(r"(?:^|`)(make [a-z]+(?: [A-Z]+=(?:\"[^\"]*\"|[^\s`]+))*)", text, re.MULTILINE)
+    assert len(commands) > 1
+    for command in commands:
+        _, door, *given = shlex.split(command)
+        typed = dict(word.split("=", 1) for word in given)
+        assert set(typed) <= {"SET", "PARAMS"}
+        assert command_line.check_values(
+            door, command_line.read_values(typed.get("PARAMS", ""), shlex.split(typed.get("SET", "")))
+        )
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda p: p.name)

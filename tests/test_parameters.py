@@ -40,6 +40,10 @@ def test_cells_hold_types_that_papermill_sees():
         ("train", {"experiment": "a/b"}, "without slash"),
         ("simulate", {"allocation": 0}, "allocation is 0; give a value between 0 and 1"),
         ("simulate", {"allocation": float("nan")}, "allocation is nan"),
+        ("analyze", {"allocation": {"control": 0.5, "a": 0.4}}, "which sum to 1"),
+        ("analyze", {"allocation": {"a": 0.5, "b": 0.5}}, "give the share of every variant, control too"),
+        ("analyze", {"allocation": {"control": 2, "a": -1}}, "allocation of control is 2"),
+        ("analyze", {"planned_days": 14, "planned_users": 900}, "give the one that ends the test"),
         ("simulate", {"variants": ["content"]}, "name 2 to 10 models"),
         ("simulate", {"variants": "content"}, "variants is 'content'; give a list of names"),
         ("analyze", {"log_file": "nothing.parquet"}, "no such file"),
@@ -78,8 +82,9 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
     log = str(tmp_path / "log.csv")
     assert set(TrainParams(dataset="ml-100k").unused()) == {"n_users", "n_items", "text_share", "mean_history"}
     assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote"}
+    planned = {"allocation", "planned_days", "planned_users"}
     reading = {f.name for f in fields(ReadParams)} - {"log_file", "users_file"}
-    assert set(AnalyzeParams().unused()) == {"allocation", *reading}
+    assert set(AnalyzeParams().unused()) == planned | reading
     assert set(AnalyzeParams(users_file=log).unused()) == {
         "simulate_run_id", "promote", *(reading - {"table", "columns", "only", "control"})
     }  # fmt: skip

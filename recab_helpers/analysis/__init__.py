@@ -3,13 +3,14 @@
 from recab_helpers.analysis.among import among_treatments, best_table, chance_to_be_best
 from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, Prior, bayes_table, fit_prior, posterior, posterior_of
-from recab_helpers.analysis.checks import CHECKS, SMALL_N, Check, is_small, run_checks, smallest, srm_p_value
+from recab_helpers.analysis.checks import CHECKS, SMALL_N, Assumed, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import (
     CLICKS_PER_USER,
     CTR,
+    LATENCY,
     METRICS,
     MetricSpec,
     columns_of,
@@ -20,6 +21,7 @@ from recab_helpers.analysis.metrics import (
 )
 from recab_helpers.analysis.planning import Baseline, Design, mde_table, plan_table, power_curve
 from recab_helpers.analysis.power import mde, power_by_lift, power_table, users_for_lift
+from recab_helpers.analysis.progress import Progress, progress_of
 from recab_helpers.analysis.segments import heterogeneity, losing, segment_effects
 from recab_helpers.analysis.sensitivity import bootstrap, mann_whitney, sensitivity
 from recab_helpers.analysis.slates import Example, Slates, shown_table
@@ -29,9 +31,11 @@ __all__ = [
     "CHECKS",
     "CLICKS_PER_USER",
     "CTR",
+    "LATENCY",
     "METRICS",
     "SMALL_N",
     "Analysis",
+    "Assumed",
     "Baseline",
     "Check",
     "Design",
@@ -40,6 +44,7 @@ __all__ = [
     "MetricSpec",
     "Posterior",
     "Prior",
+    "Progress",
     "Slates",
     "Verdict",
     "adjusted_values",
@@ -73,6 +78,7 @@ __all__ = [
     "power_by_lift",
     "power_curve",
     "power_table",
+    "progress_of",
     "ratio_of",
     "read_further",
     "run_checks",

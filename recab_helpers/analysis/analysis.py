@@ -13,6 +13,7 @@ from recab_helpers.analysis.effects import Effect, estimate_effects
 from recab_helpers.analysis.looks import cumulative_effects
 from recab_helpers.analysis.metrics import METRICS, MetricSpec, goals_of
 from recab_helpers.analysis.power import power_by_lift, power_table
+from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.segments import heterogeneity, segment_effects
 from recab_helpers.analysis.sensitivity import sensitivity
 from recab_helpers.analysis.sequential import Shape
@@ -77,6 +78,7 @@ def read_further(
     power: float = 0.8,
     shape: Shape = "obrien_fleming",
     prior: Prior = Prior(),  # noqa: B008  # it is frozen
+    progress: Progress | None = None,
 ) -> Analysis:
     """The analysis whole: beside what decides, every other reading of the same aggregates."""
     goals = goals_of(metrics)
@@ -95,7 +97,7 @@ def read_further(
         bayes=bayes_table(effects if verdict.valid else [], prior),
         power=power_table(effects, power=power),
         power_curve=power_by_lift(effects),
-        looks=cumulative_effects(test.running, goals, alpha=alpha, shape=shape),
+        looks=cumulative_effects(test.running, goals, alpha=alpha, shape=shape, progress=progress),
         by_day=ctr_table(test.by_day, test.users, alpha=alpha),
         by_position=ctr_table(test.by_position, test.users, alpha=alpha),
         segments=segments,
@@ -113,9 +115,15 @@ def analyze(
     alpha: float = 0.05,
     power: float = 0.8,
     shape: Shape = "obrien_fleming",
+    progress: Progress | None = None,
 ) -> Analysis:
-    """Analyze a reduced log (`impressions.reduce`) in one call; `planned` holds the share of users by variant."""
+    """Analyze a reduced log (`impressions.reduce`) in one call; `planned` holds the share of users by variant.
+
+    A test that is read once, at its planned end, needs no `progress`; any other is given that of `progress_of`.
+    """
     checks = run_checks(test, planned)
-    effects = estimate_effects(test.users, metrics, alpha=alpha)
-    verdict = decide(effects, checks, power=power)
-    return read_further(test, metrics, checks, effects, verdict, alpha=alpha, power=power, shape=shape)
+    effects = estimate_effects(test.users, metrics, alpha=alpha, progress=progress)
+    verdict = decide(effects, checks, power=power, progress=progress)
+    return read_further(
+        test, metrics, checks, effects, verdict, alpha=alpha, power=power, shape=shape, progress=progress
+    )

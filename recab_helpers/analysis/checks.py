@@ -31,6 +31,10 @@ State = Literal["passed", "failed", "not tested"]
 Planned = Mapping[str, float]  # share of users by variant
 
 
+class Assumed(dict[str, float]):
+    """Shares of users by variant that nobody planned but that are taken for planned."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check(Brief):
     """One check; `detail` gives the counts behind it and, when it failed, where to look, or why it was not tested.
@@ -88,14 +92,17 @@ def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
 def srm_check(test: Aggregates, planned: Planned) -> Check:
     """Do the users per variant fit the planned shares? A variant that was not planned fails."""
     name, found = "Sample ratio (SRM)", test.users.counts
+    word = "assumed" if isinstance(planned, Assumed) else "planned"
     if extra := [v for v, n in found.items() if v not in planned and n]:
-        detail = f"planned are {', '.join(planned)}, but the log also holds {', '.join(sorted(extra))}"
+        detail = f"{word} are {', '.join(planned)}, but the log also holds {', '.join(sorted(extra))}"
         return judged(name, False, detail, "Check how variants are named.")
     counts = {v: found.get(v, 0) for v in planned}
     p = srm_p_value(list(counts.values()), list(planned.values()))
     n = sum(counts.values())
-    detail = ", ".join(f"{v} {c:,} users ({c / n:.2%}, planned {planned[v]:.2%})" for v, c in counts.items())
+    detail = ", ".join(f"{v} {c:,} users ({c / n:.2%}, {word} {planned[v]:.2%})" for v, c in counts.items())
     where = "Look for users lost or filtered in one variant, redirects, bots and late logging."
+    if word == "assumed":
+        where = f"If other shares were planned, give them (allocation). Else: {where}"
     return judged(name, p >= SRM_ALPHA, detail, where, p_value=p)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
+from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.statistics import (
+    ROUNDING,
     benjamini_hochberg,
     holm,
     t_critical,
@@ -100,9 +102,17 @@ class Effect(Brief):
 
 
 def estimate_effects(
-    users: Users, metrics: tuple[MetricSpec, ...], *, alpha: float = 0.05, cuped: bool = True
+    users: Users,
+    metrics: tuple[MetricSpec, ...],
+    *,
+    alpha: float = 0.05,
+    cuped: bool = True,
+    progress: Progress | None = None,
 ) -> list[Effect]:
     """Every treatment against control on every metric; treatments and goals share alpha in the goals' intervals.
+
+    Treatments share it in those of guardrails too, so that none at its margin passes more often for their number. Of a
+    test that may be read every evening (`progress`), the intervals of goals and guardrails are those of today's look.
 
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
 
@@ -120,14 +130,16 @@ def estimate_effects(
             which = f"metric {metric.name} reads the column {column}, which the users do not have"
             raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
-    shared = alpha / (len(comparisons) * len(goals_of(metrics)))
+    levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
+    levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
+    levels["deterioration"] = alpha / len(comparisons)  # whatever the look: it only holds a treatment back
     effects = [
         estimate(
             metric,
             users.statistics[comparison.against],
             users.statistics[comparison.variant],
             comparison=comparison,
-            alpha=shared if metric.role == "goal" else alpha,
+            alpha=levels.get(metric.role, alpha),
             cuped=cuped,
         )
         for metric in metrics
@@ -148,7 +160,8 @@ def estimate(
     """Difference with Welch's interval and p, and the lift with its interval on the log scale.
 
     Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized. With a covariate
-    both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control.
+    both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control. That mean is of
+    the same users, so that it varies with both values: the lift's variance is by the delta method over all of it.
 
     >>> from recab_helpers.analysis import mean_of
     >>> values = [1, 0, 2, 1], [2, 1, 3, 2]
@@ -158,12 +171,14 @@ def estimate(
     (1.0, 0.134)
     """
     (c, c_grad), (t, t_grad) = (s.gradient(metric.columns) for s in (control, treatment))
+    c_shared = t_shared = np.zeros_like(c_grad)  # derivatives of the common mean, times theta, by each group's means
     method = "delta method" if metric.kind == "ratio" else "Welch"
     reduction = math.nan
     if cuped and (theta := _cuped_coefficient(metric, control, treatment)):
         plain = variance_of(control, c_grad) + variance_of(treatment, t_grad)
         (c_pre, c_pre_grad), (t_pre, t_pre_grad) = (s.gradient(metric.covariate) for s in (control, treatment))
-        pre = (control + treatment).gradient(metric.covariate)[0]
+        pre, pre_grad = (control + treatment).gradient(metric.covariate)
+        c_shared, t_shared = (theta * s.n / (control.n + treatment.n) * pre_grad for s in (control, treatment))
         c, t = c - theta * (c_pre - pre), t - theta * (t_pre - pre)
         c_grad, t_grad = c_grad - theta * c_pre_grad, t_grad - theta * t_pre_grad
         method += ", CUPED"
@@ -180,8 +195,13 @@ def estimate(
         difference=t - c,
         variance_reduction=reduction,
     )
-    variances = variance_of(control, c_grad), variance_of(treatment, t_grad)
-    return with_uncertainty(effect, *variances, reason=_why_undefined(effect, control, treatment))
+    variances, log_variances = (variance_of(control, c_grad), variance_of(treatment, t_grad)), None
+    if c > 0 and t > 0:
+        by_control = c_shared / t - (c_grad + c_shared) / c
+        by_treatment = (t_grad + t_shared) / t - t_shared / c
+        log_variances = variance_of(control, by_control), variance_of(treatment, by_treatment)
+    why = _why_undefined(effect, control, treatment)
+    return with_uncertainty(effect, *variances, log_variances=log_variances, reason=why)
 
 
 def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tuple[float, float]]:
@@ -209,12 +229,32 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
     return estimate(mean, users.statistics[c.against], users.statistics[c.variant], comparison=c)
 
 
-def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str = "") -> Effect:
-    """The effect with intervals and p-values from the variances of both values."""
+def with_uncertainty(
+    effect: Effect,
+    c_var: float,
+    t_var: float,
+    *,
+    log_variances: tuple[float, float] | None = None,
+    reason: str = "",
+) -> Effect:
+    """The effect with intervals and p-values from the variances of both values.
+
+    `log_variances` are what the users of control and of treatment add to the variance of log(treatment / control);
+    those of values that do not depend on each other unless given.
+
+    Where nobody in treatment has any, the interval of the lift is that of the difference, over control's value. A
+    guardrail that is the same for all users of both variants is inside its margin.
+    """
     c, t, variance = effect.control, effect.treatment, c_var + t_var
-    if reason or not variance > 0:
-        return replace(effect, reason=reason or f"{effect.metric.label} does not vary between users")
     n = effect.n_control, effect.n_treatment
+    rounding = ROUNDING if effect.metric.kind == "ratio" else ROUNDING**2  # a ratio's variance is a sum that cancels
+    constant = not (c_var * n[0] > rounding * c**2 or t_var * n[1] > rounding * t**2)
+    if reason or constant:
+        reason = reason or f"{effect.metric.label} does not vary between users"
+        if constant and effect.metric.role == "guardrail" and math.isclose(c, t, rel_tol=1e-12):
+            zero = (0.0, 0.0)
+            return replace(effect, lift=0.0, lift_ci=zero, difference_ci=zero, noninferiority_p=0.0, reason=reason)
+        return replace(effect, reason=reason)
     freedom, se = welch_freedom(c_var, n[0], t_var, n[1]), math.sqrt(variance)
     half = t_critical(effect.alpha / 2, freedom) * se
     effect = replace(
@@ -223,9 +263,16 @@ def with_uncertainty(effect: Effect, c_var: float, t_var: float, *, reason: str 
         p_value=2 * t_tail(abs(t - c) / se, freedom),
         se=se,
     )
+    if c > 0 and t == 0:
+        low, high = (d / c for d in effect.difference_ci)
+        p = math.nan
+        if effect.metric.role == "guardrail":
+            p = t_tail(effect.metric.direction * (t - c + effect.metric.direction * effect.margin * c) / se, freedom)
+        method = f"{effect.method}, linear"
+        return replace(effect, method=method, lift=-1.0, lift_ci=(max(low, -1.0), high), noninferiority_p=p)
     if not (c > 0 and t > 0):
         return replace(effect, reason=f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}")
-    log_vars = c_var / c**2, t_var / t**2
+    log_vars = log_variances or (c_var / c**2, t_var / t**2)
     log_freedom, log_se = welch_freedom(log_vars[0], n[0], log_vars[1], n[1]), math.sqrt(sum(log_vars))
     factor = math.exp(min(t_critical(effect.alpha / 2, log_freedom) * log_se, 700.0))
     p = math.nan

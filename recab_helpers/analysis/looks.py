@@ -8,6 +8,7 @@ import pandas as pd
 
 from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.sequential import Shape, adjusted_intervals, confidence_sequence, first_crossing
 from recab_helpers.impressions.aggregates import Running
 from recab_helpers.references import CONTROL, Comparison
@@ -17,7 +18,7 @@ LOOK_COLUMNS = {
     "variant": "the treatment",
     "against": "what it is held against",
     "day": "last day that the look holds, from 0",
-    "fraction": "share of the final information",
+    "fraction": "share of the final information; of the planned end, where the test may be read every evening",
     "log_ratio": "log(1 + lift) of all data to date",
     "log_se": "its standard error",
     "lift": "of all data to date, a fraction",
@@ -31,25 +32,39 @@ LOOK_COLUMNS = {
 
 
 def cumulative_effects(
-    running: Running | None, goals: Sequence[MetricSpec], *, alpha: float = 0.05, shape: Shape = "obrien_fleming"
+    running: Running | None,
+    goals: Sequence[MetricSpec],
+    *,
+    alpha: float = 0.05,
+    shape: Shape = "obrien_fleming",
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """One row per goal, treatment and day, as LOOK_COLUMNS says; empty where days are not known.
 
     The band for planned looks spends alpha with `shape` (Lan and DeMets 1983), the one for any look is a confidence
-    sequence. Days before a lift is defined are left out, and goals whose columns have no days.
+    sequence; without a planned end (`progress`) it stands for both. Treatments and goals share alpha, as they do at the
+    end. Days before a lift is defined are left out, and goals whose columns have no days.
     """
-    tables = [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha)] if running else []
+    alpha /= max(len(running.n) - 1, 1) * len(goals) if running else 1
+    tables = (
+        [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha, progress=progress)] if running else []
+    )
     parts = [t.assign(**bands_of(t, alpha=alpha, shape=shape)) for t in tables]
+    if progress and not progress.reached:
+        parts = [t.assign(low=t["anytime_low"], high=t["anytime_high"]) for t in parts]
     nothing = pd.DataFrame(columns=list(LOOK_COLUMNS))
     return pd.concat(parts, ignore_index=True)[list(LOOK_COLUMNS)] if parts else nothing
 
 
-def looks_to_date(running: Running, goal: MetricSpec, *, alpha: float = 0.05) -> list[pd.DataFrame]:
+def looks_to_date(
+    running: Running, goal: MetricSpec, *, alpha: float = 0.05, progress: Progress | None = None
+) -> list[pd.DataFrame]:
     """One table per treatment with the goal's lift to date by day, before any band; none where nothing is defined."""
     if not set(goal.columns) <= set(running.columns):
         return []
     days = [running.at(day) for day in range(len(running))]
-    fraction = information_fraction(running, goal)
+    planned = progress is not None and progress.reached
+    fraction = np.array(progress.reached) if progress and planned else information_fraction(running, goal)
     tables = []
     for name in [v for v in days[-1] if v != CONTROL]:
         effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha, cuped=False) for s in days]

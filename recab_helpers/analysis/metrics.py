@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import nearest
 
-Role = Literal["goal", "secondary", "guardrail"]
+Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio"]
+COUNT_MARGIN = 0.05  # of what the goal counts, per user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +17,10 @@ class MetricSpec:
     """A mean of one column of the users, or a ratio of two column means.
 
     `direction` is 1 when more is better and -1 when less is. A guardrail's `margin` is the worst relative change
-    that we accept, a fraction. `covariate` names pre-experiment columns for CUPED, of the same kind as the
-    metric: one for a mean, numerator and denominator for a ratio; it is used where the users have them. A `share`
-    lies between 0 and 1 and is shown in percent.
+    that we accept, a fraction; it must be shown to be inside. A `deterioration` metric has none: nothing ships that is
+    shown to make it worse (Schultzberg, Ankargren and Franberg 2024). `covariate` names pre-experiment columns for
+    CUPED, of the same kind as the metric: one for a mean, numerator and denominator for a ratio; it is used where the
+    users have them. A `share` lies between 0 and 1 and is shown in percent.
 
     Raises:
         ParameterError: a field that does not fit the others.
@@ -87,9 +89,16 @@ CLICKS_PER_USER = mean_of("clicks", name="clicks_per_user")
 METRICS = (
     CTR,
     mean_of(
-        "clicked_any", label="Users with a click", role="guardrail", margin=0.05, covariate=("pre_clicks",), share=True
+        "clicked_any",
+        label="Users with a click",
+        role="guardrail",
+        margin=COUNT_MARGIN,
+        covariate=("pre_clicks",),
+        share=True,
     ),
-    CLICKS_PER_USER,
+    replace(CLICKS_PER_USER, role="guardrail", margin=COUNT_MARGIN),
+    mean_of("sessions", name="sessions_per_user", role="deterioration"),  # a margin would take more users than the goal
+    mean_of("impressions", name="impressions_per_user", role="deterioration"),
     ratio_of("clicks", "sessions", covariate=("pre_clicks", "pre_impressions")),  # adjusted as CTR is
     ratio_of(
         "weighted_clicks",
@@ -100,13 +109,18 @@ METRICS = (
     ),
     ratio_of("novelty_bits", "impressions", name="novelty", label="Novelty of what was shown (bits)", covariate=()),
 )
+# Read where it is asked for: a log's users have its columns where a variant is a served model.
+LATENCY = ratio_of(
+    "latency_ms", "timed_requests", name="request_latency", label="Latency (ms per request)", direction=-1, covariate=()
+)
 
 
 def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, ...]:
     """METRICS, changed and extended by what is given: names of columns, or fields of metrics by name.
 
-    A name alone is the mean of that column, as a secondary metric. Fields given for a metric of METRICS replace its
-    own. Whoever names a goal replaces CTR as the goal, which then is a secondary metric.
+    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY. Fields given for a
+    metric of METRICS, or for LATENCY, replace its own. Whoever names a goal replaces CTR as the goal, which then is a
+    secondary metric. What a ratio goal divides is compared per user too.
 
     Raises:
         ParameterError: an unknown field, or one that does not fit the others.
@@ -132,6 +146,8 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
     if any(v.get("role") == "goal" for v in named.values()):
         metrics = {n: replace(m, role="secondary") if m.role == "goal" else m for n, m in metrics.items()}
     for name, values in named.items():
+        if name == LATENCY.name:
+            metrics[name] = LATENCY
         if name in metrics:
             metrics[name] = replace(metrics[name], **values)
         else:
@@ -141,7 +157,23 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
             metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
             if values.get("kind", metrics[name].kind) != metrics[name].kind:
                 raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
+    metrics |= {m.name: m for m in _parts_of_ratios(metrics)}
     return tuple(sorted(metrics.values(), key=lambda m: m.role != "goal"))
+
+
+def _parts_of_ratios(metrics: Mapping[str, MetricSpec]) -> list[MetricSpec]:
+    """What a ratio goal divides, per user, where no metric reads it: a ratio rises when users leave.
+
+    What it counts is a guardrail; what it divides by must not be shown to fall.
+    """
+    read, parts = {m.numerator for m in metrics.values() if m.kind == "mean"}, []
+    for goal in [m for m in metrics.values() if m.kind == "ratio" and m.role == "goal"]:
+        count: dict[str, Any] = {"role": "guardrail", "margin": COUNT_MARGIN, "direction": goal.direction}
+        for column, more in zip(goal.columns, (count, {"role": "deterioration"}), strict=True):
+            if column not in read:
+                parts.append(mean_of(column, name=f"{column}_per_user", **more))
+                read.add(column)
+    return parts
 
 
 def goals_of(metrics: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:

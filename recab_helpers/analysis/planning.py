@@ -14,12 +14,12 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.analysis.statistics import ROUNDING
 from recab_helpers.assumptions import ACTIVITY_SHAPE
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.aggregates import SufficientStatistics
 
 Sides = Literal[1, 2]
-ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
 MIN_LIFT = 1e-6  # below it the users needed leave the range of integers
 
 

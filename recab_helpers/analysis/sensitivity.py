@@ -22,8 +22,11 @@ STRATA = "activity"  # the segment whose levels are the strata
 
 
 def sensitivity(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05, boot: bool = True) -> list[Effect]:
-    """The goals without CUPED, post-stratified and by bootstrap, and their numerators by ranks; alpha is of each."""
-    rows = []
+    """The goals without CUPED, post-stratified and by bootstrap, and their numerators by ranks.
+
+    Treatments and goals share alpha, as they do in the intervals of the goals.
+    """
+    rows, alpha = [], alpha / (max(len(users.comparisons), 1) * len(goals))
     for goal in goals:
         histogram = users.histograms.get(goal.columns)
         for c in users.comparisons:

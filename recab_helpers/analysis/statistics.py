@@ -8,6 +8,8 @@ from scipy import special, stats
 
 from recab_helpers.impressions.aggregates import SufficientStatistics
 
+ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
+
 
 def variance_of(s: SufficientStatistics, gradient: np.ndarray) -> float:
     """Variance of a value with this derivative by the column means (delta method)."""

@@ -176,8 +176,10 @@ def reduce(
     if missing := [c for c in wanted if c not in rows.numeric]:
         raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
     _refuse_empty(rows.users, wanted)
-    means = rows.users.select(*(nw.col(c).cast(nw.Float64).mean() for c in wanted)).collect("pyarrow")
-    shift = np.array([round(means[c][0]) for c in wanted], dtype=np.float64)
+    ends = {f"{end} {c}": getattr(nw.col(c).cast(nw.Float64), end)() for c in wanted for end in ("min", "mean", "max")}
+    of = rows.users.select(**ends).collect("pyarrow").rows(named=True)[0]
+    constant = {c for c in wanted if of[f"min {c}"] == of[f"max {c}"]}  # less its value, it is exactly zero
+    shift = np.array([of[f"min {c}"] if c in constant else round(of[f"mean {c}"]) for c in wanted], dtype=np.float64)
     statistics = _statistics(rows.users, wanted, shift, ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]

@@ -6,9 +6,11 @@ reads them.
 
 import argparse
 import errno
+import importlib
 import os
 import re
 import runpy
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -64,13 +66,13 @@ def _open(args: argparse.Namespace) -> None:
     if door.program:
         _start(door)
         return
-    tables = next((p for p in params.values() if isinstance(p, ReadParams) and (p.reads or door.params)), None)
+    if door.function:
+        _work(door, params[args.door])
+        return
+    tables = next((p for p in params.values() if isinstance(p, ReadParams) and p.reads), None)
     if tables is not None:
-        from recab_helpers.impressions.look import check_early, look  # loads DuckDB, where a table is named
+        from recab_helpers.impressions.look import check_early  # loads DuckDB, where a table is named
 
-        if door.params:
-            print(look(tables))
-            return
         check_early(tables)
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
@@ -131,9 +133,9 @@ def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
     door = DOORS[name]
     for parameter, value in values.items():
         _refuse_unless_taken(name, str(parameter), value)
-    params = {stage: STAGES[stage].of(values) for stage in door.stages}
-    if door.params:
-        params[name] = door.params.of(values)
+    params: dict[str, Any] = {stage: STAGES[stage].of(values) for stage in door.stages}
+    if door.parameters:
+        params[name] = door.parameters.of(values)
     _check_names(params)
     for parameter, value in values.items():
         _refuse_if_unused(params, parameter, value)
@@ -313,7 +315,7 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.data.sources import find_source
 
         find_source(params["train"].dataset)
-    for stage in [params[s] for s in ("train", "simulate") if s in params]:
+    for stage in [params[s] for s in ("train", "simulate", "serve") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 
         check_names(stage.variants)
@@ -334,6 +336,18 @@ def _from_here(name: str, value: Any) -> Any:
 
 def _shown(parameter: str) -> str:
     return f"{parameter} ({PATHS[parameter]})" if parameter in PATHS else parameter
+
+
+def _work(door: Door, params: Any) -> None:
+    """Do the work of the door's function until it ends or is stopped; Ctrl-C is how a person ends it, so no failure."""
+    module, _, function = door.function.partition(".")
+    work = getattr(importlib.import_module(f"recab_helpers.pipeline.{module}"), function)
+    try:
+        until_stopped(lambda stop: work(params, stop))
+    except Stopped as error:
+        if error.args[0] != signal.SIGINT:
+            raise
+        say_stopped(signal.SIGINT)
 
 
 def _start(door: Door) -> None:

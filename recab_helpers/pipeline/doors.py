@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from recab_helpers.parameters import STAGES, ReadParams
+from recab_helpers.parameters import STAGES, ReadParams, ServeParams
 
 HANDED_ON = {  # parameters that a stage settles for the stages after it
     "train": ("train_run_id",),
@@ -12,11 +12,11 @@ HANDED_ON = {  # parameters that a stage settles for the stages after it
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """A command: it runs the notebooks of its stages in turn, starts a program, a module with its arguments, or
-    answers at once.
+    """A command: it runs the notebooks of its stages in turn, starts a program, or does the work of a function.
 
     `page` is the name in reports/ of what the last notebook becomes; empty where it stays a notebook. `lasts` is the
-    time that it takes with its defaults on two cores, where that is known.
+    time that it takes with its defaults on two cores, where that is known. A program is a module with its arguments. A
+    function, `module.function` of this folder, takes checked parameters of its own.
     """
 
     does: str
@@ -24,13 +24,14 @@ class Door:
     stages: tuple[str, ...] = ()
     page: str = ""
     program: tuple[str, ...] = ()
-    params: type[ReadParams] | None = None  # of a door that answers at once
+    function: str = ""
+    parameters: type[ServeParams] | type[ReadParams] | None = None
 
     @property
     def takes(self) -> frozenset[str]:
         """Parameters that may be given: those of its stages, without what one of them hands to the next."""
-        names = {f.name for stage in self.stages for f in fields(STAGES[stage])}
-        names |= {f.name for f in fields(self.params)} if self.params else set()
+        own = [self.parameters] if self.parameters else []
+        names = {f.name for params in (*(STAGES[s] for s in self.stages), *own) for f in fields(params)}
         return frozenset(names - {n for stage in self.stages[:-1] for n in HANDED_ON.get(stage, ())})
 
 
@@ -48,7 +49,11 @@ DOORS = {
         stages=("analyze",),
         page="ab_report",
     ),
-    "look": Door(does="what recab understands of a file: LOG=impressions.csv, or USERS=users.csv", params=ReadParams),
+    "look": Door(
+        does="what recab understands of a file: LOG=impressions.csv, or USERS=users.csv",
+        function="looking.say",
+        parameters=ReadParams,
+    ),
     "plan": Door(
         does="before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet",
         stages=("plan",),
@@ -61,6 +66,11 @@ DOORS = {
     "server": Door(
         does="browse runs and models at http://127.0.0.1:8080 (Ctrl-C stops it)",
         program=("recab_helpers.tracking.server",),
+    ),
+    "serve": Door(
+        does="serve the models of the newest training over HTTP on this machine (Ctrl-C stops them)",
+        function="serving.serve",
+        parameters=ServeParams,
     ),
 }
 

@@ -22,7 +22,15 @@ from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
 
 from recab_helpers import paths
-from recab_helpers.errors import DataError, DefectError, ParameterError, PipelineError, RecabError, TrackingError
+from recab_helpers.errors import (
+    DataError,
+    DefectError,
+    NoAnswerError,
+    ParameterError,
+    PipelineError,
+    RecabError,
+    TrackingError,
+)
 from recab_helpers.formats import duration
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
@@ -33,7 +41,8 @@ from recab_helpers.pipeline.stopping import Stop
 from recab_helpers.processes import end_with_children, temporary_place, this_process
 from recab_helpers.references import ModelAddress
 
-REFUSALS = {error.__name__ for error in (RecabError, ParameterError, DataError, TrackingError, PipelineError)}
+SAID = (RecabError, ParameterError, DataError, NoAnswerError, TrackingError, PipelineError)
+REFUSALS = {error.__name__ for error in SAID}
 OF_THE_MACHINE = {"MemoryError", "ArrowMemoryError", "MlflowException", "RestException", "ConnectionError"}
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_PATH"}
 
@@ -58,6 +67,7 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
         if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
             tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
         _warn_of_foreign_code(params)
+        _check_served(params)
         first = next(iter(params.values()))
         stop.check()
         mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
@@ -94,6 +104,15 @@ def _warn_of_foreign_code(params: dict[str, Any]) -> None:
     for address in dict.fromkeys(v for v in variants if v.startswith(("models:/", "runs:/"))):
         author = tracking.author_of(ModelAddress.parse(address))
         print(f"recab: {address} was registered by {author}; loading it runs its code as you (SECURITY.md).")
+
+
+def _check_served(params: dict[str, Any]) -> None:
+    """Refuse a variant at whose address nothing is served, before anything is trained for it."""
+    from recab_helpers.recommenders.remote import RemoteModel
+
+    for variant in params["simulate"].variants if "simulate" in params else []:
+        if ":/" in variant and (address := ModelAddress.parse(variant)).url:
+            RemoteModel(address).check_there()
 
 
 def notebook_of(stage: str) -> Path:

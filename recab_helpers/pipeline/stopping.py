@@ -21,11 +21,12 @@ GRACE_S = 2.0
 
 
 class Stop:
-    """Whether a run was asked to end, with the kernels and the MLflow run that end with it."""
+    """Whether a run was asked to end, with the kernels, servers and the MLflow run that end with it."""
 
     def __init__(self) -> None:
         self.signal = 0
         self.kernels: list[Any] = []
+        self.servers: list[int] = []  # process numbers
         self.run: Any = None
 
     def check(self) -> None:
@@ -37,8 +38,10 @@ class Stop:
         """Handle a signal."""
         self.signal = number
 
-    def end_kernels(self) -> None:
-        """Kill every kernel that was started, with its children."""
+    def end_started(self) -> None:
+        """Kill every kernel and server that was started, with its children."""
+        for pid in list(self.servers):
+            end_with_children(pid)
         for kernel in list(self.kernels):
             if kernel.provisioner is not None and kernel.provisioner.pid:
                 end_with_children(kernel.provisioner.pid)
@@ -79,14 +82,14 @@ def until_stopped(work: Callable[[Stop], None]) -> None:
 
 
 def _end(stop: Stop, thread: threading.Thread) -> None:
-    """End the kernels, close the run and wait for the work; what does not end in time is left behind."""
-    stop.end_kernels()
+    """End what was started, close the run and wait for the work; what does not end in time is left behind."""
+    stop.end_started()
     deadline = time.monotonic() + GRACE_S
     closing = threading.Thread(target=_close, args=(stop,), daemon=True)
     closing.start()
     while (thread.is_alive() or closing.is_alive()) and time.monotonic() < deadline:
         thread.join(0.05)
-        stop.end_kernels()  # one may have been starting
+        stop.end_started()  # one may have been starting
     if thread.is_alive():
         shutil.rmtree(_place(), ignore_errors=True)
         say_stopped(stop.signal)

@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = attach(
         "fitted": "Factors FittedRecommender Scorer top_k",
         "protocol": "Recommender Served",
         "quality": "offline_quality quality_of",
+        "remote": "RemoteModel",
     },
 )

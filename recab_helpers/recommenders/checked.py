@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,15 @@ from recab_helpers.data.contract import as_ids
 from recab_helpers.errors import DataError
 
 COLUMNS = ("user_id", "position", "item_id")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What breaks the contract in the lists of some users, in words that follow the name of the model."""
+
+    users: np.ndarray  # (n,) True for whom
+    kind: str  # the same in a few words, without the names of users and items
+    said: str
 
 
 def checked_slates(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: int, *, source: str) -> np.ndarray:
@@ -22,34 +32,62 @@ def checked_slates(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: in
         DataError: no table with user_id, position and item_id; a user who was not asked for or got fewer than k items;
             positions that are not 1, 2, ... without a gap; an item twice in a list or not in the catalog.
     """
+    items, faults = slates_and_faults(table, user_ids, item_ids, k)
+    if faults:
+        raise DataError(
+            f"{source} {faults[0].said}. A model returns user_id, position (1 is best) and item_id: k items of the "
+            "catalog for every user, none twice. Correct it; recab_helpers.check_model tells whether it is right."
+        )
+    return items
+
+
+def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: int) -> tuple[np.ndarray, list[Fault]]:
+    """`checked_slates`, with -1 in the lists of users for whom the contract is broken, and how; each has one fault."""
+    items = np.full((len(user_ids), k), -1, dtype=np.int32)
+    right, faults = np.ones(len(user_ids), dtype=bool), []
+
+    def fault(broken: np.ndarray, kind: str, said: str) -> None:
+        nonlocal right
+        if broken.any():
+            faults.append(Fault(broken, kind, said))
+            right = right & ~broken
+
     if not isinstance(table, pd.DataFrame):
-        _refuse(source, f"returned a {type(table).__name__}")
+        return items, [Fault(right, "returned no table", f"returned a {type(table).__name__}")]
     if missing := [c for c in COLUMNS if c not in table]:
-        _refuse(source, f"returned {', '.join(map(str, table.columns)) or 'no column'}, without {', '.join(missing)}")
-    asked, rank = pd.Index(user_ids), pd.to_numeric(table["position"], errors="coerce").to_numpy(dtype=float)
-    user = asked.get_indexer(as_ids(table["user_id"]))
+        said = f"returned {', '.join(map(str, table.columns)) or 'no column'}, without {', '.join(missing)}"
+        return items, [Fault(right, "returned other columns", said)]
+    try:
+        rank = pd.to_numeric(table["position"], errors="coerce").to_numpy(dtype=float)
+        users, given = as_ids(table["user_id"]), as_ids(table["item_id"])
+    except TypeError:  # a cell that is a list or a mapping, or two columns of one name
+        return items, [Fault(right, *["returned cells that are neither text nor numbers"] * 2)]
+    asked = pd.Index(user_ids)
+    user = asked.get_indexer(users)
     if (user < 0).any():
-        _refuse(source, f"returned the user {table['user_id'].iloc[int(np.argmin(user))]!r}, who was not asked for")
+        said = f"returned the user {table['user_id'].iloc[int(np.argmin(user))]!r}, who was not asked for"
+        return items, [Fault(right, "returned users who were not asked for", said)]
+
+    def first(broken: np.ndarray) -> str:
+        return f"the user {user_ids[int(np.argmax(broken))]!s}"
+
     count = np.bincount(user, minlength=len(asked))
-    if (count < k).any():
-        short = int(np.argmax(count < k))
-        _refuse(source, f"returned {count[short]} items for the user {user_ids[short]!s}; asked were {k}")
+    short = count < k
+    said = f"returned {count[int(np.argmax(short))]} items for {first(short)}; asked were {k}"
+    fault(short, "returned too few items", said)
     order = np.lexsort((rank, user))
-    first = order[(np.cumsum(count) - count)[:, None] + np.arange(k)]
-    if (wrong := ~np.all(rank[first] == np.arange(1, k + 1), axis=1)).any():
-        _refuse(source, f"does not number the items of the user {user_ids[int(np.argmax(wrong))]!s} from 1 to {k}")
-    ids = as_ids(table["item_id"]).iloc[first.ravel()]
-    items = pd.Index(item_ids).get_indexer(ids).reshape(first.shape)
-    if (unknown := items.ravel() < 0).any():
-        examples = ", ".join(map(repr, ids[unknown].unique()[:3]))
-        _refuse(source, f"returned {ids[unknown].nunique():,} items that the catalog lacks ({examples})")
-    if (twice := (np.diff(np.sort(items, axis=1), axis=1) == 0).any(axis=1)).any():
-        _refuse(source, f"returned an item twice for the user {user_ids[int(np.argmax(twice))]!s}")
-    return items.astype(np.int32)
-
-
-def _refuse(source: str, what: str) -> NoReturn:
-    raise DataError(
-        f"{source} {what}. A model returns user_id, position (1 is best) and item_id: k items of the catalog for every "
-        "user, none twice. Correct it; recab_helpers.check_model tells whether it is right."
-    )
+    rows = np.zeros((len(asked), k), dtype=np.int64)  # of the table, by user and position; of no meaning where too few
+    rows[right] = order[(np.cumsum(count) - count)[right, None] + np.arange(k)]
+    wrong = right & ~np.all(rank[rows] == np.arange(1, k + 1), axis=1) if len(rank) else right
+    fault(wrong, "did not number the items", f"does not number the items of {first(wrong)} from 1 to {k}")
+    ids = given.iloc[rows[right].ravel()]
+    items[right] = pd.Index(item_ids).get_indexer(ids).reshape(-1, k)
+    unknown = right & (items < 0).any(axis=1)
+    if unknown.any():
+        names = ids[items[right].ravel() < 0].unique()
+        said = f"returned {len(names):,} items that the catalog lacks ({', '.join(map(repr, names[:3]))})"
+        fault(unknown, "returned items that the catalog lacks", said)
+    twice = right & (np.diff(np.sort(items, axis=1), axis=1) == 0).any(axis=1)
+    fault(twice, "returned an item twice", f"returned an item twice for {first(twice)}")
+    items[~right] = -1
+    return items, faults

@@ -29,5 +29,5 @@ class Served(Recommender, Protocol):
 
     @property
     def address(self) -> ModelAddress:
-        """Where MLflow keeps the model."""
+        """Where the model is: in MLflow, or behind HTTP."""
         ...

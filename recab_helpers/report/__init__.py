@@ -1,7 +1,7 @@
 """The page and its document: sections over a small kit, `ab_report.json`, and the sentences of the verdict."""
 
 from recab_helpers.report import sections
-from recab_helpers.report.background import Background
+from recab_helpers.report.background import Background, Served
 from recab_helpers.report.document import effects_csv, lineage, report_json
 from recab_helpers.report.kit.figures import ctr_figure, power_figure, rates_figure
 from recab_helpers.report.kit.html import facts, note, show, style, table
@@ -12,6 +12,7 @@ from recab_helpers.report.verdict import sentence, title
 
 __all__ = [
     "Background",
+    "Served",
     "ctr_figure",
     "effects_csv",
     "facts",

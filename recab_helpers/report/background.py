@@ -13,6 +13,27 @@ from recab_helpers.report.kit.words import model_name
 
 
 @dataclass(frozen=True, kw_only=True)
+class Served:
+    """How a model behind HTTP answered: for whom popular items took the place of its lists, and how fast it was.
+
+    Latency is that of requests of one user each, tried once; nan where none was answered.
+    """
+
+    users: int  # who were asked for
+    popular_instead: dict[str, int]  # of them, by cause
+    timed_requests: int
+    median_ms: float
+    p95_ms: float
+
+    def without(self) -> str:
+        """For how many users popular items took the place of its lists, and why, in words; empty where for none."""
+        causes = ", ".join(f"{cause}: {formats.count(n)}" for cause, n in self.popular_instead.items())
+        n = sum(self.popular_instead.values())
+        of = f"all {formats.count(n)}" if n == self.users else f"{formats.count(n)} of {formats.count(self.users)}"
+        return f"{of} users ({causes})" if n else ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Background(Brief):
     """Models, truth, offline quality and lineage of a test; nothing of it changes a number of the analysis.
 
@@ -22,6 +43,7 @@ class Background(Brief):
     models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
     offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
     quality: pd.DataFrame | None = None  # offline metrics by model
+    served: dict[str, Served] = field(default_factory=dict)  # by variant, in tests with a model behind HTTP
     truth: pd.DataFrame | None = None  # truth, variant, model, true_ctr, true_lift, drawn
     yardsticks: dict[str, float] = field(default_factory=dict)  # true CTR of policies that need no model
     slates: Slates = field(default_factory=Slates)

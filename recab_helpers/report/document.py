@@ -112,7 +112,9 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "effect_dial": known.dial if known.simulated else None,
             "verdict": _verdict(found, known),
             "variants": [
-                {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)} | row
+                {"name": v, "role": CONTROL if v == CONTROL else "treatment", "model": models.get(v)}
+                | row
+                | ({"served": asdict(known.served[v])} if v in known.served else {})
                 for v, row in found.totals.to_dict("index").items()
             ],
             "effects": [_effect(e) | {"true_lift": true_lift(e, known)} for e in found.effects],
@@ -183,7 +185,10 @@ def _verdict(found: Analysis, known: Background) -> dict[str, Any]:
         "hangs_on_truth": v.effect is not None and known.hangs_on_truth(v.effect.comparison.variant),
         "about": None if v.effect is None else _address(v.effect),
         "failed": [check.name for check in v.failed],
-        **{name: [_address(e) for e in getattr(v, name)] for name in ("undefined", "held", "doubtful", "broken")},
+        **{
+            name: [_address(e) for e in getattr(v, name)]
+            for name in ("undefined", "held", "doubtful", "broken", "fell", "moved")
+        },
         "mde": v.mde,
         "users_for_estimate": v.users_for_estimate,
     }

@@ -14,10 +14,11 @@ from recab_helpers.report.background import Background
 HOPELESS = 20  # times its users, that a test would have to grow to show what it estimates: then it is better ended
 RULE = (
     "Invalid when a gate failed, and inconclusive when the lift of a goal is not defined. Ship a treatment when the "
-    "interval of a goal lies wholly on its good side of zero, that of no goal wholly on its bad side, and every "
-    "guardrail's inside its margin; of several, the one with the largest goal lift. Keep control when every treatment "
-    "has lost: a goal on its bad side and none on its good one, or a guardrail wholly beyond its margin. Inconclusive "
-    "otherwise."
+    "interval of a goal lies wholly on its good side of zero, that of no goal and of no metric that must not fall "
+    "wholly on its bad side, and every guardrail's inside its margin; of several, the one with the largest goal lift. "
+    "Where what a ratio goal divides by has moved, what it counts must hold per user. Keep control when every "
+    "treatment has lost: a goal on its bad side and none on its good one, or a guardrail wholly beyond its margin. "
+    "Inconclusive otherwise."
 )
 
 
@@ -46,7 +47,7 @@ def headline(found: Analysis, known: Background) -> str:
     if verdict.call == "keep control":
         name = known.called(CONTROL)
         return f"Keep {name}, if this truth is the right one." if _hangs(found, known) else f"Keep {name}."
-    return "No call."
+    return f"Running: {_day(found)}, no call yet." if verdict.running else "No call."
 
 
 def sentence(found: Analysis, known: Background) -> str:
@@ -56,8 +57,8 @@ def sentence(found: Analysis, known: Background) -> str:
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
-    doubts = (_rivals(found, known), _small(found), _other_truth(found, known))
-    return " ".join([_called(found, known), *filter(None, doubts)])
+    doubts = (_looked(found), _rivals(found, known), _small(found), _other_truth(found, known))
+    return " ".join(filter(None, [_moved(found, known), _called(found, known), *doubts]))
 
 
 def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
@@ -80,7 +81,8 @@ def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
     doubtful = [
         f"{_of(g, known)} is not shown to stay within its margin of {percent(g.margin, 0)}." for g in verdict.doubtful
     ]
-    return (_where(e), *map(_where, against), *(doubtful if e.better else []), reached)
+    fell = [f"{_of(f, known)} is shown to be worse ({lift(f.lift)})." for f in verdict.fell]
+    return (_where(e), *map(_where, against), *([*fell, *doubtful] if e.better else []), reached)
 
 
 def finds(found: Analysis) -> str:
@@ -102,6 +104,8 @@ def next_step(found: Analysis, known: Background) -> str:
         return "The machinery is sound at this size: compare two different models."
     if verdict.undefined:
         return "Wait for users and clicks in every variant, or choose another goal."
+    if verdict.running:
+        return _to_the_end(found)
     if verdict.call == "inconclusive":
         return _to_settle(found)
     if known.simulated:
@@ -120,9 +124,47 @@ def next_step(found: Analysis, known: Background) -> str:
     return "End the test and leave control in place; no more days are needed."
 
 
+def _day(found: Analysis) -> str:
+    """How far the test is: 'day 5 of 14', 'day 5, 820 of 2,000 users', 'day 5'."""
+    p = found.verdict.progress
+    if p is None or not p.planned:
+        return "" if p is None else f"day {p.days}"
+    n, unit = p.planned.split(" ")
+    if unit == "days":
+        return f"day {p.days} of {n}"
+    return f"day {p.days}, {count(sum(found.test.users.counts.values()))} of {n} users"
+
+
+def _looked(found: Analysis) -> str:
+    """That an interval holds for who looks every evening, and so is wider."""
+    p = found.verdict.progress
+    if p is None or not p.running:
+        return ""
+    why = (
+        "wide enough to be read every evening before the planned end"
+        if p.planned
+        else ("wide enough for any look to be the last, for no end was planned")
+    )
+    return f"The test runs ({_day(found)}): its intervals are {why}."
+
+
+def _to_the_end(found: Analysis) -> str:
+    p = found.verdict.progress
+    if p is not None and p.planned:
+        return (
+            f"Run on to the planned end of {p.planned}; a look before it may call only what its wider interval shows."
+        )
+    return (
+        "Run on, or name the planned end (planned_days or planned_users) if it was fixed before the test: the "
+        "intervals are then narrower."
+    )
+
+
 def _to_settle(found: Analysis) -> str:
     """How much longer an open test must run, at the pace of its log; or that it is better ended."""
     verdict, e = found.verdict, found.verdict.about
+    if e.better and verdict.fell:
+        return f"Find out why {verdict.fell[0].metric.label} fell before anything ships: more of less may be a loss."
     if e.better and verdict.doubtful:
         return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
     if e.better:
@@ -161,11 +203,44 @@ def _called(found: Analysis, known: Background) -> str:
         return (
             f"A/A: no difference, as it should be: {same}, and {e.metric.label} differs by {lift(e.lift)} ({interval})."
         )
-    size = f"{percent(abs(e.lift), 1)} {'higher' if e.lift > 0 else 'lower'} than {_owner(known, e.comparison.against)}"
-    changed = f"{e.metric.label} of {known.called(e.comparison.variant)} is {size} ({interval})"
+    if verdict.call == "keep control" and verdict.broken and not e.worse:
+        g = next((b for b in verdict.broken if b.comparison == e.comparison), verdict.broken[0])
+        beyond = f"which lies wholly beyond its margin of {percent(g.margin, 0)}"
+        return f"Keep {known.called(verdict.winner)}: {_changed(g, known)}, {beyond}."
     if verdict.call in ("ship", "keep control"):
-        return f"{'Ship' if verdict.call == 'ship' else 'Keep'} {known.called(verdict.winner)}: {changed}."
-    return f"No call: {changed}{'' if e.better or e.worse else ', which does not rule out zero'}."
+        return f"{'Ship' if verdict.call == 'ship' else 'Keep'} {known.called(verdict.winner)}: {_changed(e, known)}."
+    why = "" if e.better or e.worse else ", which does not rule out zero"
+    if e.better and verdict.fell:
+        why = f", but {' and '.join(_changed(f, known) for f in verdict.fell)}"
+    elif e.better and verdict.doubtful:
+        names = " and ".join(g.metric.label for g in verdict.doubtful)
+        margin = (
+            "their margins" if len(verdict.doubtful) > 1 else f"its margin of {percent(verdict.doubtful[0].margin, 0)}"
+        )
+        why = f", but {names} {'are' if len(verdict.doubtful) > 1 else 'is'} not shown to stay within {margin}"
+    return f"No call: {_changed(e, known)}{why}."
+
+
+def _changed(e: Effect, known: Background) -> str:
+    """How the metric differs between the variants."""
+    same, owner = lift(e.lift) == lift(0), _owner(known, e.comparison.against)
+    size = f"{percent(abs(e.lift), 1)} {'higher' if e.lift > 0 else 'lower'} than {owner}"
+    interval = f"{confidence(e.alpha)} interval {lift_interval(e.lift_ci)}"
+    return f"{_of(e, known)} is {f'the same as {owner}' if same else size} ({interval})"
+
+
+def _moved(found: Analysis, known: Background) -> str:
+    """That users of the treatment differ in what a ratio goal divides by, so that the ratio alone misleads."""
+    return " ".join(
+        f"Read with care: {_of(m, known)} moved by {lift(m.lift)} ({confidence(m.alpha)} interval "
+        f"{lift_interval(m.lift_ci)}), and {' and '.join(_divided(found, m))} divides by it."
+        for m in found.verdict.moved
+    )
+
+
+def _divided(found: Analysis, moved: Effect) -> list[str]:
+    goals = (e.metric for e in found.goal_effects if e.metric.denominator == moved.metric.numerator)
+    return list(dict.fromkeys(g.label for g in goals))
 
 
 def _rivals(found: Analysis, known: Background) -> str:

@@ -3,6 +3,7 @@
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import known_users
 from recab_helpers.simulation.clicks import CascadeModel, PositionModel
+from recab_helpers.simulation.latency import with_latency
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
 from recab_helpers.simulation.serving import Before, Tally, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
@@ -40,5 +41,6 @@ __all__ = [
     "truths_of",
     "untold_truths",
     "variant_names",
+    "with_latency",
     "yardstick_ctrs",
 ]

@@ -10,9 +10,11 @@ from scipy import sparse
 from recab_helpers.blocks import blocks
 from recab_helpers.data.split import TrainedOn
 from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import SimulateParams
+from recab_helpers.parameters import SimulateParams, TrainParams
+from recab_helpers.recommenders.catalog import fit
 from recab_helpers.recommenders.checked import checked_slates
 from recab_helpers.recommenders.protocol import Served
+from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import rates_before, tastes_before
 from recab_helpers.simulation.clicks import click_model
@@ -38,17 +40,17 @@ class Plan:
 def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams) -> Plan:
     """One test per definition of truth, ready to draw from; the first of the models is control.
 
+    Users for whom a served model has no right list are shown what is popular, as a service would do.
+
     Raises:
         ParameterError: the slate is larger than the catalog.
-        DataError: a model returns something else than k items of the catalog for every user.
+        DataError: a model that is not served returns something else than k items of the catalog for every user.
     """
     k = params.slate_size
     if k > len(data.item_ids):
         raise ParameterError(f"slate_size is {k}, but the catalog has {len(data.item_ids):,} items. Lower it.")
-    slates = [
-        checked_slates(m.recommend(data.user_ids, k), data.user_ids, data.item_ids, k, source=str(m.address))
-        for m in models
-    ]
+    served = [_slates(m, data, k) for m in models]
+    slates = [items for items, _ in served]
     names = variant_names(len(models))
     rate = draw_session_rates(data.user_ids, seed=params.seed) if data.world is None else data.world.session_rate
     planned = shares(params.allocation, len(models))
@@ -64,8 +66,8 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             user_ids=data.user_ids,
             item_ids=data.item_ids,
             variants=[
-                Variant(name=n, model=m.address, items=s, p_click=p)
-                for n, m, s, p in zip(names, models, slates, p_click, strict=True)
+                Variant(name=n, model=m.address, items=items, p_click=p, popular_instead=causes)
+                for n, m, (items, causes), p in zip(names, models, served, p_click, strict=True)
             ],
             assignment=assign(data.user_ids, salt=f"{params.experiment} {params.seed}", planned=planned),
             traffic=Traffic(session_rate=rate, horizon_days=params.horizon_days),
@@ -79,6 +81,19 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
     truths = truths_of(data, seed=params.seed)
     tests = {name: test_under(truth) for name, truth in truths.items()}
     return Plan(truths=truths, tests=tests, drawn=drawn_truth(truths, params.truth))
+
+
+def _slates(model: Served, data: TrainedOn, k: int) -> tuple[np.ndarray, dict[str, int]]:
+    """What the model shows to every user, (n_users, k) item codes, and for how many it is what is popular, by cause."""
+    if not isinstance(model, RemoteModel):
+        lists = model.recommend(data.user_ids, k)
+        return checked_slates(lists, data.user_ids, data.item_ids, k, source=str(model.address)), {}
+    items, causes = model.lists(data.user_ids, data.item_ids, k)
+    without = np.flatnonzero(items[:, 0] < 0)
+    if len(without):
+        popular = fit("popularity", data.coded(data.train), data.catalog, TrainParams())
+        items[without] = popular.top_k(without, k)[0]
+    return items, causes
 
 
 def true_lifts(plan: Plan) -> pd.DataFrame:

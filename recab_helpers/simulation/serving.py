@@ -1,7 +1,7 @@
 """Serve slates to assigned users and emit the impression log, chunk by chunk."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +26,7 @@ class Variant:
     model: ModelAddress
     items: np.ndarray  # (n_users, slate_size) item codes
     p_click: np.ndarray  # (n_users, slate_size) P(click | examined)
+    popular_instead: Mapping[str, int] = field(default_factory=dict)  # users without a list of the model, by cause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +164,13 @@ class Tally:
             yield table
 
     def summary(self) -> pd.DataFrame:
-        """Users, impressions, clicks and CTR per variant."""
+        """Users, impressions, clicks and CTR per variant, and how many of all users have no list of a served model."""
         counts = self._counts.sum(axis=1)
         table = pd.DataFrame(counts, [v.name for v in self._test.variants], ["impressions", "clicks"])
         table.insert(0, "users", self._users)
-        return table.assign(ctr=table["clicks"] / table["impressions"])
+        instead = [sum(v.popular_instead.values()) for v in self._test.variants]
+        more = {"popular_instead": instead} if any(instead) else {}
+        return table.assign(ctr=table["clicks"] / table["impressions"], **more)
 
     def all_days(self) -> pd.DataFrame:
         """Impressions, clicks and CTR per variant and day from 0, indexed by both."""

@@ -11,7 +11,7 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import METRICS, Analysis, Effect, MetricSpec, Prior, Slates, Verdict
+from recab_helpers.analysis import METRICS, Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
@@ -19,7 +19,7 @@ from recab_helpers.impressions import Aggregates, Reading, UserRows
 from recab_helpers.impressions.aggregates import PRE
 from recab_helpers.parameters import AnalyzeParams, closest, nearest
 from recab_helpers.references import CONTROL, ModelAddress
-from recab_helpers.report import Background
+from recab_helpers.report import Background, Served
 from recab_helpers.tables import digest_of
 
 GRADED_TESTS = 400  # drawn for the grading that stands in every report
@@ -31,7 +31,7 @@ class Log(Brief):
 
     impressions: Path | None
     users: Path | None
-    allocation: float  # planned share of users outside control, where no shares are known
+    allocation: float | None  # planned share of users outside control, where no shares are known
     parameters: dict[str, Any]
     planned: dict[str, float] = field(default_factory=dict)  # share of users by variant
     clicks: Path | None = None  # a table of clicks, where they do not stand in the log
@@ -40,6 +40,7 @@ class Log(Brief):
     data_hash: str = ""
     models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
     offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
+    served: dict[str, Served] = field(default_factory=dict)  # by variant, where a model is behind HTTP
     truth: pd.DataFrame | None = None
     quality: pd.DataFrame | None = None
     yardsticks: dict[str, float] = field(default_factory=dict)
@@ -56,21 +57,24 @@ class Log(Brief):
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def planned_for(self, test: Aggregates) -> dict[str, float]:
-        """The planned shares; of a real log without them, the treatments divide the allocation equally.
+        """The planned shares; treatments divide an allocation equally, and equal shares are assumed without one.
 
         Raises:
             ParameterError: they do not name the variants of the log.
         """
-        missing = [v for v in test.users.variants if self.planned and v not in self.planned]
+        variants = test.users.variants
+        missing = [v for v in variants if self.planned and v not in self.planned]
         if missing and not self.run_ids:
             raise ParameterError(
                 f"allocation plans {', '.join(self.planned)}, but the log also holds {missing[0]}."
                 f"{closest(missing[0], self.planned)} Give the share of every variant."
             )
-        treatments = [v for v in test.users.variants if v != CONTROL]
-        return self.planned or {CONTROL: 1 - self.allocation} | dict.fromkeys(
-            treatments, self.allocation / len(treatments)
-        )
+        if self.planned:
+            return self.planned
+        if self.allocation is None:
+            return analysis.Assumed(dict.fromkeys(variants, 1 / len(variants)))
+        treatments = [v for v in variants if v != CONTROL]
+        return {CONTROL: 1 - self.allocation} | dict.fromkeys(treatments, self.allocation / len(treatments))
 
 
 def _kind(log: Log) -> str:
@@ -87,7 +91,7 @@ def find_log(params: AnalyzeParams) -> Log:
             users=Path(params.users_file) if params.users_file else None,
             clicks=Path(params.clicks_file) if params.clicks_file else None,
             reading=Reading.of(params),
-            allocation=0.5 if isinstance(params.allocation, dict) else params.allocation,
+            allocation=None if isinstance(params.allocation, dict) else params.allocation,
             planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
             data_hash=digest_of(given[0]),
             parameters={"analyze": params.as_dict()},
@@ -116,6 +120,7 @@ def find_log(params: AnalyzeParams) -> Log:
         },
         models=models,
         offline=offline,
+        served={v: _answers_of(of) for v, of in plan.get("served", {}).items()},
         truth=tracking.load_table(simulate_run, "simulate/truth"),
         quality=quality,
         yardsticks=plan["yardsticks"],
@@ -125,9 +130,22 @@ def find_log(params: AnalyzeParams) -> Log:
     )
 
 
+def _answers_of(plan: dict[str, Any]) -> Served:
+    known: dict[str, Any] = {k: math.nan if v is None else v for k, v in plan.items()}
+    return Served(**known)
+
+
 def inputs_of(log: Log) -> dict[str, str]:
     """What an analysis builds on, for its tags."""
     return {f"{stage}_run_id": run_id for stage, run_id in log.run_ids.items()} | {"data_hash": log.data_hash}
+
+
+def progress_of(log: Log, test: Aggregates, params: AnalyzeParams) -> Progress | None:
+    """How far a real test is, which may be read every evening; None of a simulated one, which is read at its end."""
+    if log.truth is not None:
+        return None
+    end = {"planned_days": params.planned_days, "planned_users": params.planned_users}
+    return analysis.progress_of(test.running, **end, shape=params.looks)  # type: ignore[arg-type]  # it was checked
 
 
 def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
@@ -223,6 +241,7 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
     return Background(
         models=log.models,
         offline=log.offline,
+        served=log.served,
         quality=log.quality,
         truth=log.truth,
         yardsticks=log.yardsticks,
@@ -342,9 +361,9 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
 
 def _datasets(log: Log, found: Analysis) -> dict[str, Any]:
     """The log and what is known of its users as MLflow's data sets, by what they are."""
-    if "simulate" not in log.run_ids:
-        file, n = log.impressions or log.users, found.test.n_impressions or sum(found.test.users.counts.values())
-        return {"log" if log.impressions else "users": tracking.file_as_dataset(file, log.data_hash, n)}
+    if read := None if "simulate" in log.run_ids else log.impressions or log.users:
+        n = found.test.n_impressions or sum(found.test.users.counts.values())
+        return {"log": tracking.file_as_dataset(read, log.data_hash, n)}
     logged = tracking.datasets_of(log.run_ids["simulate"])
     names = {"log": "simulate/impressions", "users": "simulate/users"}
     return {used: logged[name] for used, name in names.items() if name in logged}

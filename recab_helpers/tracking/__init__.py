@@ -18,6 +18,7 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
 from recab_helpers.tracking.registry import (
     RegisteredModel,
+    addresses_of,
     as_served,
     author_of,
     check_promotable,
@@ -56,6 +57,7 @@ __all__ = [
     "Run",
     "TrackingError",
     "address_of",
+    "addresses_of",
     "artifact",
     "as_served",
     "author_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
@@ -23,6 +23,7 @@ from mlflow.utils import logging_utils
 
 from recab_helpers.errors import DataError, ParameterError, TrackingError
 from recab_helpers.parameters import nearest
+from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.references import ModelAddress
 from recab_helpers.tracking.runs import Run, run_tags
 from recab_helpers.tracking.store import connect
@@ -180,21 +181,34 @@ def _predicted(model: Any, user_ids, k: int) -> Any:
     return model.predict(*given, **({"params": {"k": k}} if "params" in takes else {}))
 
 
-def load_model(reference: str | ModelAddress, train_run_id: str = "") -> RegisteredModel:
+def load_model(reference: str | ModelAddress, train_run_id: str = "") -> RegisteredModel | RemoteModel:
     """Load a recommender; its address is the version that the reference means now.
 
     `reference` is the name of a model of the train run (`content`), or an MLflow address: by version
     (`models:/recab-synthetic-content/3`, or `latest` for the number), by alias
     (`models:/recab-synthetic-content@champion`) or by run (`runs:/<id>/content`). Only a run whose model was never
-    registered keeps its address.
+    registered keeps its address. A model that is served (`http://127.0.0.1:5001`) stays where it is.
 
     Raises:
         TrackingError: there is no such model.
         ParameterError: the reference is no address.
     """
     address = resolve(_address_of(reference, train_run_id))
+    if address.url:
+        return RemoteModel(address)
     with _known_to_mlflow(address):
         return RegisteredModel(address, mlflow.pyfunc.load_model(str(address)))
+
+
+def addresses_of(train_run_id: str, names: Sequence[str] = ()) -> dict[str, ModelAddress]:
+    """The version of each model by its name: those named, as `load_model` takes them, else all of the train run.
+
+    Raises:
+        TrackingError: there is no such model.
+        ParameterError: a name is no address.
+    """
+    known = [k.removeprefix("model.") for k in run_tags(train_run_id) if k.startswith("model.")]
+    return {name: resolve(_address_of(name, train_run_id)) for name in (names or known)}
 
 
 def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddress:
@@ -215,11 +229,15 @@ def _address_of(reference: str | ModelAddress, train_run_id: str) -> ModelAddres
 
 
 def resolve(address: ModelAddress) -> ModelAddress:
-    """The version in the registry that the address means now; a run whose model was never registered stays as it is.
+    """The version in the registry that the address means now.
+
+    A run whose model was never registered stays as it is, and so does the address of a served model.
 
     Raises:
         TrackingError: there is no such model, version, alias or run.
     """
+    if address.url:
+        return address
     client = connect()
     with _known_to_mlflow(address):
         if address.run_id:

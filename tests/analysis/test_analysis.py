@@ -146,7 +146,7 @@ def test_names_of_variants_stay_whole_in_every_table(found):
 
 def test_a_winner_is_called_by_its_whole_name(log, known):
     better = log.assign(clicked=np.where((log["variant"] == "new vs old") & (log.index % 4 == 0), 1, log["clicked"]))
-    verdict = whole(better, known, METRICS).verdict
+    verdict = whole(better, known, METRICS[:2]).verdict  # too few users to hold their traffic inside a margin
     assert (verdict.call, verdict.winner) == ("ship", "new vs old")
 
 
@@ -192,7 +192,12 @@ def test_a_log_without_clicks_is_analyzed_and_says_why(rng):
     assert found.power_curve.empty
     assert found.looks.empty
     assert found.heterogeneity.empty
-    assert set(found.power["metric"]) == {"Novelty of what was shown (bits)"}
+    traffic = {"Sessions per user", "Impressions per user"}
+    none = {
+        "Users with a click",
+        "Clicks per user",
+    }  # the same for all users: inside their margins, and nothing to find
+    assert set(found.power["metric"]) == {"Novelty of what was shown (bits)"} | traffic | none
 
 
 def test_a_log_of_one_day_is_analyzed(rng):

@@ -13,6 +13,7 @@ from recab_helpers.analysis.checks import (
     CHECKS,
     FEW_DAYS,
     SRM_ALPHA,
+    Assumed,
     Check,
     balance_check,
     novelty_check,
@@ -27,7 +28,7 @@ from recab_helpers.analysis.checks import (
 from recab_helpers.analysis.decision import decide
 from recab_helpers.impressions.aggregates import Aggregates, Users
 from tests import published
-from tests.made import GOAL, HALVES, LOG, PASSED, log_like, reduced, users_like, users_of
+from tests.made import GOAL, HALVES, LOG, PASSED, even_log, log_like, reduced, users_like, users_of
 
 
 def checks_of(log, known=None, planned=HALVES) -> dict[str, Check]:
@@ -271,3 +272,13 @@ def test_every_check_reads_one_test_and_the_planned_shares(rng):
     test = reduced(log_like(rng))
     assert one_variant_check in CHECKS
     assert [check(test, HALVES).name for check in CHECKS] == [c.name for c in run_checks(test, HALVES)]
+
+
+def test_equal_shares_are_assumed_where_nothing_was_planned_and_said_to_be(rng):
+    test = reduced(even_log(rng, 900, variants=("control", "a", "b")))
+    check = srm_check(test, Assumed({"control": 1 / 3, "a": 1 / 3, "b": 1 / 3}))
+    assert check.state == "passed"
+    assert "assumed 33.33%" in check.detail
+    other = srm_check(test, Assumed({"control": 0.5, "a": 0.25, "b": 0.25}))
+    assert other.state == "failed"
+    assert "give them (allocation)" in other.detail

@@ -4,15 +4,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recab_helpers.analysis.checks import run_checks
 from recab_helpers.analysis.decision import decide
-from recab_helpers.analysis.effects import estimate_effects
-from recab_helpers.analysis.metrics import CLICKS_PER_USER, METRICS
+from recab_helpers.analysis.effects import Effect, estimate, estimate_effects
+from recab_helpers.analysis.metrics import CLICKS_PER_USER, METRICS, mean_of, metrics_from, ratio_of
 from recab_helpers.analysis.power import mde, users_for_lift
+from recab_helpers.impressions.aggregates import Users
 from recab_helpers.references import Comparison
-from tests.made import GOAL, HALVES, PASSED, log_like, reduced
+from tests.made import GOAL, HALVES, PASSED, log_like, reduced, users_of
 
 LOST = replace(GOAL, lift=-0.1, lift_ci=(-0.18, -0.02))
 UNCLEAR = replace(GOAL, lift_ci=(-0.02, 0.2))
@@ -178,3 +180,105 @@ def test_a_log_without_clicks_has_no_lift_and_says_why(rng):
     assert math.isnan(goal.lift)
     assert verdict.call == "inconclusive"
     assert verdict.undefined == (goal,)
+
+
+# What a ratio hides
+
+
+def keen_users_leave(rng, n: int = 4000) -> pd.DataFrame:
+    """One row per user; treatment raises everyone's CTR and drives the keen ones, who click more often, away."""
+    treated, keen = np.arange(n) % 2 == 1, rng.random(n) < 0.3
+    sessions = 1 + rng.poisson(np.where(keen, np.where(treated, 6, 14), 3))
+    clicks = rng.binomial(10 * sessions, 0.1 * (1 + 0.2 * treated))
+    variant = np.where(treated, "treatment", "control")
+    counts = {"impressions": 10 * sessions, "clicks": clicks, "sessions": sessions, "clicked_any": clicks > 0}
+    return pd.DataFrame({"variant": variant, **counts})
+
+
+def test_a_ratio_that_rises_because_users_leave_does_not_ship(rng):
+    users = users_of(keen_users_leave(rng))
+    counted = [m for m in METRICS if m.numerator not in ("weighted_clicks", "novelty_bits")]
+    effects = estimate_effects(users, tuple(counted))
+    assert next(e for e in effects if e.metric.name == "ctr").better
+    verdict = decide(effects, [PASSED])
+    assert verdict.call == "keep control"
+    assert [m.metric.name for m in verdict.moved] == ["impressions_per_user"]
+    plain = [replace(e, metric=replace(e.metric, role="secondary")) if e.margin > 0 else e for e in effects]
+    assert decide(plain, [PASSED]).call == "inconclusive"  # even where the caller wants no guardrails
+
+
+def test_a_ratio_whose_denominator_moved_ships_where_what_it_counts_holds():
+    ratio = replace(GOAL, metric=ratio_of("buys", "visits", role="goal"))
+    visits = replace(GOAL, metric=mean_of("visits"), p_value=1e-9, lift=-0.05, lift_ci=(-0.07, -0.03))
+    for low, call in ((-0.04, "ship"), (-0.06, "inconclusive")):
+        buys = replace(GOAL, metric=mean_of("buys"), lift=0.03, lift_ci=(low, 0.1))
+        verdict = decide([ratio, visits, buys], [PASSED])
+        assert (verdict.call, verdict.moved) == (call, (visits,))
+    assert decide([ratio, replace(visits, p_value=0.2)], [PASSED]).call == "ship"
+
+
+def test_what_a_ratio_goal_divides_is_guarded_per_user():
+    metrics = metrics_from([{"name": "yield", "numerator": "spend", "denominator": "orders", "role": "goal"}])
+    roles = {m.name: (m.role, m.margin) for m in metrics}
+    assert roles["spend_per_user"] == ("guardrail", 0.05)
+    assert roles["orders_per_user"] == ("deterioration", 0.0)
+    named = metrics_from([{"name": "yield", "numerator": "clicks", "denominator": "sessions", "role": "goal"}])
+    assert len(named) == len(METRICS) + 1  # they are there already
+
+
+# What does not vary
+
+
+def two(control, treatment, **spec) -> Effect:
+    """The effect on the mean of a column of these values."""
+    variant = ["control"] * len(control) + ["treatment"] * len(treatment)
+    users = Users.of(variant, {"x": np.array([*control, *treatment], dtype=float)})
+    return estimate(mean_of("x", **spec), *users.statistics.values())
+
+
+def test_a_treatment_without_any_is_worse(rng):
+    clicks = rng.poisson(2.0, 200)
+    effect = two(clicks, 0 * clicks, role="goal")
+    low, high = effect.difference_ci
+    assert effect.lift == effect.lift_ci[0] == -1
+    assert effect.lift_ci[1] == pytest.approx(high / clicks.mean())
+    assert low < high < 0
+    assert decide([effect], [PASSED]).call == "keep control"
+    assert decide([two([3, 0, 0, 0], [0] * 4, role="goal")], [PASSED]).call == "inconclusive"  # too few to tell
+    guard = two(clicks, 0 * clicks, role="guardrail", margin=0.1)
+    assert guard.noninferiority_p > 0.999
+    assert decide([GOAL, guard], [PASSED]).call == "keep control"
+
+
+@pytest.mark.parametrize("value", [0.0, 2.2, 1e9])
+def test_a_guardrail_that_is_the_same_for_all_is_inside_its_margin(value):
+    guard = two([value] * 300, [value] * 301, role="guardrail", margin=0.05)
+    verdict = decide([GOAL, guard], [PASSED])
+    assert (verdict.call, verdict.held) == ("ship", (guard,))
+    other = two([value] * 300, [value + 1] * 301, role="guardrail", margin=0.05)
+    assert decide([GOAL, other], [PASSED]).call == "inconclusive"
+
+
+@pytest.mark.parametrize("value", [0.1, 2.2, 1e9 / 3])
+def test_what_does_not_vary_is_undefined(value, rng):
+    effect = two([value] * 300, [value] * 301, role="goal")
+    assert effect.reason == "X does not vary between users"
+    assert math.isnan(effect.p_value)
+    log = log_like(rng, 200)
+    known = pd.DataFrame({"user_id": log["user_id"].unique(), "price": value})
+    metrics = (METRICS[0], mean_of("price"))
+    (_, price) = estimate_effects(reduced(log, known, metrics=metrics).users, metrics)
+    assert price.reason == "Price does not vary between users"
+
+
+# What must not fall
+
+
+@pytest.mark.parametrize(
+    ("ci", "call"), [((-0.2, 0.05), "ship"), ((-0.2, -0.01), "inconclusive"), ((0.01, 0.2), "ship")]
+)
+def test_nothing_ships_that_is_shown_to_lower_what_must_not_fall(ci, call):
+    visits = replace(GOAL, metric=mean_of("visits", role="deterioration"), lift=np.mean(ci), lift_ci=ci)
+    verdict = decide([GOAL, visits], [PASSED])
+    assert verdict.call == call
+    assert verdict.fell == ((visits,) if ci[1] < 0 else ())

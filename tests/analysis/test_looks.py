@@ -53,7 +53,7 @@ def test_every_look_equals_an_analysis_of_the_log_cut_at_that_day(cut, running, 
     assert set(looks.index) == {(v, d) for v in ("b", "new vs old") for d in range(6)}
     for day, part in enumerate(cut):
         for variant in ("b", "new vs old"):
-            expected = estimate(goal, part["control"], part[variant], cuped=False)
+            expected = estimate(goal, part["control"], part[variant], alpha=0.025, cuped=False)  # two treatments
             found = looks.loc[(variant, day)]
             assert found["lift"] == pytest.approx(expected.lift)
             assert (found["naive_low"], found["naive_high"]) == pytest.approx(expected.lift_ci)
@@ -66,8 +66,8 @@ def test_bands_are_those_of_their_method_as_lifts(running, shape):
     looks = cumulative_effects(running, (CTR,), alpha=0.1, shape=shape)
     one = looks[looks["variant"] == "b"]
     ratio, se, fraction = (one[c].to_numpy() for c in ("log_ratio", "log_se", "fraction"))
-    planned = adjusted_intervals(ratio, se, fraction, alpha=0.1, shape=shape)
-    anytime = confidence_sequence(ratio, se, alpha=0.1)
+    planned = adjusted_intervals(ratio, se, fraction, alpha=0.05, shape=shape)  # two treatments share alpha
+    anytime = confidence_sequence(ratio, se, alpha=0.05)
     for columns, band in ((("low", "high"), planned), (("anytime_low", "anytime_high"), anytime)):
         for column, ends in zip(columns, band, strict=True):
             assert one[column].to_numpy() == pytest.approx(np.expm1(np.minimum(ends, 700)))
@@ -110,7 +110,7 @@ def test_looks_are_taken_at_every_goal_and_every_treatment(running):
     assert names == [[g.name, v, "control"] for g in GOALS for v in ("b", "new vs old")]
     assert list(looks) == list(LOOK_COLUMNS)
     for goal in GOALS:
-        alone = cumulative_effects(running, (goal,))
+        alone = cumulative_effects(running, (goal,), alpha=0.05 / len(GOALS))
         assert looks.loc[looks["metric"] == goal.name, "low"].to_numpy() == pytest.approx(alone["low"].to_numpy())
 
 

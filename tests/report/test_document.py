@@ -165,7 +165,7 @@ def test_an_effect_spells_out_its_metric_and_what_was_held_against_what():
     found = an_analysis({"new vs old": 0.5, "other": 0.2}, metrics=(CTR, hides))
     document = report_json(found, a_background(found))
     goal, _, guardrail, _ = document["effects"]
-    named = {"metric": "hides", "label": "Hides", "role": "guardrail", "direction": -1, "margin": 0.1, "alpha": 0.05}
+    named = {"metric": "hides", "label": "Hides", "role": "guardrail", "direction": -1, "margin": 0.1, "alpha": 0.025}
     assert named.items() <= guardrail.items()
     assert {"variant": "new vs old", "against": "control", "margin": None, "alpha": 0.025}.items() <= goal.items()
     assert goal["true_lift"] == 0.5
@@ -177,7 +177,8 @@ def test_the_verdict_holds_its_facts_and_its_sentences(found, known):
     verdict = report_json(found, known)["verdict"]
     assert verdict["call"] == "ship"
     assert verdict["about"] == {"metric": "ctr", "variant": "treatment", "against": "control"}
-    assert [g["metric"] for g in verdict["held"]] == ["clicked_any"]
+    assert [g["metric"] for g in verdict["held"]] == ["clicked_any", "clicks_per_user"]
+    assert verdict["fell"] == []
     assert verdict["sentence"].startswith("Ship model-1: ")
     assert verdict["mde"] == pytest.approx(found.power["mde"].iloc[0])
 

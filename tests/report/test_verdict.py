@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers import formats
-from recab_helpers.analysis import Check, Effect, decide, mean_of
+from recab_helpers.analysis import Check, Effect, Progress, decide, mean_of, ratio_of
 from recab_helpers.references import Comparison, ModelAddress
 from recab_helpers.report import Background
 from recab_helpers.report.verdict import headline, next_step, reasons, sentence, title
@@ -89,7 +89,9 @@ def test_guardrails_are_named_with_their_variant_in_the_order_of_the_variants(sa
     control, treatment = found.test.users.statistics.values()
     users = replace(found.test.users, statistics={"control": control, "treatment": treatment, "b": treatment})
     of = replace(of, test=replace(found.test, users=users))
-    assert sentence(of, REAL).startswith("Keep control: Buys of treatment is 10.0% higher")
+    broken = "Keep control: Visits of treatment is 20.0% lower than control's (95% interval "
+    assert sentence(of, REAL).startswith(broken)
+    assert sentence(of, REAL).endswith("which lies wholly beyond its margin of 5%.")
     assert [r.split(" lies wholly")[0] for r in reasons(of, REAL)[:4]] == [
         "Visits of treatment",
         "Stays of treatment",
@@ -101,6 +103,7 @@ def test_guardrails_are_named_with_their_variant_in_the_order_of_the_variants(sa
 def test_a_guardrail_that_is_not_shown_to_hold_is_the_reason_why_a_better_treatment_does_not_ship(said):
     text, why, _ = said(effect("buys", 0.1), effect("visits", -0.04, role="guardrail"))
     assert text.startswith("No call: Buys of treatment is 10.0% higher")
+    assert text.endswith("but Visits is not shown to stay within its margin of 5%.")
     assert "Visits of treatment is not shown to stay within its margin of 5%." in why
 
 
@@ -182,8 +185,44 @@ def test_a_difference_too_small_to_wait_for_ends_the_test(found):
 
 
 def test_the_best_of_several_says_whom_it_is_not_shown_to_beat():
-    close, apart = an_analysis({"a": 0.5, "b": 0.48}), an_analysis({"a": 0.2, "b": 0.9})
+    close, apart = an_analysis({"a": 0.5, "b": 0.48}, n=4500), an_analysis({"a": 0.2, "b": 0.9}, n=4500)
     (other,) = {"a", "b"} - {close.verdict.winner}
     assert f"It is not shown to be better than {other}." in sentence(close, REAL)
     assert apart.verdict.winner == "b"
     assert "not shown" not in sentence(apart, REAL)
+
+
+def test_equal_values_are_called_the_same(said):
+    assert said(effect("buys", 0.0))[0].startswith("No call: Buys of treatment is the same as control's (95% interval")
+
+
+def test_a_denominator_that_moved_is_told_before_the_call(said):
+    ratio = replace(effect("ctr", 0.1), metric=ratio_of("buys", "visits", role="goal"))
+    visits = replace(effect("visits", -0.2, role="secondary"), p_value=1e-9)
+    text, _, _ = said(ratio, visits, effect("buys", -0.12, role="secondary"))
+    assert text.startswith("Read with care: Visits of treatment moved by")
+    assert "Buys per visit divides by it. No call:" in text
+
+
+def test_a_running_test_says_its_day_and_what_its_intervals_are_for(found):
+    e = effect("buys", 0.1, half=0.2)
+    planned = Progress(days=5, reached=(1 / 14, 2 / 14, 3 / 14, 4 / 14, 5 / 14), planned="14 days")
+    by_day = {"planned": planned, "open": Progress(days=5), "over": replace(planned, reached=(0.5, 1.0))}
+    pages = {k: replace(found, effects=[e], verdict=decide([e], [], progress=p)) for k, p in by_day.items()}
+    assert headline(pages["planned"], REAL) == "Running: day 5 of 14, no call yet."
+    assert "(day 5 of 14): its intervals are wide enough to be read every evening" in sentence(pages["planned"], REAL)
+    assert next_step(pages["planned"], REAL).startswith("Run on to the planned end of 14 days")
+    assert headline(pages["open"], REAL) == "Running: day 5, no call yet."
+    assert "planned_days" in next_step(pages["open"], REAL)
+    assert headline(pages["over"], REAL) == "No call."
+    users = replace(planned, planned="9,000 users")
+    page = replace(found, effects=[e], verdict=decide([e], [], progress=users))
+    assert headline(page, REAL) == "Running: day 5, 1,200 of 9,000 users, no call yet."
+
+
+def test_what_must_not_fall_and_fell_holds_the_call_back_and_is_named(said):
+    text, why, change = said(effect("buys", 0.1), effect("visits", -0.2, role="deterioration"))
+    assert text.startswith("No call: Buys of treatment is 10.0% higher")
+    assert ", but Visits of treatment is 20.0% lower than control's" in text
+    assert "Visits of treatment is shown to be worse (\u221220.0%)." in why
+    assert change.startswith("Find out why Visits fell")

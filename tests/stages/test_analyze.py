@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers import analysis, stages, tracking
-from recab_helpers.analysis import METRICS, mean_of, metrics_from
+from recab_helpers.analysis import METRICS, Assumed, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.stages.analyze import data_facts, titles_of
@@ -30,10 +30,10 @@ TABLE = pd.DataFrame(
 )
 
 
-def log_of(table: pd.DataFrame, folder) -> stages.Log:
+def log_of(table: pd.DataFrame, folder, **settings) -> stages.Log:
     file = folder / "my.csv"
     table.to_csv(file, index=False)
-    return stages.find_log(AnalyzeParams(log_file=str(file)))
+    return stages.find_log(AnalyzeParams(log_file=str(file), **settings))
 
 
 @pytest.mark.parametrize("timestamp", [SECONDS, DAYS], ids=["seconds", "text"])
@@ -52,9 +52,22 @@ def test_an_item_without_a_title_has_none_and_is_called_by_its_id(tmp_path):
 
 
 def test_the_treatments_of_a_real_log_divide_the_allocation(tmp_path):
-    log = log_of(TABLE.assign(variant=["control", "b", "c", "control"]), tmp_path)
+    table = TABLE.assign(variant=["control", "b", "c", "control"])
+    shares = {"control": 0.5, "b": 0.4, "c": 0.1}
+    half, given, nothing = (log_of(table, tmp_path, allocation=a) for a in (0.5, shares, None))
+    test = stages.reduce(stages.user_rows(half, METRICS), METRICS)
+    assert half.planned_for(test) == {"control": 0.5, "b": 0.25, "c": 0.25}
+    assert given.planned_for(test) == shares
+    assert nothing.planned_for(test) == Assumed(dict.fromkeys(shares, 1 / 3))
+    assert isinstance(nothing.planned_for(test), Assumed)
+
+
+def test_a_real_log_may_be_read_every_evening_and_a_simulated_one_is_read_at_its_end(tmp_path):
+    log = log_of(TABLE, tmp_path)
     test = stages.reduce(stages.user_rows(log, METRICS), METRICS)
-    assert log.planned_for(test) == {"control": 0.5, "b": 0.25, "c": 0.25}
+    assert stages.progress_of(log, test, AnalyzeParams(planned_days=9)).planned == "9 days"
+    assert stages.progress_of(log, test, AnalyzeParams()).running
+    assert stages.progress_of(replace(log, truth=pd.DataFrame()), test, AnalyzeParams()) is None
 
 
 def test_a_metric_may_read_a_column_of_the_impressions(tmp_path):

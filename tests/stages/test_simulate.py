@@ -1,12 +1,17 @@
 """What a simulated test leaves says which truth its clicks were drawn from and which versions it compared."""
 
+import math
+
 import pandas as pd
 import pytest
 
 from recab_helpers import recommenders, simulation, stages, tracking
 from recab_helpers.data import TrainedOn, split_interactions
+from recab_helpers.errors import NoAnswerError
 from recab_helpers.parameters import SimulateParams, TrainParams
 from recab_helpers.references import ModelAddress
+from recab_helpers.report import Served
+from tests.served import lists, served
 
 
 @pytest.mark.parametrize("drawn", ["held_out", "completed"])
@@ -52,3 +57,56 @@ def test_a_variant_carries_the_truth_that_its_clicks_were_drawn_from(store, worl
     for model, (_, rows) in zip(models, log.groupby("variant", observed=True), strict=True):
         first = rows[rows["slate_id"] == rows["slate_id"].iloc[0]]
         assert first["item_id"].tolist() == model.recommend(first["user_id"].iloc[:1], 10)["item_id"].tolist()
+
+
+def test_a_served_model_is_graded_timed_and_kept_in_the_plan_and_one_that_fails_has_no_quality(store, world_data):
+    train, held_out = split_interactions(world_data, split="per_user", seed=1)
+    trained = TrainedOn(train=train, held_out=held_out, catalog=world_data.catalog, world=world_data.world)
+    trainer = tracking.start_run("mine", "train")
+
+    def right(users, k):
+        return 200, {"predictions": lists(users, k, trained.item_ids.tolist())}
+
+    with served(right) as good, served(lambda users, k: (500, {})) as bad:
+        params = SimulateParams(variants=[good, bad], horizon_days=2, time_limit_s=3)
+        models, _ = stages.load_variants(params, trained, trainer.run_id)
+        assert [(str(m.address), m.time_limit_s) for m in models] == [(good, 3), (bad, 3)]
+        rows, quality = stages.offline_of(models, trained, trainer.run_id)
+        test = simulation.plan_tests(trained, models, params).test
+        known = simulation.with_latency(simulation.known_users(trained, test), test, models)
+    assert rows == [good, bad]
+    assert quality.loc[good, "ndcg_at_10"] == recommenders.quality_of(_First(trained), trained)["ndcg_at_10"] > 0
+    assert math.isnan(quality.loc[bad, "ndcg_at_10"])
+    with pytest.raises(NoAnswerError, match="could not be reached"):
+        stages.load_variants(params, trained, trainer.run_id)
+
+    run = tracking.start_run("mine", "simulate")
+    tally = simulation.Tally(test)
+    run.log_table("impressions", tally.watch(test.impressions()))
+    truth = simulation.true_lifts(simulation.Plan(truths={}, tests={"w": test}, drawn="w"))
+    stages.log_test(run, test, tally, known, truth, {}, rows, quality)
+    left = tracking.load_json(run.run_id, "simulate/plan")["served"]
+    assert Served(**left["control"]).without() == ""
+    assert left["control"]["timed_requests"] == (known["timed_requests"] > 0).sum() > 50
+    assert left["control"]["p95_ms"] >= left["control"]["median_ms"] > 0
+    assert left["treatment"] == {
+        "users": len(trained.user_ids),
+        "popular_instead": dict(test.variants[1].popular_instead),
+        "timed_requests": 0,
+        "median_ms": None,
+        "p95_ms": None,
+    }
+    assert sum(left["treatment"]["popular_instead"].values()) == len(trained.user_ids)
+    assert tally.summary()["popular_instead"].tolist() == [0, len(trained.user_ids)]
+
+
+class _First:
+    """The first items for everyone, in this process."""
+
+    address = ModelAddress(name="first", run_id="memory")
+
+    def __init__(self, trained):
+        self.items = trained.item_ids.tolist()
+
+    def recommend(self, user_ids, k):
+        return pd.DataFrame(lists(list(user_ids), k, self.items))

@@ -66,7 +66,9 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
 
 
 def model_name(address: ModelAddress) -> str:
-    """A model as people call it: its name and version, alias or run."""
+    """A model as people call it: its name and version, alias or run, or where it is served."""
+    if address.url:
+        return address.name
     return f"{address.name}@{address.alias}" if address.alias else f"{address.name}:{address.version or address.run_id}"
 
 

@@ -97,7 +97,8 @@ def _table(effects: list[Effect], found: Analysis, known: Background, *, without
 
 
 def _in_role(e: Effect) -> str:
-    return e.metric.label if e.metric.role == "secondary" else f"{e.metric.label} ({e.metric.role})"
+    role = {"secondary": "", "deterioration": " (must not fall)" if e.metric.direction > 0 else " (must not rise)"}
+    return e.metric.label + role.get(e.metric.role, f" ({e.metric.role})")
 
 
 def _how(e: Effect, found: Analysis) -> str:

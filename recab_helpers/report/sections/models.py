@@ -20,10 +20,28 @@ def _models(known: Background) -> HTML:
         {
             "variant": variant,
             "model": address.name,
-            "version": address.version or address.alias or address.run_id,
-            "MLflow address": str(address),
+            "version": address.version or address.alias or address.run_id or "not known: it is served",
+            "address": str(address),
         }
         for variant, address in known.models.items()
     ]
     trained = known.lineage.get("run_ids", {}).get("train", "unknown")
-    return table(pd.DataFrame(rows).set_index("variant"), caption=f"Trained by run {trained}.")
+    kept = table(pd.DataFrame(rows).set_index("variant"), caption=f"Trained by run {trained}.")
+    return joined(kept, _served(known))
+
+
+def _served(known: Background) -> HTML:
+    """How fast the models answered, and for whom they did not, in a test with a model behind HTTP."""
+    if not known.served:
+        return HTML("")
+    rows = [
+        {
+            "variant": variant,
+            "timed_requests": of.timed_requests,
+            "median_ms": of.median_ms,
+            "p95_ms": of.p95_ms,
+            "popular items instead": of.without() or "for nobody",
+        }
+        for variant, of in known.served.items()
+    ]
+    return table(pd.DataFrame(rows).set_index("variant"), caption="Latency of requests for one user, in milliseconds.")

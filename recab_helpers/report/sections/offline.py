@@ -71,7 +71,10 @@ def _headline(found: Analysis, of: pd.DataFrame, known: Background) -> str:
         before = _lift(of[RANKING[0]].to_dict(), variant)
         if not (goals := _goals_of(variant, found)):
             continue
-        if not math.isfinite(before):
+        unknown = [v for v in (CONTROL, variant) if math.isnan(of.loc[v, RANKING[0]])]
+        if unknown:
+            parts.append(f"NDCG@10 of {known.called(unknown[0])} was not measured: it did not answer")
+        elif not math.isfinite(before):
             parts.append("NDCG@10 of control was zero offline")
         elif abs(before) < SAME:
             parts.append(f"NDCG@10 of {known.called(variant)} was that of control offline")

@@ -45,6 +45,13 @@ def _tone(found: Analysis, known: Background) -> str:
 def _band(known: Background) -> str:
     if not known.simulated:
         return ""
+    without = [f"{known.called(v)} for {of.without()}" for v, of in known.served.items() if of.without()]
+    instead = (
+        f"<br><b>Popular items took the place of lists of {escape('; of '.join(without))}.</b> The test compares what "
+        "was shown, not what these models would have shown."
+        if without
+        else ""
+    )
     diluted = (
         f" It is diluted on purpose: a session in treatment gets its own model with a chance of "
         f"{formats.percent(known.dial, 0)}, and control's slate otherwise."
@@ -53,7 +60,7 @@ def _band(known: Background) -> str:
     )
     return (
         '<p class="recab band"><b>Simulated test.</b> No real user saw these slates: clicks were drawn from a known '
-        f"truth, so that the estimate can be graded. Do not read it as a result of traffic.{diluted}</p>"
+        f"truth, so that the estimate can be graded. Do not read it as a result of traffic.{diluted}{instead}</p>"
     )
 
 
@@ -213,7 +220,13 @@ def _guardrails(found: Analysis, known: Background) -> list[tuple[str, str]]:
         else:
             interval = formats.lift_interval(g.lift_ci)
             rows.append((BAD, f"Guardrail not shown to hold: {g.metric.label} {interval} ({margin})."))
-    return rows
+    fell = found.verdict.fell
+    rows += [
+        (BAD, f"Shown to be worse: {f.metric.label} {formats.lift(f.lift)}; nothing ships with that.") for f in fell
+    ]
+    watched = [e for e in found.effects if e.metric.role == "deterioration" and e.comparison == c and e not in fell]
+    said = ", ".join(f"{e.metric.label} {formats.lift(e.lift)}" for e in watched)
+    return [*rows, *([(GOOD, f"Not shown to be worse: {said}.")] if watched else [])]
 
 
 def _worse(found: Analysis) -> list[tuple[str, str]]:
@@ -222,7 +235,10 @@ def _worse(found: Analysis) -> list[tuple[str, str]]:
     fell = [
         e
         for e in found.effects
-        if e.comparison == of.comparison and e.metric != of.metric and e.metric.role != "guardrail" and e.worse
+        if e.comparison == of.comparison
+        and e.metric != of.metric
+        and e.metric.role in ("goal", "secondary")
+        and e.worse
     ]
     said = ", ".join(f"{e.metric.label} {formats.lift(e.lift)}" for e in fell)
     return [(BAD, f"Falls: {said}.")] if fell else []

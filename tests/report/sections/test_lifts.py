@@ -71,7 +71,7 @@ def test_the_table_names_the_level_of_its_intervals_only_where_all_share_it(foun
     assert "95% interval" in lifts(found, Background()).data
     two = an_analysis({"a": 0.5, "b": 0.2})
     assert "interval of the lift" in lifts(two, Background()).data
-    assert "95% interval" in sensitivity(two, Background()).data
+    assert "97.5% interval" in sensitivity(two, Background()).data
 
 
 def test_an_invalid_test_shows_no_p_value_and_no_finding(found):

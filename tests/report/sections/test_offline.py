@@ -40,6 +40,8 @@ def test_offline_quality_is_held_against_the_test(found, ndcg, lift_ci, directio
 
 def test_a_model_of_control_without_quality_has_no_lift_over_it(found):
     assert title(a_goal(found, (0.05, 0.2)), 0.0, 0.1) == "NDCG@10 of control was zero offline."
+    unmeasured = title(a_goal(found, (0.05, 0.2)), float("nan"), 0.1)
+    assert unmeasured == "NDCG@10 of control was not measured: it did not answer."
     assert title(a_goal(found, (0.05, 0.2)), 0.1, 0.1) == "NDCG@10 of treatment was that of control offline."
 
 

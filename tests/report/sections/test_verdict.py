@@ -7,7 +7,7 @@ import pytest
 
 from recab_helpers.analysis import Check, per_user
 from recab_helpers.references import ModelAddress
-from recab_helpers.report import Background
+from recab_helpers.report import Background, Served
 from recab_helpers.report.sections.verdict import verdict
 from tests.report.drawn import an_analysis
 from tests.report.test_sections import text_of
@@ -82,3 +82,15 @@ def test_an_invalid_test_shows_no_lift_and_no_cost(found):
     assert 'class="lift' not in page
     assert "costs" not in page
     assert "SRM: 70% and 30%" in page
+
+
+def test_popular_items_in_the_place_of_lists_are_told_at_the_top(found, known):
+    """A model that did not answer was not compared."""
+    whole = Served(users=600, popular_instead={}, timed_requests=9, median_ms=1.0, p95_ms=2.0)
+    broken = replace(whole, popular_instead={"answered 500": 40, "did not answer within 1 s": 5})
+    text = text_of(verdict(found, replace(known, served={"control": whole, "treatment": broken})).data)
+    name = known.called("treatment")
+    said = f"of {name} for 45 of 600 users (answered 500: 40, did not answer within 1 s: 5)."
+    assert f"Popular items took the place of lists {said}" in text
+    assert "Popular items" not in text_of(verdict(found, replace(known, served={"control": whole})).data)
+    assert replace(broken, users=45).without().startswith("all 45 users")
