@@ -137,9 +137,7 @@ def test_ids_of_any_type_are_told_apart_and_match_those_of_the_users(ids, tmp_pa
     assert counts_of(read_log(tmp_path / "log.parquet")) == SAME
 
 
-@pytest.mark.parametrize(
-    "ids", [[1.1785803752304417e19] * 3 + [2.0] * 2 + [3.0], ["1.17858E+19"] * 3 + ["b"] * 2 + ["c"]]
-)
+@pytest.mark.parametrize("lost", [1.1785803752304417e19, "1.17858E+19"])
 def test_ids_that_lost_their_digits_are_refused(lost):
     ids = [lost] * 3 + [type(lost)(2)] * 3
     assert "an id of so many digits was rounded there" in refusal(LOG.assign(user_id=ids))
