@@ -290,13 +290,14 @@ def _encoding(sample: bytes) -> str:
     """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
+    for bytes_, encoding in ((sample[1::2], "utf-16-le"), (sample[::2], "utf-16-be")):
+        if bytes_.count(0) > len(sample) / 4:
+            return encoding
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
     except UnicodeDecodeError:
         return "cp1252"
-    if sample[1::2].count(0) > len(sample) / 4:
-        return "utf-16-le"
-    return "utf-16-be" if sample[::2].count(0) > len(sample) / 4 else "utf-8"
+    return "utf-8"
 
 
 def _in_utf8(part: Path, packed: str, encoding: str) -> Path:
@@ -352,7 +353,7 @@ def _duckdb(path: Path, table: str) -> duckdb.DuckDBPyRelation:
 
 def _sqlite(path: Path, table: str) -> duckdb.DuckDBPyRelation:
     """A copy in the engine, every cell as text: SQLite has types by cell, not by column."""
-    from_here = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    from_here = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
     try:
         known = [r[0] for r in from_here.execute("select name from sqlite_master where type in ('table', 'view')")]
         chosen = name(_chosen(table, known, path))

@@ -120,6 +120,7 @@ class Reader:
 
     def _find(self) -> None:
         there = dict(zip(self.relation.columns, map(str, self.relation.types), strict=True))
+        self.there = tuple(there)
         self.cells = {n: Cell(name(n), kind) for n, kind in there.items()}
         self.theirs = {}
         for ours, theirs in self.reading.columns.items():
@@ -149,7 +150,7 @@ class Reader:
             return
         guesses = propose(list(self.cells), missing)
         which = ", ".join(f"{ours}: {theirs}" for ours, theirs in guesses.items()) or f"{missing[0]}: NAME"
-        lacks, has = ", ".join(m + OR.get(m, "") for m in missing), ", ".join(self.cells)
+        lacks, has = ", ".join(m + OR.get(m, "") for m in missing), ", ".join(self.there)
         self.faults.append(
             f"{self.source} lacks the column {lacks}; it has {has}. "
             f"Rename or add the column, or say which one it is: columns={{{which}}}."
@@ -302,7 +303,7 @@ class Reader:
         for one in names:
             alike.setdefault(" ".join(one.split()).casefold(), []).append(one)
         if twice := [two for two in alike.values() if len(two) > 1]:
-            said = " and ".join(map(repr, twice[0]))
+            said = " and ".join(repr(one) for two in twice for one in two)
             self.faults.append(
                 f"{self.source}: variant holds {said}, which differ only by case or blanks. Write one of them."
             )
@@ -404,7 +405,9 @@ class Reader:
     def _may_be(self, column: str, bit: bool) -> str:
         if bit:
             return f"0 or 1: a metric by metrics=[{column}]"
-        return closest(column, [*SYNONYMS, "pre_clicks", "pre_impressions"]).strip().replace("Did", "did")
+        if count := next((c for c in ("clicks", "impressions", "sessions") if c in column.casefold()), ""):
+            return f"did you mean pre_{count}?"
+        return closest(column, SYNONYMS).strip().replace("Did", "did")
 
     def check(self) -> None:
         """Every cell in one pass; the first that breaks its column is a fault, with its row, value and the way out.

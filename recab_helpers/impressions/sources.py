@@ -135,24 +135,24 @@ def _unfold(log: Reader) -> None:
     if not log.has("item_id"):
         return
     item, clicked = log.cells["item_id"], log.cells.get("clicked")
-    shown, marked = f"list_filter(string_split({item.sql}, ' '), x -> x != '')", ""
+    shown, marked = f"list_filter(string_split({item.sql}, ' '), lambda x: x != '')", ""
     if item.kind.endswith("[]"):
-        items = f"list_transform({item.sql}, x -> x::varchar)"
+        items = f"list_transform({item.sql}, lambda x: x::varchar)"
     elif item.kind != "VARCHAR":
         return
     elif _all_are(log, item.sql, r"\s*\[.*\]\s*"):
         items = f"from_json({item.sql}, '[\"VARCHAR\"]')"
     elif clicked is None and _all_are(log, item.sql, r"(\S+-[01])( +\S+-[01])*\s*"):  # as MIND writes it
-        items, marked = f"list_transform({shown}, x -> x[:-3])", f"list_transform({shown}, x -> x[-1:])"
+        items, marked = f"list_transform({shown}, lambda x: x[:-3])", f"list_transform({shown}, lambda x: x[-1:])"
     else:
         return
     if clicked is not None and not marked:
         lists = clicked.sql if clicked.kind.endswith("[]") else f"from_json({clicked.sql}, '[\"VARCHAR\"]')"
-        lists = f"list_transform(coalesce({lists}, []), x -> x::varchar)"
+        lists = f"list_transform(coalesce({lists}, []), lambda x: x::varchar)"
         flags = ", ".join(map(literal, (*values.YES, *values.NO)))
-        each = f"len({lists}) = len({items}) and len(list_filter({lists}, x -> lower(x) not in ({flags}))) = 0"
+        each = f"len({lists}) = len({items}) and len(list_filter({lists}, lambda x: lower(x) not in ({flags}))) = 0"
         found = log.relation.aggregate(f"count(*) filter (not ({each}))").fetchall()[0][0]
-        marked = lists if not found else f"list_transform({items}, x -> list_contains({lists}, x)::varchar)"
+        marked = lists if not found else f"list_transform({items}, lambda x: list_contains({lists}, x)::varchar)"
     if not marked:
         return
     kept = "*" if log.has("slate_id") else "*, row_number() over () as recab_slate"

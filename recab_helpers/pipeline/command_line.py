@@ -20,7 +20,7 @@ import yaml
 
 from recab_helpers import paths
 from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
-from recab_helpers.parameters import PRESETS, STAGES, nearest
+from recab_helpers.parameters import PRESETS, STAGES, ReadParams, nearest
 from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 
@@ -69,6 +69,11 @@ def _open(args: argparse.Namespace) -> None:
     if door.function:
         _work(door, params[args.door])
         return
+    tables = next((p for p in params.values() if isinstance(p, ReadParams) and p.reads), None)
+    if tables is not None:
+        from recab_helpers.impressions.look import check_early  # loads DuckDB, where a table is named
+
+        check_early(tables)
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
     until_stopped(lambda stop: notebooks.run(args.door, params, stop=stop, fresh=fresh))

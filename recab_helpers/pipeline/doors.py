@@ -25,7 +25,7 @@ class Door:
     page: str = ""
     program: tuple[str, ...] = ()
     function: str = ""
-    parameters: type[ServeParams] | None = None
+    parameters: type[ServeParams] | type[ReadParams] | None = None
 
     @property
     def takes(self) -> frozenset[str]:
@@ -48,6 +48,11 @@ DOORS = {
         does="analyze the newest simulation, or a real log: LOG=impressions.parquet",
         stages=("analyze",),
         page="ab_report",
+    ),
+    "look": Door(
+        does="what recab understands of a file: LOG=impressions.csv, or USERS=users.csv",
+        function="looking.say",
+        parameters=ReadParams,
     ),
     "plan": Door(
         does="before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet",

@@ -362,7 +362,8 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
 def _datasets(log: Log, found: Analysis) -> dict[str, Any]:
     """The log and what is known of its users as MLflow's data sets, by what they are."""
     if read := None if "simulate" in log.run_ids else log.impressions or log.users:
-        return {"log": tracking.file_as_dataset(read, log.data_hash, found.test.n_impressions)}
+        n = found.test.n_impressions or sum(found.test.users.counts.values())
+        return {"log": tracking.file_as_dataset(read, log.data_hash, n)}
     logged = tracking.datasets_of(log.run_ids["simulate"])
     names = {"log": "simulate/impressions", "users": "simulate/users"}
     return {used: logged[name] for used, name in names.items() if name in logged}

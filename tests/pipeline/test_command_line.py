@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from recab_helpers.errors import ParameterError
@@ -15,6 +16,7 @@ from recab_helpers.parameters import PRESETS
 from recab_helpers.paths import ROOT
 from recab_helpers.pipeline.command_line import check_values, main, read_values
 from recab_helpers.pipeline.doors import DOORS
+from tests.made import LOG
 
 
 @pytest.fixture
@@ -66,7 +68,11 @@ def test_a_wrong_value_is_refused_before_anything_starts(setting, words, opened,
 @pytest.mark.parametrize(
     ("door", "arguments", "words"),
     [
-        ("report", ["--log", "x.csv"], "x.csv', but make report does not use it; make analyze and make plan do"),
+        (
+            "report",
+            ["--log", "x.csv"],
+            "make report does not use it; make analyze, make look and make plan do",
+        ),
         ("report", ["--users", "x.csv"], "users_file (USERS) is"),
         ("report", ["--set", "simulate_run_id=1"], "make report does not use it; make analyze does"),
         ("train", ["--log", "x.csv"], "log_file (LOG) is"),
@@ -91,8 +97,8 @@ def test_a_value_that_a_door_does_not_use_is_refused(door, arguments, words, ope
 
 def test_a_door_takes_its_own_parameters(opened, tmp_path):
     log, users = tmp_path / "my log.csv", tmp_path / "users.csv"
-    log.touch()
-    users.touch()
+    LOG.to_csv(log, index=False)
+    pd.DataFrame({"user_id": ["a"], "pre_clicks": [1]}).to_csv(users, index=False)
     assert main(["analyze", "--log", str(log), "--users", str(users), "--set", "allocation=0.1"]) == 0
     assert main(["report", "--set", "allocation=0.1", "seed=7"]) == 0
     (_, analysis), (_, report) = opened
@@ -105,7 +111,7 @@ def test_files_are_found_from_where_they_were_typed(opened, tmp_path, monkeypatc
     (tmp_path / "own").mkdir()
     for table in ("interactions", "catalog"):
         (tmp_path / "own" / f"{table}.csv").touch()
-    (tmp_path / "log.csv").touch()
+    LOG.to_csv(tmp_path / "log.csv", index=False)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--set", "dataset=own"]) == 0
     assert main(["plan", "--set", "log_file=log.csv"]) == 0
@@ -124,6 +130,72 @@ def test_settings_win_over_the_file_and_the_file_over_the_preset(tmp_path):
     file.write_text("preset: content_wins\ntext_share: 0.95\nseed: 3\n")
     values = read_values(str(file), ["seed=007", "experiment=a b"])
     assert values == PRESETS["content_wins"] | {"text_share": 0.95, "seed": 7, "experiment": "a b"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("experiment=1.10", "1.10"),
+        ("experiment=007", "007"),
+        ("experiment=2024_05", "2024_05"),
+        ("experiment=12.30", "12.30"),
+        ("experiment=2026-02-30", "2026-02-30"),
+        ("experiment=@champion", "@champion"),
+        ("experiment=no", "no"),
+        ("experiment=true", "true"),
+    ],
+)
+def test_a_name_is_what_was_typed_whatever_yaml_makes_of_it(typed, value):
+    assert check_values("train", read_values("", [typed]))["train"].experiment == value
+
+
+def test_numbers_are_numbers_however_they_are_written(tmp_path):
+    params = check_values("simulate", read_values("", ["seed=010", "allocation=1e-1", "horizon_days=1_0"]))["simulate"]
+    assert (params.seed, params.allocation, params.horizon_days) == (10, 0.1, 10)
+    assert [type(v) for v in (params.seed, params.allocation)] == [int, float]
+
+
+def test_a_list_may_hold_blanks(opened, monkeypatch):
+    monkeypatch.setenv("RECAB_SET", "variants=[content, popularity] experiment='two words' seed=1")
+    assert main(["report"]) == 0
+    train = opened[0][1]["train"]
+    assert (train.variants, train.experiment, train.seed) == (["content", "popularity"], "two words", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"seed: 1\nseed: 2", "seed is given twice"),
+        (b"a: &a [x]\nb: *a", r"it uses the alias \*a"),
+        ("seed: 1 # caf\u00e9".encode("latin-1"), "it is not UTF-8 text. Save it as UTF-8"),
+    ],
+)
+def test_a_file_of_parameters_with_a_surprise_is_refused_in_a_line(tmp_path, content, words, opened, capsys):
+    (tmp_path / "p.yaml").write_bytes(content)
+    assert re.search(words, refusal(capsys, "train", "--params", str(tmp_path / "p.yaml")))
+
+
+def test_a_broken_log_is_refused_with_all_that_is_wrong_before_a_kernel_starts(tmp_path, opened, capsys):
+    LOG.assign(clicked=2, position=0).to_csv(tmp_path / "log.csv", index=False)
+    said = refusal(capsys, "analyze", "--log", str(tmp_path / "log.csv"))
+    assert "log.csv has 2 faults. (1) log.csv: column position" in said
+    assert "(2) log.csv: column clicked holds '2' in row 1 (6 such rows)" in said
+    assert not opened
+
+
+def test_look_says_what_is_understood_of_a_log_with_foreign_names(tmp_path, capsys, opened):
+    foreign = LOG.rename(columns={"user_id": "uid", "clicked": "click"}).replace({"control": "A", "treatment": "B"})
+    foreign.to_csv(tmp_path / "log.csv", index=False)
+    assert main(["look", "--log", str(tmp_path / "log.csv")]) == 0
+    said = capsys.readouterr().out
+    assert 'SET="columns={user_id: uid, clicked: click}"' in said
+    assert "log.csv lacks the column user_id, clicked" in said
+    mapping = "columns={user_id: uid, clicked: click}"
+    assert main(["look", "--log", str(tmp_path / "log.csv"), "--set", mapping, "control=A"]) == 0
+    said = capsys.readouterr().out
+    assert "control: 1 users, 3 impressions, 2 clicks\nB: 2 users, 3 impressions, 1 clicks\nDays: 0 to 3" in said
+    assert "Control is what log.csv calls A." in said
+    assert "No file is named" in refusal(capsys, "look")
 
 
 @pytest.mark.parametrize("content", [b"- a list", b"a: [", b"a: \xff", None])

@@ -1,0 +1,107 @@
+"""What recab understands of a file: its columns, which of them is which, its users, variants and days."""
+
+from typing import Any
+
+import narwhals as nw
+
+from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
+from recab_helpers.impressions.reading import Reader, Reading, propose
+from recab_helpers.impressions.sources import open_users, read_log
+from recab_helpers.parameters import ReadParams
+from recab_helpers.references import in_order
+from recab_helpers.tables import open_file, parts_of, reading
+
+CHECKED_AT_ONCE = 200_000_000  # bytes of a log that is read through before anything starts
+EXAMPLES, FIRST = 3, 5
+WIDE = 40  # letters of a value that is shown
+
+
+def look(params: ReadParams) -> str:
+    """What is understood of the log, or of the table of users, as lines of text; what is wrong with it, too.
+
+    Raises:
+        DataError: the file cannot be read at all.
+        ParameterError: no file is named.
+    """
+    path = params.log_file or params.users_file
+    if not path:
+        raise ParameterError("No file is named. Give one: make look LOG=impressions.parquet, or USERS=users.parquet.")
+    how = Reading.of(params)
+    relation, source = open_file(path, table=how.table)
+    table = Reader(relation, source, how)
+    with reading(source):
+        first = relation.limit(FIRST).fetchall()
+    guessed = propose(list(table.cells), _wanted(params))
+    ours_of = {table.written(ours): ours for ours in how.columns} | {v: k for k, v in guessed.items()}
+    lines = [f"{source}, {len(relation.columns)} columns:"]
+    width = max(map(len, relation.columns))
+    for i, (column, kind) in enumerate(zip(relation.columns, relation.types, strict=True)):
+        shown = ", ".join(dict.fromkeys(_short(row[i]) for row in first[:EXAMPLES]))
+        taken = f"  -> {ours_of[column]}" if column in ours_of else ""
+        lines.append(f"  {column:<{width}}  {kind}  {shown}{taken}")
+    mapping = dict(how.columns) | {ours: theirs for ours, theirs in guessed.items() if ours != theirs}
+    if mapping != dict(how.columns):
+        named = ", ".join(f"{ours}: {theirs}" for ours, theirs in mapping.items())
+        lines.append(f'Proposed by their names, to be checked: SET="columns={{{named}}}"')
+    try:
+        lines += _contents(params, how)
+    except DataError as error:
+        lines.append(f"It cannot be analyzed as it is: {error}")
+    return "\n".join(lines)
+
+
+def check_early(params: ReadParams) -> None:
+    """Read what a run is about to read, so that whatever is wrong with it is said before anything starts.
+
+    A large log is read through once only, by the run itself.
+
+    Raises:
+        DataError: the log, or the table of its users, breaks its contract.
+    """
+    how = Reading.of(params)
+    if params.users_file:
+        open_users(params.users_file, how=how, alone=not params.log_file)
+    if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
+        read_log(params.log_file, pilot=True, how=how, clicks=params.clicks_file or None)
+
+
+def _wanted(params: ReadParams) -> list[str]:
+    if not params.log_file:
+        return ["user_id", "variant"]
+    return [c.name for c in (*IMPRESSIONS, TIMES[0], TITLE)]
+
+
+def _contents(params: ReadParams, how: Reading) -> list[str]:
+    """Users, variants and days, with what was made of the table, in lines."""
+    notes: tuple[str, ...] = ()
+    time = ""
+    if not params.log_file:
+        rows = open_users(params.users_file, how=how, alone=True)
+    else:
+        read = read_log(params.log_file, how=how, clicks=params.clicks_file or None)
+        rows, notes = read.rows, read.notes
+        time = next(c for c in ("timestamp", "day") if c in rows.collect_schema().names())
+    counts = [nw.len().alias("rows"), nw.col("user_id").n_unique().alias("users")]
+    if time:
+        counts += [nw.col("clicked").sum().alias("clicks")]
+    found = rows.group_by("variant").agg(*counts).collect("pyarrow").rows(named=True)
+    by_variant = {row["variant"]: row for row in found}
+    lines = []
+    for variant in in_order(by_variant):
+        row = by_variant[variant]
+        clicks = f", {row['rows']:,} impressions, {row['clicks']:,.0f} clicks" if time else ""
+        lines.append(f"{variant}: {row['users']:,} users{clicks}")
+    if time:
+        ends = rows.select(a=nw.col(time).min(), b=nw.col(time).max()).collect("pyarrow").rows(named=True)[0]
+        lines.append(f"Days: {_day(ends['a'])} to {_day(ends['b'])}")
+    return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+
+
+def _day(value: Any) -> str:
+    return f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else f"{value:g}"
+
+
+def _short(value: Any) -> str:
+    text = "empty" if value is None else str(value)
+    return text if len(text) <= WIDE else f"{text[: WIDE - 3]}..."
