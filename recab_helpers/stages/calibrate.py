@@ -70,10 +70,10 @@ def conclusion(graded: pd.DataFrame) -> str:
                 )
     held = f"Of {count(graded_)} rates of the analysis, {count(graded_ - len(outside))} are what it claims"
     said = f"{held}, within three Monte Carlo errors{': not ' if outside else ''}{'; not '.join(outside)}."
-    worst = (
-        f" The usual ways raise an alarm in {percent(min(usual), 0)} to {percent(max(usual), 0)} of tests without an"
-    )
-    return f"{said}{worst} effect, where {percent(ALPHA, 0)} is meant." if usual else said
+    if not usual:
+        return said
+    often = f"{percent(min(usual), 0)} to {percent(max(usual), 0)}"
+    return f"{said} The usual ways raise an alarm in {often} of tests without an effect, for {percent(ALPHA, 0)} meant."
 
 
 def chances_of(graded: pd.DataFrame) -> pd.DataFrame:
