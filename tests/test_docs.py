@@ -144,6 +144,31 @@ def test_every_command_of_a_guide_is_understood(page, tmp_path, monkeypatch):
         )
 
 
+def test_the_commands_from_an_export_to_a_verdict_read_what_they_say(rng, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("recab_helpers.pipeline.notebooks.run", lambda *_, **__: print("reads it"))
+    log = log_of(rng)
+    log["shown_at"] = pd.to_datetime(log["day"], unit="D", origin="2026-04-29").astype(str)
+    theirs = {"user_id": "uid", "slate_id": "request_id", "variant": "grp", "item_id": "sku", "clicked": "n_clicks"}
+    export = log.drop(columns="day").rename(columns=theirs)
+    export.replace({"grp": {"control": "A", "treatment": "B"}}).to_csv("export.csv", index=False)
+    players = pd.DataFrame({"userid": range(4), "version": ["gate_30", "gate_40"] * 2, "retention_7": True})
+    players.to_csv("players.csv", index=False)
+    section = YOUR_LOG.partition("## From a warehouse export to a verdict")[2].partition("\n## ")[0]
+    said = []
+    for command in re.findall(r"^make (.+)$", section, re.MULTILINE):
+        door, *given = shlex.split(command)
+        for name, value in (word.split("=", 1) for word in given):
+            monkeypatch.setenv(f"RECAB_{name}", value)
+        assert command_line.main([door]) == 0
+        said.append(capsys.readouterr().out)
+        for name in ("LOG", "USERS", "SET"):
+            monkeypatch.delenv(f"RECAB_{name}", raising=False)
+    assert "columns={user_id: uid, slate_id: request_id, variant: grp, item_id: sku" in said[0]
+    assert "control: 300 users, 900 impressions" in said[1]
+    assert said[2:] == ["reads it\n"] * 2
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda p: p.name)
 def test_a_guide_links_to_files_that_are_there(guide):
     links = [urldefrag(link)[0] for link in re.findall(r"\]\(([^)]+)\)", guide.read_text(encoding="utf-8"))]

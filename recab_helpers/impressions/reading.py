@@ -25,7 +25,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {  # names that other systems use, to pro
     "slate_id": ("slate", "request_id", "requestid", "impression_id", "page_view_id", "list_id", "query_id",
                  "session_id", "sessionid", "search_id"),
     "position": ("pos", "rank", "slot", "item_position", "index"),
-    "variant": ("group", "bucket", "arm", "test_group", "variation", "variation_id", "branch", "experiment_group",
+    "variant": ("group", "bucket", "arm", "test_group", "variation", "variation_id", "branch", "grp", "experiment_group",
                 "ab_group", "cell", "version", "treatment", "segment"),
     "item_id": ("item", "itemid", "product_id", "movie_id", "movieid", "article_id", "news_id", "sku", "content_id",
                 "video_id", "book_id", "impressions", "items"),
