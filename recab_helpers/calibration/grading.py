@@ -1,11 +1,13 @@
 """Grade the analysis on thousands of drawn tests: the functions of a report, on aggregates whose truth is known."""
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass, fields, replace
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Literal
 
 import numpy as np
@@ -111,7 +113,7 @@ def grade(
     if min(workers, len(jobs)) == 1:
         parts = list(progress(map(run, jobs)))
     else:  # spawn: a kernel has threads, and forking a process with threads can hang
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
             parts = list(progress(pool.map(run, jobs)))
     names = ["test", *(f.name for f in fields(Grade))]
     return pd.DataFrame([row for part in parts for row in part], columns=names)
@@ -152,6 +154,18 @@ def _grade_batch(job: tuple[Population, int, int, int], *, alpha: float, boot: b
             grades += grade_looks(test.running, alpha=alpha)
         rows += [(first + i, *astuple(g)) for g in grades]
     return rows
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, killed or not: it would wait for work for ever."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _below(p: float, level: float) -> float:

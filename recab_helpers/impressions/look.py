@@ -40,8 +40,8 @@ def look(params: ReadParams) -> str:
         shown = ", ".join(dict.fromkeys(_short(row[i]) for row in first[:EXAMPLES]))
         taken = f"  -> {ours_of[column]}" if column in ours_of else ""
         lines.append(f"  {column:<{width}}  {kind}  {shown}{taken}")
-    mapping = how.columns | {ours: theirs for ours, theirs in guessed.items() if ours != theirs}
-    if mapping != how.columns:
+    mapping = dict(how.columns) | {ours: theirs for ours, theirs in guessed.items() if ours != theirs}
+    if mapping != dict(how.columns):
         named = ", ".join(f"{ours}: {theirs}" for ours, theirs in mapping.items())
         lines.append(f'Proposed by their names, to be checked: SET="columns={{{named}}}"')
     try:
@@ -74,8 +74,10 @@ def _wanted(params: ReadParams) -> list[str]:
 
 def _contents(params: ReadParams, how: Reading) -> list[str]:
     """Users, variants and days, with what was made of the table, in lines."""
+    notes: tuple[str, ...] = ()
+    time = ""
     if not params.log_file:
-        rows, notes, time = open_users(params.users_file, how=how, alone=True), (), ""
+        rows = open_users(params.users_file, how=how, alone=True)
     else:
         read = read_log(params.log_file, how=how, clicks=params.clicks_file or None)
         rows, notes = read.rows, read.notes

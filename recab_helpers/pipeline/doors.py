@@ -60,7 +60,10 @@ DOORS = {
         page="plan",
     ),
     "calibrate": Door(
-        does="grade the analysis on thousands of simulated tests", stages=("calibrate",), page="calibration"
+        does="grade the analysis on thousands of simulated tests",
+        lasts="about 3 minutes; n_tests=400 gives a first idea in less than one",
+        stages=("calibrate",),
+        page="calibration",
     ),
     "lab": Door(does="open the notebooks in JupyterLab", program=("jupyterlab", "notebooks")),
     "server": Door(

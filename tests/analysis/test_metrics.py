@@ -143,3 +143,11 @@ def test_columns_are_named_once_and_covariates_where_they_are_there():
         "pre_impressions",
         "spent",
     }
+
+
+def test_latency_is_the_mean_of_the_requests_that_were_timed_and_less_is_better():
+    asked = {m.name: m for m in metrics_from([{"name": "request_latency", "role": "guardrail", "margin": 0.2}])}
+    latency = asked["request_latency"]
+    assert latency.columns == ("latency_ms", "timed_requests")
+    assert (latency.kind, latency.direction, latency.role) == ("ratio", -1, "guardrail")
+    assert "request_latency" not in {m.name for m in metrics_from([])}

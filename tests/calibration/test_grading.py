@@ -1,9 +1,16 @@
 """The short form of the grading: the analysis keeps its promises on drawn tests, the usual ways do not."""
 
 import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from scipy import stats
 
@@ -23,6 +30,7 @@ from recab_helpers.calibration.grading import (
 )
 from recab_helpers.calibration.populations import Population, draw_tests
 from recab_helpers.impressions.aggregates import Running
+from recab_helpers.paths import ROOT
 from recab_helpers.references import Comparison
 
 N = 800
@@ -206,3 +214,23 @@ def test_full_calibration():
         graded = grade(population, 4000, seed=30, boot=False)
         for method in ("CTR, CUPED", "CTR"):
             assert 0.94 <= rate(graded, "covers", method) <= 0.96, (population, method)
+
+
+@pytest.mark.slow
+def test_a_grading_that_is_killed_leaves_no_process():
+    code = "from recab_helpers.calibration import *\nif __name__ == '__main__': grade(Population(), 100_000)"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "run.py").write_text(code)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen([sys.executable, f"{folder}/run.py"], env=environment, stderr=subprocess.DEVNULL)
+        ours = psutil.Process(process.pid)
+        for _ in range(300):
+            if len(workers := [c for c in ours.children() if "spawn_main" in " ".join(c.cmdline())]) == 2:
+                break
+            time.sleep(0.1)
+        time.sleep(3)
+        process.kill()
+        process.wait()
+        assert len(workers) == 2
+        left = psutil.wait_procs(workers, timeout=10)[1]
+        assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]  # where nobody asks for their end

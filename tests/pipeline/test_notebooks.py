@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 
 from recab_helpers import paths, tracking
-from recab_helpers.errors import PipelineError
+from recab_helpers.errors import NoAnswerError, PipelineError
 from recab_helpers.formats import lift_interval
-from recab_helpers.parameters import STAGES
+from recab_helpers.parameters import STAGES, SimulateParams
 from recab_helpers.pipeline import notebooks
 from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.stopping import Stop
@@ -393,3 +393,10 @@ def test_a_door_says_how_long_the_one_before_took_where_there_was_one():
     info.status = "KILLED"
     assert DOORS["report"].lasts in notebooks.how_long("report", SimpleNamespace(info=info))
     assert notebooks.how_long("train", None) == "train starts."
+
+
+def test_a_variant_at_whose_address_nothing_is_served_is_refused_before_anything_runs(no_kernel):
+    with pytest.raises(NoAnswerError, match=r"The model at http://127.0.0.1:1 could not be reached"):
+        notebooks._check_served({"simulate": SimulateParams(variants=["content", "http://127.0.0.1:1"])})
+    notebooks._check_served({"simulate": SimulateParams()})
+    assert "NoAnswerError" in notebooks.REFUSALS  # and no defect of recab, where a notebook says so

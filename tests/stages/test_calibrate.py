@@ -11,7 +11,7 @@ from recab_helpers.assumptions import PRIOR_SD
 from recab_helpers.calibration import Population, draw_tests
 from recab_helpers.calibration.grading import GUARDRAIL
 from recab_helpers.parameters import CalibrateParams
-from recab_helpers.stages.calibrate import FEW, LIFT, MARGIN, NULL, PRIOR, RARE, populations
+from recab_helpers.stages.calibrate import FEW, LIFT, MARGIN, NULL, PRIOR, RARE, conclusion, populations
 
 PARAMS = CalibrateParams(n_tests=20, n_users=200, ctr=0.1, lift=0.2, seed=3)
 
@@ -81,3 +81,26 @@ def test_rates_are_logged_as_a_table_and_those_of_a_a_tests_as_metrics(graded):
     assert list(run.metrics.values()) == null["rate"].tolist()
     assert run.metrics["rejects CTR CUPED"] == null.set_index(["kind", "method"]).loc[("rejects", "CTR, CUPED"), "rate"]
     assert not {c for name in run.metrics for c in name} & set("'(),")  # MLflow refuses them
+
+
+def grades(n: int, **shares: float) -> list[pd.DataFrame]:
+    """`n` tests in which each method, by `population|kind|method`, said yes with this share."""
+    return [
+        pd.DataFrame({"test": range(n), "value": (np.arange(n) < round(share * n)).astype(float)}).assign(
+            **dict(zip(("population", "kind", "method"), name.split("|"), strict=True))
+        )
+        for name, share in shares.items()
+    ]
+
+
+def test_the_conclusion_names_what_is_not_as_claimed_and_what_the_usual_ways_do():
+    fine = {f"{NULL}|rejects|CTR": 0.052, f"{NULL}|rejects|SRM": 0.001, f"{NULL}|stops|any look": 0.0}
+    fine |= {f"{LIFT}|covers|CTR": 0.945, f"{MARGIN}|passes|guardrail": 0.048}
+    usual = {f"{NULL}|rejects|usual way, total clicks": 0.3, f"{NULL}|stops|usual way, looks": 0.58}
+    good = conclusion(pd.concat(grades(2000, **fine, **usual)))
+    assert good.startswith("Of 5 rates of the analysis, 5 are what it claims, within three Monte Carlo errors. ")
+    assert "raise an alarm in 30% to 58% of tests without an effect" in good
+    bad = conclusion(pd.concat(grades(2000, **fine | {f"{LIFT}|covers|CTR": 0.9, f"{NULL}|stops|any look": 0.08})))
+    assert "5, 3 are" not in bad
+    assert bad.startswith("Of 5 rates of the analysis, 3 are what it claims")
+    assert f"not any look stops 8.0% ({NULL}, 5.00% claimed); not CTR covers 90.0%" in bad
