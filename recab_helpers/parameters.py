@@ -49,7 +49,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Params:
+class Params:
+    """What the parameters of every stage and door share: a type for each, and limits that are checked when made."""
+
     def __post_init__(self):
         for field in fields(self):
             object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name), field.type))
@@ -73,7 +75,7 @@ class _Params:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainParams(_Params):
+class TrainParams(Params):
     """Parameters of 01_train."""
 
     experiment: str = "recab"
@@ -132,7 +134,7 @@ class TrainParams(_Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateParams(_Params):
+class SimulateParams(Params):
     """Parameters of 02_simulate."""
 
     experiment: str = "recab"
@@ -174,7 +176,7 @@ class SimulateParams(_Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadParams(_Params):
+class ReadParams(Params):
     """How a real log, or a table of users, is read: where it lies, and what its own words mean."""
 
     log_file: str = ""
@@ -312,7 +314,7 @@ class PlanParams(ReadParams):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateParams(_Params):
+class CalibrateParams(Params):
     """Parameters of 04_calibrate."""
 
     experiment: str = "recab"
@@ -332,7 +334,7 @@ class CalibrateParams(_Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeParams(_Params):
+class ServeParams(Params):
     """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
 
     experiment: str = "recab"
@@ -345,7 +347,7 @@ class ServeParams(_Params):
         _within("port", self.port, 1024, 65_535)
 
 
-STAGES: dict[str, type[_Params]] = {
+STAGES: dict[str, type[Params]] = {
     "train": TrainParams,
     "simulate": SimulateParams,
     "analyze": AnalyzeParams,

@@ -203,16 +203,16 @@ def test_the_champion_moves_only_when_asked_and_only_to_a_winner(small_run, run_
     settings = ["n_users=1500", *SMALL[1:], "experiment=champion", "preset=collaborative_wins"]
     assert run_pipeline("report", *settings)[0] == 0
     with pytest.raises(tracking.store.mlflow.MlflowException):
-        client.get_model_version_by_alias("champion-collaborative", "champion")
+        client.get_model_version_by_alias("champion-synthetic-collaborative", "champion")
     code, reports = run_pipeline("analyze", "experiment=champion", "promote=true")
     assert code == 0
     document = json.loads((reports / "ab_report.json").read_text())
     assert document["verdict"]["call"] == "ship"
-    winner = client.get_model_version_by_alias("champion-collaborative", "champion")
+    winner = client.get_model_version_by_alias("champion-synthetic-collaborative", "champion")
     assert document["variants"][1]["model"] == f"{winner.name}:{winner.version}"
     assert run_pipeline("simulate", "experiment=champion", "variants=[collaborative,collaborative]")[0] == 0
     assert run_pipeline("analyze", "experiment=champion", "promote=true")[0] == 0  # no winner: nothing moves
-    assert client.get_model_version_by_alias("champion-collaborative", "champion").version == winner.version
+    assert client.get_model_version_by_alias("champion-synthetic-collaborative", "champion").version == winner.version
 
 
 def test_a_variant_that_could_never_become_champion_is_refused_before_the_test(
