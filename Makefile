@@ -14,7 +14,7 @@ export RECAB_SET = $(value SET)
 export RECAB_FRESH = $(value FRESH)
 export RECAB_V = $(value V)
 unexport $(VALUES)
-unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP JUPYTER_PATH # what other Pythons were told
+unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP PYTHONDONTWRITEBYTECODE JUPYTER_PATH # what other Pythons were told
 
 # Refused: values where no door uses them, and parameters outside SET, such as `make report n_users=500`.
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
