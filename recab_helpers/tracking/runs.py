@@ -370,13 +370,13 @@ def artifact(run_id: str, path: str) -> Path:
         if not file.exists():
             raise absent
         return file
-    folder = _fetched() / run_id
+    copy = _fetched() / run_id / path
     try:
-        if not (folder / path).exists():
-            connect().download_artifacts(run_id, path, str(_made(folder)))
+        if not copy.exists():  # what was fetched lies below its folder, by its name or by its path, as the store likes
+            shutil.move(connect().download_artifacts(run_id, path, str(_made(copy.parent))), copy)
     except (MlflowException, OSError) as error:
         raise absent from error
-    return folder / path
+    return copy
 
 
 def key_of(name: Hashable) -> str:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -127,3 +128,15 @@ def test_a_local_artifact_is_read_where_it_lies(store, tmp_path, monkeypatch):
     file = tracking.artifact(run.run_id, "train/one.parquet")
     assert file.is_relative_to(tmp_path / "mlartifacts")
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_artifacts_that_lie_on_a_server_are_fetched_each_to_its_own_place(store, monkeypatch):
+    monkeypatch.setattr("recab_helpers.tracking.runs.is_local_uri", lambda _: False)
+    run = tracking.start_run("far", "train")
+    for i, name in enumerate(("train/same", "simulate/same")):
+        with tempfile.TemporaryDirectory() as folder:
+            pd.DataFrame({"a": [i]}).to_parquet(Path(folder, "same.parquet"))
+            store.log_artifact(run.run_id, str(Path(folder, "same.parquet")), name.partition("/")[0])
+    for _ in range(2):  # the second time from the copy
+        assert tracking.load_table(run.run_id, "train/same")["a"].tolist() == [0]
+        assert tracking.load_table(run.run_id, "simulate/same")["a"].tolist() == [1]
