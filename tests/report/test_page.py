@@ -104,7 +104,7 @@ def test_an_invalid_test_names_nothing_better_or_worse(invalid_run, text):
     document = json.loads((invalid_run / "ab_report.json").read_text())
     assert document["verdict"]["call"] == "invalid"
     assert document["verdict"]["winner"] == ""
-    assert re.search("<title>(.*)</title>", page)[1] == "Real test: treatment against control, invalid"
+    assert re.search("<title>(.*)</title>", page)[1] == "Real: invalid, test of treatment against control"
     assert "<title>Simulated: " in text
     assert not WINNING.search(said(page))
     assert WINNING.search(said(text))  # the same words are there in a valid test
