@@ -16,7 +16,7 @@ LONGEST_S = 60  # kills fall at random moments of this many seconds
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
 
-def assert_whole(project, unbroken: dict) -> None:
+def assert_whole(project, unbroken) -> None:
     """The next report is complete and equal; nothing runs, and the temporary folder is as it was."""
     code, said = project.run()
     assert code == 0, said
