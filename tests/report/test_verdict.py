@@ -139,10 +139,8 @@ def of(found, *effects: Effect):
 def test_a_rehearsal_says_that_it_is_one_and_calls_variants_by_their_models(found):
     known = a_rehearsal(found)
     assert title(of(found, effect("buys", 0.1)), known) == "Simulated: ship new (+10.0%), test of new against old"
-    assert (
-        title(of(found, effect("buys", 0.1)), REAL)
-        == "Real: ship treatment (+10.0%), test of treatment against control"
-    )
+    real = "Real: ship treatment (+10.0%), test of treatment against control"
+    assert title(of(found, effect("buys", 0.1)), REAL) == real
     assert headline(of(found, effect("buys", 0.1)), known) == "Ship new."
     assert headline(of(found, effect("buys", -0.1)), known) == "Keep old."
 
