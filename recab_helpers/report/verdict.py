@@ -28,7 +28,7 @@ def kind_of(known: Background) -> str:
 
 
 def title(found: Analysis, known: Background) -> str:
-    """What the page is, for a tab or list that shows its first words: simulated or real, the call, what was compared."""
+    """What the page is, for lists that show its first words: simulated or real, the call, what was compared."""
     treatments = [v for v in found.test.users.variants if v != CONTROL]
     compared = f"{', '.join(map(known.called, treatments))} against {known.called(CONTROL)}"
     return f"{kind_of(known).capitalize()}: {_call(found, known)}, test of {compared}"
