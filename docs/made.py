@@ -1,8 +1,10 @@
 """Pages of the site that are made from the code, so that nothing is typed twice, and pictures cut out of a report."""
 
+import base64
 import json
 import re
 from dataclasses import fields
+from itertools import count
 from typing import Any
 
 from recab_helpers import errors, paths, report
@@ -11,7 +13,7 @@ from recab_helpers.parameters import PRESETS, STAGES
 from recab_helpers.pipeline.command_line import check_values, read_values
 from recab_helpers.pipeline.doors import DOORS
 
-PICTURE = re.compile(r"^<!-- picture: (\w+) -->$", re.MULTILINE)
+PICTURE = re.compile(r"^<!-- picture: (\S+?)((?: \| [\d.]+ [\d.]+)*) -->$", re.MULTILINE)
 SHOWN = re.compile(r'<figure class="recab">.*?</figure>|<table.*?</table>', re.DOTALL)
 SETTING = re.compile(r"^(\w+): [^#]*?(?:#\s*(.*))?$")
 REFUSED: list[tuple[str, str, dict[str, Any]]] = [  # what is typed, its door, the values that it means
@@ -28,13 +30,26 @@ REFUSED: list[tuple[str, str, dict[str, Any]]] = [  # what is typed, its door, t
 
 
 def with_pictures(text: str, found, known) -> str:
-    """The Markdown with the figure, or else the table, of a section where a comment names it."""
+    """The Markdown with pictures where a comment names them: a file of docs/, or a section's figure or else its table.
+
+    What is numbered in the text has its number on the picture: on the heads of a table, and on an image at the places
+    that the comment gives, each as its distance from the left and from the top in percent.
+    """
 
     def picture(match: re.Match) -> str:
-        shown = SHOWN.search(getattr(report.sections, match[1])(found, known).data)
-        if shown is None:
+        if (file := paths.ROOT / "docs" / match[1]).is_file():
+            data = base64.b64encode(file.read_bytes()).decode()
+            shown = f'<figure class="recab"><img alt="The top of a report" src="data:image/png;base64,{data}"></figure>'
+        elif section := SHOWN.search(getattr(report.sections, match[1])(found, known).data):
+            shown = section[0]
+        else:
             raise ValueError(f"The section {match[1]} has neither figure nor table, so it has no picture.")
-        return f"\n<div>{shown[0]}</div>\n"
+        places = [place.split() for place in match[2].split(" | ")[1:]]
+        marks = [f'<b class="mark" style="left:{x}%;top:{y}%">{n}</b>' for n, (x, y) in enumerate(places, 1)]
+        numbers = count(1)
+        shown = re.sub(r"<th\b[^>]*scope=.col.[^>]*>", lambda m: f'{m[0]}<b class="mark">{next(numbers)}</b> ', shown)
+        shown = re.sub(r"<img[^>]*>", lambda m: f'<span class="marked">{m[0]}{"".join(marks)}</span>', shown)
+        return f"\n<div>{shown}</div>\n"
 
     return PICTURE.sub(picture, text)
 

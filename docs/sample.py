@@ -13,13 +13,13 @@ from recab_helpers.parameters import AnalyzeParams, SimulateParams, TrainParams
 from recab_helpers.references import ModelAddress
 from recab_helpers.report import Background
 
-TRAIN = TrainParams(n_users=2000, n_items=300, mean_history=20.0)
+TRAIN = TrainParams(n_users=4000, n_items=1000, mean_history=25.0)
 SIMULATE = SimulateParams()
 ANALYZE = AnalyzeParams(hypothesis="Collaborative Filtering finds what a text does not tell, so CTR rises.")
 
 
 def sample() -> tuple[Analysis, Background]:
-    """What 03_analyze calls `found` and `known`, of a simulated test of 2,000 users."""
+    """What 03_analyze calls `found` and `known`, of a simulated test of some 4,000 users."""
     dataset = data.load_dataset(TRAIN)
     train, held_out = data.split_interactions(dataset, split=TRAIN.split, seed=TRAIN.seed)
     fitted, quality, _ = recommenders.fit_all(dataset, train, held_out, TRAIN)

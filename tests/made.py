@@ -40,7 +40,7 @@ GOAL = Effect(
     lift_ci=(0.02, 0.18),
     se=0.004,
 )
-PASSED = Check(name="Sample ratio (SRM)", state="passed", detail="")
+PASSED = Check(name="Users split as planned (SRM)", state="passed", detail="")
 
 
 def log_like(rng: np.random.Generator, n_users: int = 600, n_days: int = 6, lift: float = 0.0) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
 
 def srm_check(test: Aggregates, planned: Planned) -> Check:
     """Do the users per variant fit the planned shares? A variant that was not planned fails."""
-    name, found = "Sample ratio (SRM)", test.users.counts
+    name, found = "Users split as planned (SRM)", test.users.counts
     word = "assumed" if isinstance(planned, Assumed) else "planned"
     if extra := [v for v, n in found.items() if v not in planned and n]:
         detail = f"{word} are {', '.join(planned)}, but the log also holds {', '.join(sorted(extra))}"
@@ -117,7 +117,7 @@ def srm_by_part(test: Aggregates, planned: Planned) -> Check:
             parts[f"{segment} {level}"] = [group[v].n if v in group else 0 for v in planned]
     smallest = min(planned.values())
     enough = {k: c for k, c in parts.items() if sum(c) * smallest >= 5}  # chi-squared needs five expected
-    name = "Sample ratio by day and segment"
+    name = "Split as planned by day and segment"
     if not enough:
         return not_tested(name, "no day or segment has users enough to test")
     p_values = {k: srm_p_value(c, list(planned.values())) for k, c in enough.items()}
@@ -160,7 +160,7 @@ def days_check(test: Aggregates, planned: Planned) -> Check:
 
 def pre_period_check(test: Aggregates, planned: Planned) -> Check:
     """An A/A test of CTR on the pre-experiment period, when both variants had the same model."""
-    name = "A/A before the test"
+    name = "No difference before the test (A/A)"
     spec = ratio_of(f"{PRE}clicks", f"{PRE}impressions", name="pre", label="CTR before the test", covariate=())
     if not set(spec.columns) <= set(test.users.columns):
         return not_tested(name, "clicks and impressions of the period before the test are not known")
@@ -176,7 +176,7 @@ def pre_period_check(test: Aggregates, planned: Planned) -> Check:
 
 def balance_check(test: Aggregates, planned: Planned) -> Check:
     """Do the variants have alike means of what is known from before? Welch tests, Bonferroni over columns."""
-    name, columns = "Balance of covariates", test.users.pre_columns
+    name, columns = "Users alike before the test (balance)", test.users.pre_columns
     if not columns:
         return not_tested(name, "nothing is known of the period before the test")
     statistics = test.users.statistics
@@ -241,7 +241,7 @@ def size_check(test: Aggregates, planned: Planned) -> Check:
     detail = f"the smallest variant has {n:,} users" + ("" if clicked is None else f", and {clicked:,} who clicked")
     passed = not is_small(test)
     where = f"Intervals are doubtful below {SMALL_N} users or {SMALL_CLICKED} who clicked: run longer."
-    return judged("Size for the method", passed, detail, where, gate=False)
+    return judged("Enough users for the method", passed, detail, where, gate=False)
 
 
 def dropped_check(test: Aggregates, planned: Planned) -> Check:

@@ -28,10 +28,10 @@ def kind_of(known: Background) -> str:
 
 
 def title(found: Analysis, known: Background) -> str:
-    """What the page is, for a tab, a list or a message: simulated or real, what was compared, the call."""
+    """What the page is, for lists that show its first words: simulated or real, the call, what was compared."""
     treatments = [v for v in found.test.users.variants if v != CONTROL]
     compared = f"{', '.join(map(known.called, treatments))} against {known.called(CONTROL)}"
-    return f"{kind_of(known).capitalize()} test: {compared}, {_call(found, known)}"
+    return f"{kind_of(known).capitalize()}: {_call(found, known)}, test of {compared}"
 
 
 def headline(found: Analysis, known: Background) -> str:

@@ -103,7 +103,7 @@ def test_a_loss_in_one_segment_fails_the_sample_ratio_there(rng):
     log = log_like(rng, n_users=3000)
     early = log.groupby("user_id")["day"].transform("min") <= 2
     lost = (log["variant"] == "treatment") & early & log["user_id"].str.endswith(("1", "3"))
-    check = checks_of(log[~lost])["Sample ratio by day and segment"]
+    check = checks_of(log[~lost])["Split as planned by day and segment"]
     assert check.state == "failed"
     assert check.detail.split(", the least even is ")[1].startswith(("users first seen on day ", "exposure early"))
 
@@ -133,7 +133,7 @@ def test_a_user_in_two_variants_and_a_missing_day_fail_their_checks():
     checks = checks_of(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"]))
     assert checks["One variant per user"].state == "failed"
     assert checks["Days complete"].state == "failed"
-    assert checks["Sample ratio (SRM)"].state == "passed"
+    assert checks["Users split as planned (SRM)"].state == "passed"
 
 
 def test_missing_days_are_named_with_their_variant(rng):
@@ -158,13 +158,13 @@ def test_a_difference_before_the_test_fails_its_checks(rng):
     treated = known["user_id"].map(log.groupby("user_id")["variant"].first()) == "treatment"
     pre = np.where(treated, 4, 2) + rng.poisson(1, len(known))
     checks = checks_of(log, known.assign(pre_clicks=pre, pre_impressions=20.0 + rng.poisson(1, len(known))))
-    assert checks["A/A before the test"].state == "failed"
-    assert checks["Balance of covariates"].state == "failed"
-    assert "the least alike is clicks" in checks["Balance of covariates"].detail
+    assert checks["No difference before the test (A/A)"].state == "failed"
+    assert checks["Users alike before the test (balance)"].state == "failed"
+    assert "the least alike is clicks" in checks["Users alike before the test (balance)"].detail
 
 
 def test_small_tests_are_warned_of(rng):
-    check = checks_of(log_like(rng, n_users=200))["Size for the method"]
+    check = checks_of(log_like(rng, n_users=200))["Enough users for the method"]
     assert check.state == "failed"
     assert not check.gate
 
@@ -209,8 +209,8 @@ def test_a_trend_that_cannot_be_told_is_not_tested(ctr, n_days):
 def test_without_days_ids_or_a_period_before_checks_are_not_tested(rng):
     test = Aggregates(users=users_of(pd.DataFrame({"variant": ["control", "treatment"] * 3, "spent": range(6)})))
     states = {c.name: c.state for c in run_checks(test, HALVES)}
-    assert states.pop("Sample ratio (SRM)") == "passed"
-    assert states.pop("Size for the method") == "failed"
+    assert states.pop("Users split as planned (SRM)") == "passed"
+    assert states.pop("Enough users for the method") == "failed"
     assert set(states.values()) == {"not tested"}
     assert len(states) == len(CHECKS) - 2
 
@@ -221,7 +221,7 @@ def test_without_days_ids_or_a_period_before_checks_are_not_tested(rng):
 def test_an_undefined_a_a_is_not_tested_and_has_no_p_of_one(rng, clicks, impressions):
     log = log_like(rng)
     checks = checks_of(log, known_of(log, pre_clicks=clicks, pre_impressions=impressions))
-    for name in ("A/A before the test", "Balance of covariates"):
+    for name in ("No difference before the test (A/A)", "Users alike before the test (balance)"):
         assert checks[name].state == "not tested"
         assert checks[name].detail
         assert math.isnan(checks[name].p_value)

@@ -1,6 +1,7 @@
 """A project folder of each test's own, real processes in it, and a table of what was done to them."""
 
 import json
+import math
 import os
 import random
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -61,9 +63,9 @@ class Project:
         return process.returncode, said
 
     def numbers(self) -> dict:
-        """What the newest report says, without ids and times."""
+        """What the newest report says, without ids and times, by the path of each value."""
         document = json.loads((self.folder / "reports" / "ab_report.json").read_text())
-        return {name: document[name] for name in ("effects", "variants", "verdict", "checks") if name in document}
+        return dict(_leaves({name: document[name] for name in ("effects", "variants", "verdict", "checks")}, ()))
 
     def statuses(self) -> Counter:
         with closing(sqlite3.connect(self.store)) as database:
@@ -79,6 +81,24 @@ class Project:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         return any(str(self.temporary) in word for word in _command(process))
+
+
+def _leaves(value: Any, path: tuple) -> Iterator[tuple[tuple, Any]]:
+    """Every value that is no list or mapping, with the keys and places that lead to it."""
+    if not isinstance(value, dict | list):
+        yield path, value
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from _leaves(inner, (*path, key))
+
+
+def differing(found: dict, expected: dict) -> list[tuple]:
+    """Paths whose values differ, of numbers by more than 1e-9 of them: threads add up floats in any order."""
+    paths = dict.fromkeys([*found, *expected])
+    return [p for p in paths if not _alike(found.get(p, "not there"), expected.get(p, "not there"))]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else a == b
 
 
 def _command(process: psutil.Process) -> list[str]:

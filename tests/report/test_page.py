@@ -104,8 +104,8 @@ def test_an_invalid_test_names_nothing_better_or_worse(invalid_run, text):
     document = json.loads((invalid_run / "ab_report.json").read_text())
     assert document["verdict"]["call"] == "invalid"
     assert document["verdict"]["winner"] == ""
-    assert re.search("<title>(.*)</title>", page)[1] == "Real test: treatment against control, invalid"
-    assert "<title>Simulated test: " in text
+    assert re.search("<title>(.*)</title>", page)[1] == "Real: invalid, test of treatment against control"
+    assert "<title>Simulated: " in text
     assert not WINNING.search(said(page))
     assert WINNING.search(said(text))  # the same words are there in a valid test
     assert page.index('id="can-the-numbers-be-trusted"') < page.index('id="how-much-did-each-metric-change"')

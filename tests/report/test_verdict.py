@@ -138,10 +138,9 @@ def of(found, *effects: Effect):
 
 def test_a_rehearsal_says_that_it_is_one_and_calls_variants_by_their_models(found):
     known = a_rehearsal(found)
-    assert title(of(found, effect("buys", 0.1)), known) == "Simulated test: new against old, ship new (+10.0%)"
-    assert (
-        title(of(found, effect("buys", 0.1)), REAL) == "Real test: treatment against control, ship treatment (+10.0%)"
-    )
+    assert title(of(found, effect("buys", 0.1)), known) == "Simulated: ship new (+10.0%), test of new against old"
+    real = "Real: ship treatment (+10.0%), test of treatment against control"
+    assert title(of(found, effect("buys", 0.1)), REAL) == real
     assert headline(of(found, effect("buys", 0.1)), known) == "Ship new."
     assert headline(of(found, effect("buys", -0.1)), known) == "Keep old."
 
