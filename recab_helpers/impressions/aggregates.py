@@ -13,6 +13,9 @@ import pandas as pd
 
 from recab_helpers.references import CONTROL, Comparison, in_order
 
+HEAVY = 0.01  # share of a variant that one user must make up to outweigh the rest, and
+TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
+CAP = 0.99  # quantile at which users are capped where one outweighs the rest
 PRE = "pre_"  # begins the name of a column that counts the period before the test
 
 
@@ -106,6 +109,22 @@ class Histogram:
         by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))
         return cls(columns=tuple(columns), values=distinct, counts=by_name)
 
+    @property
+    def cap(self) -> float | None:
+        """Quantile CAP of the last column over all users, where one user outweighs the rest of a variant; else None.
+
+        One does who makes up HEAVY of the variant's sum, and TIMES_MEAN times the mean user. Which variant a user is in
+        plays no part in the cap.
+        """
+        value, cap = self.values[:, -1], None
+        for users in self.counts.values():
+            total = value @ users
+            if total > 0 and value[users > 0].max() > total * max(HEAVY, TIMES_MEAN / users.sum()):
+                order = np.argsort(value)
+                below = np.cumsum(np.sum(list(self.counts.values()), axis=0)[order])
+                cap = float(value[order][np.searchsorted(below, CAP * below[-1])]) or None
+        return cap
+
     def only(self, column: str) -> "Histogram":
         """The histogram of one of the columns."""
         values, inverse = np.unique(self.values[:, self.columns.index(column)], return_inverse=True)
@@ -121,7 +140,10 @@ class Users:
     `histograms` are by their columns. `first_seen` counts users by the day of their first impression (rows, from 0)
     and variant (columns); None where days are not known. `in_two_variants` and `impossible` count users seen in more
     than one variant, and users with more clicks than impressions or more sessions than impressions; None where the
-    columns that tell are not there.
+    columns that tell are not there. `in_two_variants` are left out of all else. `unknown` counts the users of whom the
+    table of what is known from before says nothing; None without one. `missing` counts the users without a number in a
+    column, and `own` has, by such columns, the statistics of the users who have one in all of them. `capped` has, by
+    the columns of a goal, its statistics with heavy users counted as if at `caps`, where one outweighs the rest.
     """
 
     statistics: ByVariant
@@ -130,6 +152,11 @@ class Users:
     first_seen: pd.DataFrame | None = None
     in_two_variants: int | None = None
     impossible: int | None = None
+    unknown: int | None = None
+    missing: dict[str, int] = field(default_factory=dict)
+    own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
+    capped: dict[tuple[str, ...], ByVariant] = field(default_factory=dict)
+    caps: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -160,11 +187,27 @@ class Users:
                 str(name): _by_variant(values[level_of == i], code[level_of == i], tuple(columns), names)
                 for i, name in enumerate(level_names)
             }
+        by_goal = {h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms}
+        caps = {goal: h.cap for goal, h in by_goal.items() if h.cap is not None}
         return cls(
             statistics=_by_variant(values, code, tuple(columns), names),
             segments=by_segment,
-            histograms={h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms},
+            histograms=by_goal,
+            caps=caps,
+            capped={goal: _capped(values, code, at, goal, cap, names) for goal, cap in caps.items()},
         )
+
+    def read_by(self, columns: tuple[str, ...]) -> ByVariant:
+        """The statistics that a metric of these columns is read from."""
+        if (goal := self.capped_as(columns)) is not None:
+            return self.capped[goal]
+        lacking = frozenset(c for c in columns if c in self.missing)
+        return self.own[lacking] if lacking else self.statistics
+
+    def capped_as(self, columns: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The goal with which these columns were capped; None where they were not."""
+        holds = {goal: next(iter(by.values())).columns for goal, by in self.capped.items()}
+        return next((goal for goal, there in holds.items() if set(columns) <= set(there)), None)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -259,3 +302,19 @@ class Aggregates:
 
 def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:
     return {name: SufficientStatistics.of(values[code == i], columns) for i, name in enumerate(names)}
+
+
+def _capped(
+    values: np.ndarray, code: np.ndarray, at: Mapping[str, int], goal: tuple[str, ...], cap: float, names: Sequence[str]
+) -> ByVariant:
+    """Statistics of a goal whose users count as if their last column were at most `cap`, with what they did before."""
+    pre = [c for c in at if c.startswith(PRE)]
+    columns = list(dict.fromkeys((*goal, *(c for c in ("sessions",) if c in at), *pre)))
+    table = values[:, [at[c] for c in columns]].copy()
+    before, now = np.isin(columns, pre), values[:, at[goal[-1]]]
+    table[:, ~before] *= np.minimum(1, cap / np.maximum(now, cap))[:, None]
+    if f"{PRE}{goal[-1]}" in pre:
+        then = values[:, at[f"{PRE}{goal[-1]}"]]
+        most = np.quantile(then, CAP)
+        table[:, before] *= np.where(then > most, most / np.maximum(then, 1e-300), 1)[:, None]
+    return _by_variant(table, code, tuple(columns), names)

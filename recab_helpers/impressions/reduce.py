@@ -5,7 +5,8 @@ are small tables. A slate belongs to the day of its first impression.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +15,7 @@ import pandas as pd
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import (
+    CAP,
     PRE,
     Aggregates,
     ByVariant,
@@ -38,6 +40,7 @@ MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
 CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 UNIT = ("user_id", "variant")
+MARK = "recab_known"  # 1 for users whom the table of users has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,8 @@ class UserRows:
     numeric: tuple[str, ...]
     segments: tuple[str, ...]
     summed: tuple[str, ...]  # of `numeric`, those that are sums over the days
+    in_two_variants: int = 0  # users who are left out
+    unknown: int | None = None  # users of whom nothing is known from before; None where no table says it
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """The first users by id, to look at."""
@@ -71,6 +76,7 @@ def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: 
     Raises:
         DataError: `known` has a column that the log's users already have.
     """
+    log, in_two_variants = _in_one_variant(log)
     shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
     items = shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
     summed = ("impressions", "clicks", "sessions", "weighted_clicks", "novelty_bits", *numbers)
@@ -81,10 +87,12 @@ def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: 
     half = labels[0] + (labels[-1] - labels[0]) / 2
     early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
     users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
-    numeric, segments = (*summed, "clicked_any"), ["exposure"]
+    numeric, segments, unknown = (*summed, "clicked_any"), ["exposure"], None
     if known is not None:
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
         numeric, segments = (*numeric, *more), [*segments, *text]
+        unknown = _unknown(users)
+        users = users.drop(MARK)
     users = keep(users)
     return UserRows(
         log=log,
@@ -95,6 +103,8 @@ def user_rows(log: nw.LazyFrame, known: nw.LazyFrame | None = None, *, numbers: 
         numeric=numeric,
         segments=_with_few_levels(users, segments),
         summed=summed,
+        in_two_variants=in_two_variants,
+        unknown=unknown,
     )
 
 
@@ -114,25 +124,45 @@ def reduce(
     wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
     if missing := [c for c in wanted if c not in rows.numeric]:
         raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
-    _refuse_empty(rows.users, wanted)
+    missing = _missing(rows.users, wanted)
+    if needed := [c for c in (*of_goals, *basic, *pre) if c in missing]:
+        of = f"{missing[needed[0]]:,} {'user' if missing[needed[0]] == 1 else 'users'} of the log"
+        raise DataError(f"The column {needed[0]} is empty or infinite for {of}. Fill it, or leave it out.")
+    lacking, wanted = [c for c in wanted if c in missing], [c for c in wanted if c not in missing]
     ends = {f"{end} {c}": getattr(nw.col(c).cast(nw.Float64), end)() for c in wanted for end in ("min", "mean", "max")}
     of = rows.users.select(**ends).collect("pyarrow").rows(named=True)[0]
     constant = {c for c in wanted if of[f"min {c}"] == of[f"max {c}"]}  # less its value, it is exactly zero
     shift = np.array([of[f"min {c}"] if c in constant else round(of[f"mean {c}"]) for c in wanted], dtype=np.float64)
     statistics = _statistics(rows.users, wanted, shift, ())[()]
+    own = {}
+    for several in [(c,) for c in lacking] + list(combinations(lacking, 2)):
+        there = rows.users.filter(*(nw.col(c).cast(nw.Float64).is_finite() for c in several))
+        middle = there.select(*(nw.col(c).cast(nw.Float64).mean() for c in several)).collect("pyarrow")
+        less = np.array([*(middle[c][0] or 0.0 for c in several), *shift])
+        own[frozenset(several)] = _statistics(there, [*several, *wanted], less, ())[()]
+    histograms = {g: _histogram(rows.users, g, list(statistics)) for g in dict.fromkeys((*goals, ("clicks",)))}
+    caps = {g: cap for g in dict.fromkeys(goals) if (cap := histograms[g].cap) is not None}
+    capped = {g: _capped(rows.users, g, cap, pre) for g, cap in caps.items()}
+    if caps:  # segments and looks leave heavy users out
+        heavy = [nw.col(g[-1]).cast(nw.Float64) > cap for g, cap in caps.items()]
+        rows = replace(rows, **_without(rows, heavy))
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
     segments = {s: _statistics(rows.users, for_segments, shift[at], (s,)) for s in rows.segments}
     first_seen = _counts(rows.users, "first_day", rows.day_labels)
-    ids = rows.users.select(n=nw.col("user_id").n_unique(), rows=nw.len()).collect("pyarrow").rows(named=True)[0]
     odd = (nw.col("clicks") > nw.col("impressions")) | (nw.col("sessions") > nw.col("impressions"))
     daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
     users = Users(
         statistics=statistics,
         segments={s: {level[0]: by for level, by in levels.items()} for s, levels in segments.items()},
-        histograms={g: _histogram(rows.users, g, list(statistics)) for g in dict.fromkeys((*goals, ("clicks",)))},
+        histograms=histograms,
         first_seen=first_seen,
-        in_two_variants=int(ids["rows"] - ids["n"]),
+        in_two_variants=rows.in_two_variants,
+        unknown=rows.unknown,
+        missing={c: missing[c] for c in lacking},
+        own=own,
+        capped=capped,
+        caps=caps,
         impossible=int(rows.users.select(n=odd.cast(nw.Int64).sum()).collect("pyarrow")["n"][0]),
     )
     first = rows.day_labels[0]
@@ -193,7 +223,8 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
-    joined = users.join(here(known.select(USER.name, *numeric, *text)), on=USER.name, how="left")
+    marked = known.select(USER.name, *numeric, *text).with_columns(nw.lit(1.0).alias(MARK))
+    joined = users.join(here(marked), on=USER.name, how="left")
     filled = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
     filled |= {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
     return joined.with_columns(**filled) if filled else joined, numeric, text
@@ -204,14 +235,74 @@ def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str,
     return tuple(s for s in segments if 2 <= found[s] <= MAX_LEVELS)
 
 
-def _refuse_empty(users: nw.LazyFrame, columns: Sequence[str]) -> None:
+def _in_one_variant(log: nw.LazyFrame) -> tuple[nw.LazyFrame, int]:
+    """The log without users who were seen in more than one variant, and their number.
+
+    Raises:
+        DataError: that leaves a variant without users.
+    """
+    pairs = log.select(*UNIT).unique().group_by("user_id").agg(nw.len().alias("variants"))
+    twice = pairs.filter(nw.col("variants") > 1).select("user_id")
+    n = int(twice.select(n=nw.len()).collect("pyarrow")["n"][0])
+    if not n:
+        return log, 0
+    one = log.join(twice, on="user_id", how="anti")
+    before, after = (set(x.select("variant").unique().collect("pyarrow")["variant"].to_list()) for x in (log, one))
+    if gone := in_order(before - after):
+        raise DataError(
+            f"Every user of {gone[0]} was seen in another variant too. Give users one variant each, and keep to it."
+        )
+    return one, n
+
+
+def _unknown(users: nw.LazyFrame) -> int:
+    """Users of the log whom the table of users lacks.
+
+    Raises:
+        DataError: it lacks all of them.
+    """
+    found = users.select(n=nw.len(), known=nw.col(MARK).sum()).collect("pyarrow").rows(named=True)[0]
+    n, there = int(found["n"]), int(found["known"] or 0)
+    if not there:
+        some = users.select("user_id").sort("user_id").head(3).collect("pyarrow")["user_id"].to_list()
+        raise DataError(
+            f"The users table has none of the {n:,} users of the log, such as {', '.join(map(repr, some))}. "
+            "Write ids alike in both."
+        )
+    return n - there
+
+
+def _capped(users: nw.LazyFrame, goal: tuple[str, ...], cap: float, pre: Sequence[str]) -> ByVariant:
+    """Statistics of a goal whose users count as if their last column were at most `cap`, with what they did before.
+
+    A ratio's columns shrink together, and sessions with them, so that a heavy user keeps the own ratio. The counts of
+    before are capped at the same quantile of them.
+    """
+    size = nw.col(goal[-1]).cast(nw.Float64)
+    weight = nw.when(size > cap).then(cap / size).otherwise(nw.lit(1.0))
+    frame = users.with_columns(**{c: nw.col(c).cast(nw.Float64) * weight for c in {*goal, "sessions"}})
+    before = f"{PRE}{goal[-1]}"
+    if before in pre:
+        most = float(users.select(m=nw.col(before).cast(nw.Float64).quantile(CAP, "linear")).collect("pyarrow")["m"][0])
+        size = nw.col(before).cast(nw.Float64)
+        weight = nw.when(size > most).then(most / size).otherwise(nw.lit(1.0))
+        frame = frame.with_columns(**{c: nw.col(c).cast(nw.Float64) * weight for c in pre})
+    columns = list(dict.fromkeys((*goal, "sessions", *pre)))
+    return _statistics(frame, columns, np.zeros(len(columns)), ())[()]
+
+
+def _without(rows: UserRows, heavy: Sequence[nw.Expr]) -> dict[str, nw.LazyFrame]:
+    """Users and their days without the heavy ones."""
+    light = keep(rows.users.filter(*(~h for h in heavy)))
+    return {"users": light, "days": rows.days.join(light.select("user_id"), on="user_id", how="semi")}
+
+
+def _missing(users: nw.LazyFrame, columns: Sequence[str]) -> dict[str, int]:
+    """How many users have no number in a column, or an infinite one; columns in which all have one are left out."""
     values = {c: nw.col(c).cast(nw.Float64) for c in columns}
     bad = {c: v.is_null() | ~v.is_finite() for c, v in values.items()}
     counts = users.select(*(b.cast(nw.Int64).sum().alias(c) for c, b in bad.items()))
-    for column, n in counts.collect("pyarrow").rows(named=True)[0].items():
-        if n:
-            of = f"{n:,} {'user' if n == 1 else 'users'} of the log"
-            raise DataError(f"The column {column} is empty or infinite for {of}. Fill it, or leave it out.")
+    return {column: int(n) for column, n in counts.collect("pyarrow").rows(named=True)[0].items() if n}
 
 
 def _statistics(
