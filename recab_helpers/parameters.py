@@ -439,12 +439,18 @@ def _shares(name: str, shares: dict[str, float]) -> None:
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:
-    if kind is str and isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         value = [_as_written(v) if isinstance(v, (int, float)) else v for v in value]
+        value = [v | {"name": _as_written(v["name"])} if _is_numbered(v) else v for v in value]
     if isinstance(value, (list, tuple)) and all(isinstance(v, kind) for v in value):
         return list(value)
     also = "" if kind is str else ", or of metrics, [{name: a, role: goal}]"
     raise ParameterError(f"{name} is {value!r}; give a list of names, [a, b]{also}.")
+
+
+def _is_numbered(metric: Any) -> bool:
+    """Whether it is a metric whose name was typed as a number."""
+    return isinstance(metric, dict) and isinstance(metric.get("name"), (int, float))
 
 
 def _checked_metrics(metrics: list[str | dict]) -> None:

@@ -319,8 +319,9 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
 def _cells(lines: list[str], sep: str, quote: str) -> list[list[str]]:
     if len(sep) > 1:
         return [line.split(sep) for line in lines]
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    return list(csv.reader(lines, delimiter=sep, quotechar=quote or None, quoting=quoting))
+    if not quote:
+        return list(csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_NONE))
+    return list(csv.reader(lines, delimiter=sep, quotechar=quote))
 
 
 def _is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -360,9 +361,8 @@ def _encoding(sample: bytes) -> str:
 def _rewritten(part: Path, packed: str, encoding: str, *, one_end: bool) -> Path:
     """A copy in UTF-8, whose lines may have `one_end`; gone when the process ends."""
     copy = _place() / f"{next(_NUMBERS)}.csv"
-    decoder = codecs.getincrementaldecoder(encoding)()
-    if one_end:
-        decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
+    decoded = codecs.getincrementaldecoder(encoding)()
+    decoder = io.IncrementalNewlineDecoder(decoded, translate=True) if one_end else decoded
     with (
         pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream,
         copy.open("w", encoding="utf-8", newline="") as out,

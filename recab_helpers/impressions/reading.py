@@ -349,7 +349,7 @@ class Reader:
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
-            way = f"Name the one that users had before: control={other}." if not control else ""
+            way = f"Name the one that users had before: control={other}." if not control and len(names) > 1 else ""
             self.faults.append(
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
                 f"treatment. {way or 'Give the log of all variants.'}"
@@ -505,12 +505,14 @@ def _filtered(relation: duckdb.DuckDBPyRelation, *, by: str) -> duckdb.DuckDBPyR
     return relation.filter(by)
 
 
-def propose(there: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+def propose(
+    there: Sequence[str], wanted: Sequence[str], synonyms: Mapping[str, Sequence[str]] = SYNONYMS
+) -> dict[str, str]:
     """Which of these columns may be which of the contract's, by the names that other systems use."""
     found: dict[str, str] = {}
     plain = {c.casefold().replace(" ", "_").replace("-", "_"): c for c in there}
     for ours in wanted:
-        for guess in (ours, ours.replace("_", ""), *SYNONYMS.get(ours, ())):
+        for guess in (ours, ours.replace("_", ""), *synonyms.get(ours, ())):
             if guess in plain and plain[guess] not in found.values():
                 found[ours] = plain[guess]
                 break

@@ -70,7 +70,7 @@ def read_log(
     Raises:
         DataError: the file cannot be read, or the log breaks its contract; everything that is wrong is said at once.
     """
-    frame, source = _opened(table, how.table)
+    frame, source = opened(table, how.table)
     native = frame.to_native()
     if not isinstance(native, duckdb.DuckDBPyRelation):
         return _elsewhere(frame, source, numbers, pilot=pilot)
@@ -182,7 +182,7 @@ def _all_are(log: Reader, cell: str, pattern: str) -> bool:
 
 def _join_clicks(log: Reader, clicks: Table) -> None:
     """Mark the impressions that stand in a table of clicks as clicked."""
-    frame, source = _opened(clicks)
+    frame, source = opened(clicks)
     other = Reader(here(frame).to_native(), source, Reading(columns=_of_both(log, frame)))
     keys = [k for k in CLICK_KEYS if log.has(k) and other.has(k)]
     if "slate_id" not in keys or not {"item_id", "position"} & set(keys):
@@ -292,7 +292,7 @@ def read_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_I
         DataError: the file cannot be read, user_id is missing or repeated, or a cell breaks its column; everything that
             is wrong is said at once.
     """
-    frame, source = _opened(table, how.table if alone else "")
+    frame, source = opened(table, how.table if alone else "")
     users = Reader(here(frame).to_native(), source, how if alone else Reading(columns=_known_by(how, frame)))
     with reading(source):
         if alone:
@@ -333,7 +333,7 @@ def open_table(table: Table) -> nw.LazyFrame:
     Raises:
         DataError: the file cannot be read.
     """
-    frame, source = _opened(table)
+    frame, source = opened(table)
     native = frame.to_native()
     if not isinstance(native, duckdb.DuckDBPyRelation):
         return frame
@@ -352,7 +352,7 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
     Raises:
         DataError: the file cannot be read.
     """
-    names = _opened(table, how.table, rows=False)[0].collect_schema().names()
+    names = opened(table, how.table, rows=False)[0].collect_schema().names()
     return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
 
 
@@ -379,7 +379,7 @@ def _drop(kept_as: str) -> None:
     engine().cursor().execute(f"drop table if exists {kept_as}")
 
 
-def _opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
+def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
