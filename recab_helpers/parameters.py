@@ -6,6 +6,7 @@ here and its line there. Which data, models and metrics there are is checked by 
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -467,12 +468,18 @@ def _metric_name(metric: str | dict) -> str:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ParameterError(f"{name} is {value:g}; give a value from {low:g} to {high:g}.")
+        raise ParameterError(f"{name} is {_plain(value)}; give a value from {_plain(low)} to {_plain(high)}.")
 
 
 def _inside(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
-        raise ParameterError(f"{name} is {value:g}; give a value between {low:g} and {high:g}, both excluded.")
+        limits = f"{_plain(low)} and {_plain(high)}"
+        raise ParameterError(f"{name} is {_plain(value)}; give a value between {limits}, both excluded.")
+
+
+def _plain(value: float) -> str:
+    """1000000000.0 -> '1,000,000,000', 0.5 -> '0.5': never a power of ten where it is whole."""
+    return f"{value:,.0f}" if math.isfinite(value) and value == round(value) and abs(value) < 1e15 else f"{value:g}"
 
 
 def _one_of(name: str, value: str, choices: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running,
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
-from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log
+from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log, read_users
 
 __all__ = [
     "COUNTS",
@@ -24,6 +24,7 @@ __all__ = [
     "open_users",
     "overlap",
     "read_log",
+    "read_users",
     "reduce",
     "user_rows",
     "users_alone",

@@ -7,7 +7,7 @@ import narwhals as nw
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
 from recab_helpers.impressions.reading import Reader, Reading, propose
-from recab_helpers.impressions.sources import open_users, read_log
+from recab_helpers.impressions.sources import open_users, read_log, read_users
 from recab_helpers.parameters import ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
@@ -77,7 +77,8 @@ def _contents(params: ReadParams, how: Reading) -> list[str]:
     notes: tuple[str, ...] = ()
     time = ""
     if not params.log_file:
-        rows = open_users(params.users_file, how=how, alone=True)
+        users = read_users(params.users_file, how=how, alone=True)
+        rows, notes = users.rows, users.notes
     else:
         read = read_log(params.log_file, how=how, clicks=params.clicks_file or None)
         rows, notes = read.rows, read.notes

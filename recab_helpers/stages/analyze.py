@@ -157,7 +157,8 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
     """
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     if log.impressions is None:
-        return impressions.users_alone(impressions.open_users(log.users, numbers=asked, how=log.reading, alone=True))
+        read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
+        return replace(impressions.users_alone(read.rows), notes=read.notes)
     known = None
     if log.users is not None:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
