@@ -62,6 +62,13 @@ class BothSlates(Brief):
         """Whether the reading by both slates may be trusted."""
         return self.gate_p >= GATE_ALPHA
 
+    def users_for(self, reading: Effect, lift: float, *, power: float = 0.8) -> float:
+        """Users, both variants together, that would find `lift` by this reading with the given power."""
+        if not (reading.defined and lift > -1 and lift != 0):
+            return math.nan
+        z = float(special.ndtri(1 - reading.alpha / 2) + special.ndtri(power))
+        return (reading.n_control + reading.n_treatment) * (z * reading.log_se / math.log1p(lift)) ** 2
+
     def in_words(self) -> str:
         """The lift by both slates, and the gate."""
         e = self.both
@@ -71,7 +78,9 @@ class BothSlates(Brief):
 def read_both_slates(by_treatment: dict[str, ByVariant], *, alpha: float = 0.05) -> dict[str, BothSlates]:
     """The readings of CTR by treatment, from `Aggregates.both_slates`; what has no clicks on both sides is left out.
 
-    Counts from before the test are taken out of each of the three, as in CUPED, where there are any.
+    Counts from before the test are taken out of each of the three, as in CUPED, where there are any. The gate asks two
+    things: the plain estimate and that by both slates differ by chance, and of a user's requests with the same item at
+    the top, those where it was clicked have no fewer clicks below. By Bonferroni, in half of GATE_ALPHA each.
     """
     found = {v: _read(of[CONTROL], of[v], Comparison(v), alpha) for v, of in by_treatment.items()}
     return {v: reading for v, reading in found.items() if reading is not None}
@@ -154,25 +163,20 @@ def _triggered(arms: Arms) -> Reading:
     clicks, impressions, differing = (arms[0].columns.index(c) for c in (*CTR.columns, DIFFERING))
     shown = sum(w * s.mean[impressions] for w, s in zip(share, arms, strict=True))
     common = sum(w * (s.mean[clicks] - s.mean[differing]) for w, s in zip(share, arms, strict=True)) / shown
-    rates, by_rate = [], []
-    for s in arms:
-        rate, grad = s.gradient((DIFFERING, "impressions"))
-        rates, by_rate = [*rates, rate], [*by_rate, grad]
-    c, t = common + rates[0], common + rates[1]
+    (c, c_grad), (t, t_grad) = (s.gradient((DIFFERING, "impressions")) for s in arms)
+    c, t = common + c, common + t
     if not (c > 0 and t > 0):
         return math.nan, np.full((2, len(arms[0].columns)), math.nan), (c, t)
     by_common = np.zeros((2, len(arms[0].columns)))
     by_common[:, clicks], by_common[:, differing] = (share / shown), -(share / shown)
     by_common[:, impressions] = -share * common / shown
     gradient = by_common * (1 / t - 1 / c)
-    gradient[0] -= by_rate[0] / c
-    gradient[1] += by_rate[1] / t
+    gradient[0] -= c_grad / c
+    gradient[1] += t_grad / t
     return math.log(t / c), gradient, (c, t)
 
 
-def _both(
-    arms: Arms, log_theta: np.ndarray, by_click: tuple[np.ndarray, np.ndarray], positions: list[int]
-) -> Reading:
+def _both(arms: Arms, log_theta: np.ndarray, by_click: tuple[np.ndarray, np.ndarray], positions: list[int]) -> Reading:
     """Every click counted for both variants; that examination is estimated enters the derivative."""
     columns = arms[0].columns
     share = np.array([s.n for s in arms]) / sum(s.n for s in arms)
@@ -221,9 +225,7 @@ def _fewer_after(arms: Arms) -> float:
     return t_tail(-value / se, n - 1) if se > 0 else 1.0
 
 
-def _adjusted(
-    arms: Arms, value: float, gradient: np.ndarray, levels: tuple[float, float]
-) -> Reading:
+def _adjusted(arms: Arms, value: float, gradient: np.ndarray, levels: tuple[float, float]) -> Reading:
     """The log lift less what the difference of the variants before the test explains, at least variance."""
     before = tuple(f"{PRE}{c}" for c in CTR.columns)
     if not set(before) <= set(arms[0].columns) or not math.isfinite(value):
@@ -234,7 +236,8 @@ def _adjusted(
         return value, gradient, levels
     apart = np.array([-by_level, by_level])
     cov, var = (
-        sum(float(a @ s.cov @ b) / s.n for s, a, b in zip(arms, apart, other, strict=True)) for other in (gradient, apart)
+        sum(float(a @ s.cov @ b) / s.n for s, a, b in zip(arms, apart, other, strict=True))
+        for other in (gradient, apart)
     )
     if not var > 0:
         return value, gradient, levels

@@ -78,7 +78,9 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     pair = nw.col("variant").cast(nw.String).is_in([CONTROL, treatment])
     i, j = (nw.col(f"{POSITION_IN}{v}").cast(nw.Int64) for v in (CONTROL, treatment))
     rows = log.filter(pair).select(*UNIT, "slate_id", "position", "clicked", "item_id", i=i, j=j)
-    differ = rows.filter(nw.col("i") != nw.col("j")).group_by(*UNIT, "slate_id").agg(nw.col("position").min().alias("f"))
+    differ = (
+        rows.filter(nw.col("i") != nw.col("j")).group_by(*UNIT, "slate_id").agg(nw.col("position").min().alias("f"))
+    )
     clicks = rows.filter(nw.col("clicked") > 0).join(differ, on=[*UNIT, "slate_id"], how="left")
     cells = clicks.group_by(*UNIT, "i", "j").agg(
         nw.len().cast(nw.Float64).alias("n"),
@@ -92,11 +94,9 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     more = {"control_only": CONTROL_ONLY, "treatment_only": TREATMENT_ONLY, "differing": DIFFERING, "after": AFTER}
     wide = users.filter(pair).select(*UNIT, *known).join(sums, on=UNIT, how="left")
     wide = wide.join(_after(rows), on=UNIT, how="left")
-    fixed = wide.select(
-        *UNIT, *(nw.col(c).cast(nw.Float64) for c in known), *(nw.col(c).fill_null(0.0) for c in more)
-    )
+    fixed = wide.select(*UNIT, *(nw.col(c).cast(nw.Float64) for c in known), *(nw.col(c).fill_null(0.0) for c in more))
     long = cells.filter((nw.col("i") > 0) & (nw.col("j") > 0) & (nw.col("i") != nw.col("j")))
-    long = long.select(*UNIT, "n", "i", "j")
+    long = long.select(*UNIT, "n", "i", "j").join(fixed.select(*UNIT), on=UNIT, how="semi")
     return _statistics(fixed, (*known, *more), long, [*known, *more.values()], (CONTROL, treatment))
 
 
