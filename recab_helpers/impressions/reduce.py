@@ -24,6 +24,7 @@ from recab_helpers.impressions.aggregates import (
     SufficientStatistics,
     Users,
 )
+from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
 from recab_helpers.impressions.sources import here, keep
 from recab_helpers.references import in_order
@@ -41,6 +42,7 @@ UNKNOWN = "unknown"  # level of users of whom a segment is not known
 CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 UNIT = ("user_id", "variant")
 FEW_KNOWN, NEARLY_ALL = 0.05, 0.95  # shares of users that the log and a table of users have in common
+OF_CTR = ("impressions", "clicks", f"{PRE}impressions", f"{PRE}clicks")
 BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 
 
@@ -243,6 +245,7 @@ def reduce(
         first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
         dropped=rows.dropped,
         by_impression=rows.by_impression,
+        both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
 
 
