@@ -44,7 +44,7 @@ def both_slates(log: nw.LazyFrame, users: nw.LazyFrame, known: Sequence[str]) ->
     other. A log without the columns gives none.
 
     Raises:
-        DataError: a position is no whole number from 0, or a variant's own is not where the item was shown.
+        DataError: a position is empty, or a variant's own is not where the item was shown.
     """
     names = log.collect_schema().names()
     treatments = [n.removeprefix(POSITION_IN) for n in names if n.startswith(POSITION_IN)]
@@ -58,13 +58,12 @@ def both_slates(log: nw.LazyFrame, users: nw.LazyFrame, known: Sequence[str]) ->
 def _check(log: nw.LazyFrame, variants: Sequence[str]) -> None:
     for v in variants:
         value = nw.col(f"{POSITION_IN}{v}").cast(nw.Float64)
-        odd = value.is_null() | (value < 0) | (value != value.round(0))
         elsewhere = (nw.col("variant").cast(nw.String) == v) & (value != nw.col("position").cast(nw.Float64))
-        found = log.select(odd=odd.cast(nw.Int64).sum(), elsewhere=elsewhere.cast(nw.Int64).sum())
-        n_odd, n_elsewhere = found.collect("pyarrow").rows()[0]
-        if n_odd:
+        found = log.select(empty=value.is_null().cast(nw.Int64).sum(), elsewhere=elsewhere.cast(nw.Int64).sum())
+        n_empty, n_elsewhere = found.collect("pyarrow").rows()[0]
+        if n_empty:
             raise DataError(
-                f"{POSITION_IN}{v} is no whole number from 0 in {n_odd:,} rows. Give the item's position in the slate "
+                f"{POSITION_IN}{v} is empty in {n_empty:,} rows. Give the item's position in the slate "
                 f"that {v} would have shown, 0 where it is not in it."
             )
         if n_elsewhere:
