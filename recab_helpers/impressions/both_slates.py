@@ -12,6 +12,7 @@ import numpy as np
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics
+from recab_helpers.impressions.sources import keep
 from recab_helpers.references import CONTROL, POSITION_IN
 
 CONTROL_ONLY, TREATMENT_ONLY, DIFFERING = "control only", "treatment only", "at or below the first difference"
@@ -44,7 +45,7 @@ def both_slates(log: nw.LazyFrame, users: nw.LazyFrame, known: Sequence[str]) ->
     other. A log without the columns gives none.
 
     Raises:
-        DataError: a position is no whole number from 0, or a variant's own is not where the item was shown.
+        DataError: a position is empty, or a variant's own is not where the item was shown.
     """
     names = log.collect_schema().names()
     treatments = [n.removeprefix(POSITION_IN) for n in names if n.startswith(POSITION_IN)]
@@ -58,13 +59,12 @@ def both_slates(log: nw.LazyFrame, users: nw.LazyFrame, known: Sequence[str]) ->
 def _check(log: nw.LazyFrame, variants: Sequence[str]) -> None:
     for v in variants:
         value = nw.col(f"{POSITION_IN}{v}").cast(nw.Float64)
-        odd = value.is_null() | (value < 0) | (value != value.round(0))
         elsewhere = (nw.col("variant").cast(nw.String) == v) & (value != nw.col("position").cast(nw.Float64))
-        found = log.select(odd=odd.cast(nw.Int64).sum(), elsewhere=elsewhere.cast(nw.Int64).sum())
-        n_odd, n_elsewhere = found.collect("pyarrow").rows()[0]
-        if n_odd:
+        found = log.select(empty=value.is_null().cast(nw.Int64).sum(), elsewhere=elsewhere.cast(nw.Int64).sum())
+        n_empty, n_elsewhere = found.collect("pyarrow").rows()[0]
+        if n_empty:
             raise DataError(
-                f"{POSITION_IN}{v} is no whole number from 0 in {n_odd:,} rows. Give the item's position in the slate "
+                f"{POSITION_IN}{v} is empty in {n_empty:,} rows. Give the item's position in the slate "
                 f"that {v} would have shown, 0 where it is not in it."
             )
         if n_elsewhere:
@@ -86,6 +86,7 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
         nw.len().cast(nw.Float64).alias("n"),
         (nw.col("position") >= nw.col("f")).cast(nw.Float64).sum().alias("differing"),
     )
+    cells = keep(cells)
     one = {"control_only": nw.col("j") == 0, "treatment_only": nw.col("i") == 0}
     sums = cells.group_by(*UNIT).agg(
         nw.col("differing").sum(),
@@ -95,6 +96,7 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     wide = users.filter(pair).select(*UNIT, *known).join(sums, on=UNIT, how="left")
     wide = wide.join(_after(rows), on=UNIT, how="left")
     fixed = wide.select(*UNIT, *(nw.col(c).cast(nw.Float64) for c in known), *(nw.col(c).fill_null(0.0) for c in more))
+    fixed = keep(fixed)
     long = cells.filter((nw.col("i") > 0) & (nw.col("j") > 0) & (nw.col("i") != nw.col("j")))
     long = long.select(*UNIT, "n", "i", "j").join(fixed.select(*UNIT), on=UNIT, how="semi")
     return _statistics(fixed, (*known, *more), long, [*known, *more.values()], (CONTROL, treatment))

@@ -12,7 +12,7 @@ from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
 from recab_helpers.parameters import ReadParams, closest
-from recab_helpers.references import CONTROL, in_order
+from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import FILE_NAME, literal, name
 
 MAX_DAYS = 3_660  # of a log; ten years are no test
@@ -200,6 +200,8 @@ class Reader:
             self.read(column, values.flag(cell.sql, cell.kind, self.reading.click))
         elif column.kind == "rank":
             self.read(column, v, f"not isfinite({v}) or {v} < 1 or {v} != round({v}) or {v} > {values.LARGEST_RANK}")
+        elif column.kind == "place":
+            self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v})")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
         else:
@@ -343,6 +345,8 @@ class Reader:
                 return
             value = f"case when {value} = {literal(control)} then '{CONTROL}' else {value} end"
             names = [CONTROL if n == control else n for n in names]
+            if (there := self.cells.pop(f"{POSITION_IN}{control}", None)) is not None:
+                self.cells[f"{POSITION_IN}{CONTROL}"] = there
             if control.strip() != CONTROL:
                 self.notes.append(f"control is what {self.source} calls {control.strip()}")
         value, names = f"trim({value})", [n.strip() for n in names]
@@ -411,7 +415,7 @@ class Reader:
         """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""
         known = [*SYNONYMS, "experiment", "propensity", "team"]
         unread = [c for c in self.cells if c not in self.typed and c not in (*known, FILE_NAME, *self.reading.only)]
-        unread = [c for c in unread if not c.startswith("position_in_") and self.written(c) == c]
+        unread = [c for c in unread if not c.startswith(POSITION_IN) and self.written(c) == c]
         if not unread:
             return
         some = self.relation.limit(SAMPLE_ROWS)

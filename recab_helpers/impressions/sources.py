@@ -23,6 +23,7 @@ from recab_helpers.impressions.contract import (
     Column,
     check,
     check_log,
+    in_slates,
     of_users,
     require_columns,
     time_column,
@@ -106,6 +107,8 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
             log.read_kind(column)
     if log.has("variant"):
         log.read_variants(columns["variant"], pilot=pilot)
+    for column in in_slates(tuple(log.cells)):
+        log.read_kind(column)
     for n in numbers:
         if log.has(n):
             log.read_kind(Column(name=n, kind="number", meaning="read by a metric"))
@@ -418,7 +421,7 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     require_columns(names, [c for c in IMPRESSIONS if c.name not in MAY_LACK], source=source)
     more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
     schema = frame.collect_schema()
-    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *more) if c.name in names]
+    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *in_slates(names), *more) if c.name in names]
     for c in there:
         if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String:
             raise DataError(f"{source}: column {c.name} is text; it must be {KINDS[c.kind]}. Cast it, or give a file.")
@@ -426,7 +429,7 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     typed |= {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
     log = frame.with_columns(**typed)
     check_log(log, source=source, pilot=pilot)
-    if more:
+    if more := (*more, *in_slates(names)):
         check(log, more, source=source)
     return Read(rows=log, source=source, columns={n: n for n in names})
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError
+from recab_helpers.impressions import Reading, read_log, reduce, user_rows
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
 from tests.made import reduced
 
@@ -52,6 +53,19 @@ def test_clicks_are_counted_by_where_the_item_stands_in_both_slates(log):
         np.testing.assert_allclose(s.cov, table.cov(), atol=1e-12)
 
 
+def test_a_file_with_its_own_names_of_variants_says_the_same(log, tmp_path):
+    file = tmp_path / "log.csv"
+    named = log.assign(variant=log["variant"].map({"control": "A", "treatment": "B"}))
+    named.columns = named.columns.str.replace("in_control", "in_A").str.replace("in_treatment", "in_B")
+    named.to_csv(file, index=False)
+    read = read_log(file, how=Reading(control="A"))
+    assert read.notes == (f"control is what {file.name} calls A",)
+    found = reduce(user_rows(read.rows)).both_slates
+    assert list(found) == ["B"]
+    for s, same in zip(found["B"].values(), reduced(log).both_slates["treatment"].values(), strict=True):
+        np.testing.assert_allclose(s.cov, same.cov, atol=1e-12)
+
+
 def test_a_log_without_the_columns_says_nothing_of_both_slates(log):
     assert reduced(log.drop(columns="position_in_treatment")).both_slates == {}
     assert reduced(log.drop(columns=["position_in_treatment", "position_in_control"])).both_slates == {}
@@ -60,8 +74,9 @@ def test_a_log_without_the_columns_says_nothing_of_both_slates(log):
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("position_in_control", -1, "is no whole number from 0"),
-        ("position_in_treatment", 1.5, "is no whole number from 0"),
+        ("position_in_control", -1, "holds -1 in row 1 .*it must be the rank in the slate of that variant, 0 where"),
+        ("position_in_treatment", "x", "holds 'x' in row 1 .*it must be the rank in the slate of that variant"),
+        ("position_in_treatment", None, "is empty in 273 rows"),
         ("position_in_control", 3, "is not the position where"),
     ],
 )
