@@ -10,7 +10,7 @@ from recab_helpers import formats
 from recab_helpers.analysis import Analysis, BothSlates
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import answered, folded, interval, joined, note, show, table
+from recab_helpers.report.kit.html import Number, answered, folded, interval, joined, note, show, table
 from recab_helpers.report.kit.plot import (
     BETTER,
     SERIES,
@@ -81,7 +81,7 @@ def _users(reading: BothSlates, *, power: float) -> HTML:
                 "reading": label,
                 "lift": e.lift,
                 f"{formats.confidence(e.alpha)} interval": interval(e.lift_ci),
-                "users that find the first lift": formats.count(needed),
+                "users that find the first lift": Number(needed, formats.count(needed)),
             }
         )
     return table(pd.DataFrame(rows).set_index("reading"))
