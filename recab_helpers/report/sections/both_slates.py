@@ -26,6 +26,7 @@ NAMES = {
     "triggered": "Only from the first difference on",
     "both": "Every click counted for both slates",
 }
+FEW_POSITIONS = 3  # below which examination is not drawn
 
 
 def both_slates(found: Analysis, known: Background) -> HTML:
@@ -90,8 +91,8 @@ def _users(reading: BothSlates, *, power: float) -> HTML:
 def _examination(reading: BothSlates) -> HTML:
     """How likely each position is looked at, told from items that the variants show at different positions."""
     e = reading.examination
-    if len(e.position) < 2:
-        return note("No item moved between positions often enough to tell.")
+    if len(e.position) < FEW_POSITIONS:
+        return note("Too few clicks on items that moved between positions to tell.")
     with report_style():
         fig = Figure(figsize=(WIDTH, SERIES))
         ax = fig.subplots()
