@@ -33,7 +33,7 @@ def among_treatments(users: Users, goals: Sequence[MetricSpec], *, alpha: float 
     pairs = list(combinations([v for v in users.variants if v != CONTROL], 2))
 
     def pair(goal: MetricSpec, first: str, second: str) -> Effect:
-        of, level = users.statistics, alpha / (len(pairs) * len(goals))
+        of, level = users.read_by(goal.columns), alpha / (len(pairs) * len(goals))
         e = estimate(goal, of[first], of[second], comparison=Comparison(second, first), alpha=level)
         return pair(goal, second, first) if goal.direction * e.difference < 0 else e
 
@@ -48,7 +48,7 @@ def best_table(users: Users, goals: Sequence[MetricSpec]) -> pd.DataFrame:
     """BEST_COLUMNS of every goal and variant; empty where there is one treatment, or a value does not vary."""
     rows = []
     for goal in goals if len(users.variants) > 2 else ():
-        values = adjusted_values(goal, users.statistics)
+        values = adjusted_values(goal, users.read_by(goal.columns))
         mean, se = (np.array([v[i] for v in values.values()]) for i in (0, 1))
         if np.isfinite(mean).all() and (se > 0).all():
             best = chance_to_be_best(goal.direction * mean, se)

@@ -23,8 +23,10 @@ from recab_helpers.references import CONTROL
 SRM_ALPHA = 5e-4  # one false alarm in two thousand healthy experiments
 GATE_ALPHA = 1e-3  # of the other gates that test a hypothesis
 NOVELTY_ALPHA = 0.01  # a warning, not a gate
+FEW_EXPECTED = 100  # users of a variant, below which the tail of chi-squared is too light at SRM_ALPHA
 SMALL_N = 500  # users in a variant, below which normal intervals are doubtful for heavy-tailed counts
 SMALL_CLICKED = 100  # users of a variant who clicked, likewise
+MOST_TWICE = 0.01  # share of users in two variants, above which those left out may not be like the others
 FEW_DAYS = 4  # with clicks in both variants, below which no trend is told
 
 State = Literal["passed", "failed", "not tested"]
@@ -78,7 +80,8 @@ def not_tested(name: str, why: str, *, gate: bool = True) -> Check:
 def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     """Chance of a split this uneven or worse, had assignment followed `weights`.
 
-    Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019).
+    Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019); the exact binomial test of
+    two variants where fewer than FEW_EXPECTED users are expected in one.
 
     >>> f"{srm_p_value([502, 498], [0.5, 0.5]):.3f}"
     '0.899'
@@ -86,6 +89,8 @@ def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     '1.8e-06'
     """
     total, mass = sum(counts), sum(weights)
+    if len(counts) == 2 and total * min(weights) < FEW_EXPECTED * mass:
+        return float(stats.binomtest(round(counts[1]), round(total), weights[1] / mass).pvalue)
     return float(stats.chisquare(counts, [total * w / mass for w in weights]).pvalue)
 
 
@@ -131,8 +136,37 @@ def one_variant_check(test: Aggregates, planned: Planned) -> Check:
     name, twice = "One variant per user", test.users.in_two_variants
     if twice is None:
         return not_tested(name, "users have no ids")
-    detail = f"{twice:,} users were seen in more than one variant"
-    return judged(name, not twice, detail, "Look at how assignment is remembered between sessions.")
+    share = twice / (twice + test.users.whole.n)
+    left = "; they are left out" if twice else ""
+    detail = f"{twice:,} users ({share:.2%}) were seen in more than one variant{left}"
+    return judged(name, share <= MOST_TWICE, detail, "Look at how assignment is remembered between sessions.")
+
+
+def known_check(test: Aggregates, planned: Planned) -> Check:
+    """Does the table of users know the users of the log? A warning only: who is new was not there before."""
+    name, unknown, n = "Users known from before", test.users.unknown, test.users.whole.n
+    if unknown is None:
+        return not_tested(name, "no table of users was given", gate=False)
+    detail = f"{n - unknown:,} of {n:,} users are in the table of users; the counts of the others from before are 0"
+    return judged(name, unknown < n / 2, detail, "Look at whether ids are written alike in both.", gate=False)
+
+
+def concentration_check(test: Aggregates, planned: Planned) -> Check:
+    """Does one user outweigh the rest? A warning only: heavy users are then capped in the goal."""
+    name, users = "No user outweighs the rest", test.users
+    shares = {}
+    for goal, histogram in users.histograms.items():
+        value = histogram.values[:, -1]
+        for variant, counts in histogram.counts.items():
+            if (total := value @ counts) > 0:
+                shares[variant, goal[-1]] = value[counts > 0].max() / total
+    if not shares:
+        return not_tested(name, "what each user adds is not known", gate=False)
+    (variant, column), share = max(shares.items(), key=lambda s: s[1])
+    detail = f"the largest makes up {share:.1%} of the {column} of {variant}"
+    capped = " and ".join(f"{cap:,.0f} {column}" for column, cap in users.caps.items())
+    where = f"Heavier users are counted as if they had {capped}, in looks and segments too. Are they bots?"
+    return judged(name, not users.caps, detail, where, gate=False)
 
 
 def possible_check(test: Aggregates, planned: Planned) -> Check:
@@ -145,15 +179,20 @@ def possible_check(test: Aggregates, planned: Planned) -> Check:
 
 
 def days_check(test: Aggregates, planned: Planned) -> Check:
-    """Does every variant have impressions on every day of the test?"""
+    """Does every variant have impressions on every day that any has some and that is busy enough to tell?"""
     name = "Days complete"
     if test.by_day is None:
         return not_tested(name, "days are not known")
     days = test.by_day.index.get_level_values("day")
     span = range(days.min(), days.max() + 1)
-    missing = [f"{v} day {d + 1}" for v in test.users.variants for d in span if (v, d) not in test.by_day.index]
+    seen = test.by_day.groupby(level="day")["users"].sum()
+    share, n = test.users.counts, test.users.whole.n
+    empty = [(v, d) for v in test.users.variants for d in seen.index if (v, d) not in test.by_day.index]
+    chance = {(v, d): (1 - share[v] / n) ** seen[d] for v, d in empty}  # that so few users leave the variant out
+    missing = [f"{v} day {d + 1}" for (v, d), p in chance.items() if p * len(share) * len(seen) < GATE_ALPHA]
     if not missing:
-        return judged(name, True, f"{len(span)} days, each with impressions in every variant", "")
+        closed = f", {len(span) - len(seen)} of them without any impression" if len(span) > len(seen) else ""
+        return judged(name, True, f"{len(span)} days{closed}, no variant alone without impressions beyond chance", "")
     detail = f"{len(span)} days; without impressions: {', '.join(missing[:5])}"
     return judged(name, False, detail, "Look for lost logs, or keep whole days only.")
 
@@ -271,6 +310,8 @@ CHECKS: tuple[CheckFunction, ...] = (
     srm_by_part,
     one_variant_check,
     possible_check,
+    concentration_check,
+    known_check,
     days_check,
     pre_period_check,
     balance_check,

@@ -126,7 +126,7 @@ def estimate_effects(
     (0.1, 0.2, 1.0)
     """
     for metric in metrics:
-        for column in set(metric.columns) - set(users.columns):
+        for column in set(metric.columns) - {*users.columns, *users.missing}:
             which = f"metric {metric.name} reads the column {column}, which the users do not have"
             raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
@@ -136,8 +136,8 @@ def estimate_effects(
     effects = [
         estimate(
             metric,
-            users.statistics[comparison.against],
-            users.statistics[comparison.variant],
+            users.read_by(metric.columns)[comparison.against],
+            users.read_by(metric.columns)[comparison.variant],
             comparison=comparison,
             alpha=levels.get(metric.role, alpha),
             cuped=cuped,
@@ -145,7 +145,7 @@ def estimate_effects(
         for metric in metrics
         for comparison in comparisons
     ]
-    return adjust_p_values(effects)
+    return adjust_p_values([replace(e, method=e.method + _of_whom(users, e.metric)) for e in effects])
 
 
 def estimate(
@@ -226,7 +226,8 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
         if e.metric.kind == "mean" and e.metric.numerator == metric.numerator and e.comparison == c:
             return e
     mean = mean_of(metric.numerator)
-    return estimate(mean, users.statistics[c.against], users.statistics[c.variant], comparison=c)
+    of = users.read_by(mean.columns)
+    return estimate(mean, of[c.against], of[c.variant], comparison=c)
 
 
 def with_uncertainty(
@@ -312,3 +313,15 @@ def _why_undefined(effect: Effect, control: SufficientStatistics, treatment: Suf
         if metric.kind == "ratio" and not s.mean[s.columns.index(metric.denominator)] > 0:
             return f"{name} has no {metric.denominator}"
     return ""
+
+
+def _of_whom(users: Users, metric: MetricSpec) -> str:
+    """What the name of the method adds where not every user counts whole."""
+    if users.is_capped(metric.columns):
+        return f", {' and '.join(f'{column} capped at {cap:,.0f}' for column, cap in users.caps.items())}"
+    lacking = [
+        f"{users.missing[c]:,} {'user' if users.missing[c] == 1 else 'users'} without {c}"
+        for c in metric.columns
+        if c in users.missing
+    ]
+    return f", but {' and '.join(lacking)}" if lacking else ""

@@ -14,6 +14,9 @@ import pandas as pd
 from recab_helpers.brief import Brief
 from recab_helpers.references import CONTROL, Comparison, in_order
 
+HEAVY = 0.01  # share of a variant that one user must make up to outweigh the rest, and
+TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
+CAP = 0.99  # quantile at which users are capped where one outweighs the rest
 PRE = "pre_"  # begins the name of a column that counts the period before the test
 
 
@@ -107,6 +110,22 @@ class Histogram:
         by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))
         return cls(columns=tuple(columns), values=distinct, counts=by_name)
 
+    @property
+    def cap(self) -> float | None:
+        """Quantile CAP of the last column over all users, where one user outweighs the rest of a variant; else None.
+
+        One does who makes up HEAVY of the variant's sum, and TIMES_MEAN times the mean user. Which variant a user is in
+        plays no part in the cap.
+        """
+        value, cap = self.values[:, -1], None
+        for users in self.counts.values():
+            total = value @ users
+            if total > 0 and value[users > 0].max() > total * max(HEAVY, TIMES_MEAN / users.sum()):
+                order = np.argsort(value)
+                below = np.cumsum(np.sum(list(self.counts.values()), axis=0)[order])
+                cap = float(value[order][np.searchsorted(below, CAP * below[-1])]) or None
+        return cap
+
     def only(self, column: str) -> "Histogram":
         """The histogram of one of the columns."""
         values, inverse = np.unique(self.values[:, self.columns.index(column)], return_inverse=True)
@@ -122,7 +141,11 @@ class Users(Brief):
     `histograms` are by their columns. `first_seen` counts users by the day of their first impression (rows, from 0)
     and variant (columns); None where days are not known. `in_two_variants` and `impossible` count users seen in more
     than one variant, and users with more clicks than impressions or more sessions than impressions; None where the
-    columns that tell are not there.
+    columns that tell are not there. `in_two_variants` are left out of all else. `unknown` counts the users of whom the
+    table of what is known from before says nothing; None without one. `missing` counts the users without a number in a
+    column, and `own` has, by such columns, the statistics of the users who have one in all of them. Where one user
+    outweighs the rest of a goal, `caps` has the most that counts of its last column, and `capped` the statistics with
+    all counts of heavier users shrunk to it, and what they did before likewise; segments are of these too.
     """
 
     statistics: ByVariant
@@ -131,6 +154,11 @@ class Users(Brief):
     first_seen: pd.DataFrame | None = None
     in_two_variants: int | None = None
     impossible: int | None = None
+    unknown: int | None = None
+    missing: dict[str, int] = field(default_factory=dict)
+    own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
+    capped: ByVariant = field(default_factory=dict)
+    caps: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -154,18 +182,34 @@ class Users(Brief):
         code = np.array([names.index(str(c)) if str(c) in names else -1 for c in coded.categories])[coded.codes]
         values = np.column_stack([np.asarray(c, dtype=np.float64) for c in columns.values()])
         at = {c: i for i, c in enumerate(columns)}
+        by_goal = {h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms}
+        caps = {h[-1]: cap for h, of in by_goal.items() if (cap := of.cap) is not None}
+        weighed = _weighed(values, at, caps)
         by_segment: dict[str, dict[str, ByVariant]] = {}
         for segment, levels in (segments or {}).items():
             level_of, level_names = pd.factorize(np.asarray(levels).astype(str), sort=True)
             by_segment[segment] = {
-                str(name): _by_variant(values[level_of == i], code[level_of == i], tuple(columns), names)
+                str(name): _by_variant(weighed[level_of == i], code[level_of == i], tuple(columns), names)
                 for i, name in enumerate(level_names)
             }
         return cls(
             statistics=_by_variant(values, code, tuple(columns), names),
             segments=by_segment,
-            histograms={h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms},
+            histograms=by_goal,
+            caps=caps,
+            capped=_by_variant(weighed, code, tuple(columns), names) if caps else {},
         )
+
+    def read_by(self, columns: tuple[str, ...]) -> ByVariant:
+        """The statistics that a metric of these columns is read from."""
+        if self.is_capped(columns):
+            return self.capped
+        lacking = frozenset(c for c in columns if c in self.missing)
+        return self.own[lacking] if lacking else self.statistics
+
+    def is_capped(self, columns: tuple[str, ...]) -> bool:
+        """Whether heavy users count less in a metric of these columns."""
+        return bool(self.capped) and set(columns) <= set(next(iter(self.capped.values())).columns)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -210,14 +254,25 @@ class Running:
 
     @classmethod
     def of(
-        cls, variant: np.ndarray, daily: np.ndarray, columns: Sequence[str], names: Sequence[str], *, seen: str
+        cls,
+        variant: np.ndarray,
+        daily: np.ndarray,
+        columns: Sequence[str],
+        names: Sequence[str],
+        *,
+        seen: str,
+        caps: Mapping[str, float] | None = None,
     ) -> "Running":
         """From codes of variants (n_users,) and what each day added, shape (n_users, n_days, n_columns).
 
-        A user is seen from the first day on which the column `seen` is above zero.
+        A user is seen from the first day on which the column `seen` is above zero, and counts less from that on which
+        one of `caps` (`Users.caps`) is exceeded.
         """
         to_date = np.cumsum(daily, axis=1, dtype=np.float64)
         exposed = to_date[:, :, list(columns).index(seen)] > 0
+        if caps:
+            weight = weight_of({c: to_date[:, :, list(columns).index(c)] for c in caps}, caps)
+            to_date *= np.asarray(weight)[:, :, None]
         n, sums, products = {}, {}, {}
         for code, name in enumerate(names):
             rows = to_date[variant == code]
@@ -258,7 +313,36 @@ class Aggregates(Brief):
     first_day: pd.Timestamp | None = None  # where days have dates
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
     by_impression: bool = False  # whether a unit is an impression, since users have no ids
+    both_slates: dict[str, ByVariant] = field(default_factory=dict)  # by treatment, as `impressions.both_slates` says
 
 
 def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:
     return {name: SufficientStatistics.of(values[code == i], columns) for i, name in enumerate(names)}
+
+
+def weight_of(sizes: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.ndarray | float:
+    """What users count of these sizes: the least that one of `caps` leaves of them, at most 1."""
+    weight: np.ndarray | float = 1.0
+    for column, cap in caps.items():
+        weight = np.minimum(weight, cap / np.maximum(sizes[column], cap))
+    return weight
+
+
+def _weighed(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float]) -> np.ndarray:
+    """Values of users of whom all counts shrink together where one of `caps` is exceeded, and those of before likewise.
+
+    A column that is 0 or 1 for everybody counts nothing and stays.
+    """
+    if not caps:
+        return values
+    found = values.copy()
+    then = {f"{PRE}{c}": values[:, at[f"{PRE}{c}"]] for c in caps if f"{PRE}{c}" in at}
+    most = {c: float(np.quantile(v, CAP)) for c, v in then.items()}
+    early = weight_of(then, {c: cap for c, cap in most.items() if cap > 0})
+    now = weight_of({c: values[:, at[c]] for c in caps}, caps)
+    for column, i in at.items():
+        if column.startswith(PRE):
+            found[:, i] *= early
+        elif values[:, i].max(initial=0) > 1:
+            found[:, i] *= now
+    return found

@@ -6,6 +6,7 @@ are small tables. A slate belongs to the day of its first impression.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import narwhals as nw
@@ -14,6 +15,7 @@ import pandas as pd
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import (
+    CAP,
     PRE,
     Aggregates,
     ByVariant,
@@ -22,6 +24,7 @@ from recab_helpers.impressions.aggregates import (
     SufficientStatistics,
     Users,
 )
+from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
 from recab_helpers.impressions.sources import here, keep
 from recab_helpers.references import in_order
@@ -39,6 +42,7 @@ UNKNOWN = "unknown"  # level of users of whom a segment is not known
 CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 UNIT = ("user_id", "variant")
 FEW_KNOWN, NEARLY_ALL = 0.05, 0.95  # shares of users that the log and a table of users have in common
+OF_CTR = ("impressions", "clicks", f"{PRE}impressions", f"{PRE}clicks")
 BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 
 
@@ -62,6 +66,8 @@ class UserRows:
     notes: tuple[str, ...] = ()  # what was made of the tables, in sentences
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
     by_impression: bool = False
+    in_two_variants: int = 0  # users who are left out
+    unknown: int | None = None  # users whom the table of what is known lacks; None without one
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """The first users by id, to look at."""
@@ -84,9 +90,11 @@ def user_rows(
     Raises:
         DataError: `known` has a column that the log's users already have, or knows nearly none of them.
     """
-    shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
+    shown, days = _counted(log, numbers)
+    if in_two_variants := _seen_twice(days):
+        log = _in_one_variant(log, days)
+        shown, days = _counted(log, numbers)
     items = shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
-    days = keep(_per_day(log, shown, tuple(numbers)))
     summed = tuple(c for c in days.collect_schema().names() if c not in (*UNIT, "day"))
     users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
     users = users.with_columns(clicked_any=(nw.col("clicks") > 0).cast(nw.Float64))
@@ -94,12 +102,14 @@ def user_rows(
     half = labels[0] + (labels[-1] - labels[0]) / 2
     early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
     users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
-    numeric, segments, notes = (*summed, "clicked_any"), ["exposure"], []
+    numeric, segments = (*summed, "clicked_any"), ["exposure"]
+    notes: list[str] = []
+    unknown = None
     if before is not None:
         users, more, _ = _joined(users, _counted_before(before, numbers), taken={*numeric, *segments, "first_day"})
         numeric = (*numeric, *more)
     if known is not None:
-        notes = _known_of(users, known)
+        unknown, notes = _unknown(users, known)
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
         numeric, segments = (*numeric, *more), [*segments, *text]
     users = keep(users)
@@ -113,6 +123,8 @@ def user_rows(
         segments=_with_few_levels(users, segments),
         summed=summed,
         notes=tuple(notes),
+        in_two_variants=in_two_variants,
+        unknown=unknown,
     )
 
 
@@ -140,8 +152,8 @@ def _counted_before(before: nw.LazyFrame, numbers: Sequence[str]) -> nw.LazyFram
     return before.group_by("user_id").agg(*(e.cast(nw.Float64).alias(n) for n, e in counts.items()))
 
 
-def _known_of(users: nw.LazyFrame, known: nw.LazyFrame) -> list[str]:
-    """What share of the log's users a table knows, as a note where it is not nearly all.
+def _unknown(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]]:
+    """How many of the log's users a table lacks, and a note where it knows not nearly all.
 
     Raises:
         DataError: it knows so few that the ids of the two cannot be the same things.
@@ -156,7 +168,8 @@ def _known_of(users: nw.LazyFrame, known: nw.LazyFrame) -> list[str]:
             f"The users table knows {both:,} of the {n:,} users of the log: their ids are not the same, {shown[0]} in "
             f"the log and {shown[1]} in the table. Write them alike, leading zeros too."
         )
-    return [f"the users table knows {both:,} of the {n:,} users of the log"] if both < NEARLY_ALL * n else []
+    note = f"the users table knows {both:,} of the {n:,} users of the log"
+    return n - both, [note] if both < NEARLY_ALL * n else []
 
 
 def reduce(
@@ -173,27 +186,50 @@ def reduce(
     of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
     basic = [c for c in BASIC if c in rows.numeric]
     wanted = list(dict.fromkeys([*columns, *of_goals, *basic, *pre]))
-    if missing := [c for c in wanted if c not in rows.numeric]:
-        raise DataError(f"The users have no column {missing[0]}; they have {', '.join(rows.numeric)}. Add it.")
-    _refuse_empty(rows.users, wanted)
+    if absent := [c for c in wanted if c not in rows.numeric]:
+        raise DataError(f"The users have no column {absent[0]}; they have {', '.join(rows.numeric)}. Add it.")
+    missing = _missing(rows.users, wanted)
+    if needed := [c for c in (*of_goals, *basic, *pre) if c in missing]:
+        for_whom = f"{missing[needed[0]]:,} {'user' if missing[needed[0]] == 1 else 'users'} of the log"
+        raise DataError(f"The column {needed[0]} is empty or infinite for {for_whom}. Fill it, or leave it out.")
+    lacking, wanted = [c for c in wanted if c in missing], [c for c in wanted if c not in missing]
     ends = {f"{end} {c}": getattr(nw.col(c).cast(nw.Float64), end)() for c in wanted for end in ("min", "mean", "max")}
     of = rows.users.select(**ends).collect("pyarrow").rows(named=True)[0]
     constant = {c for c in wanted if of[f"min {c}"] == of[f"max {c}"]}  # less its value, it is exactly zero
     shift = np.array([of[f"min {c}"] if c in constant else round(of[f"mean {c}"]) for c in wanted], dtype=np.float64)
     statistics = _statistics(rows.users, wanted, shift, ())[()]
+    variants, own = list(statistics), {}
+    for several in [(c,) for c in lacking] + list(combinations(lacking, 2)):
+        there = rows.users.filter(*(nw.col(c).cast(nw.Float64).is_finite() for c in several))
+        middle = there.select(*(nw.col(c).cast(nw.Float64).mean() for c in several)).collect("pyarrow")
+        less = np.array([*(middle[c][0] or 0.0 for c in several), *shift])
+        names = [*several, *wanted]
+        nobody = SufficientStatistics.of(np.empty((0, len(names))), names)
+        found = _statistics(there, names, less, ()).get((), {})
+        own[frozenset(several)] = {v: found.get(v, nobody) for v in variants}
+    of_clicks = [("clicks",)] if "clicks" in rows.numeric else []
+    histograms = {g: _histogram(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks))}
+    caps = {g[-1]: cap for g in goals if (cap := histograms[g].cap) is not None}
+    weighed, capped = rows.users, {}
+    if caps:
+        counted = [c for c in wanted if c in {*of_goals, *basic, *rows.summed, *pre} and c != "clicked_any"]
+        weighed = _weighed(rows.users, caps, counted)
+        capped = _statistics(weighed, counted, np.zeros(len(counted)), ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
-    segments = {s: _statistics(rows.users, for_segments, shift[at], (s,)) for s in rows.segments}
-    variants = list(statistics)
-    ids = rows.users.select(n=nw.col("user_id").n_unique(), rows=nw.len()).collect("pyarrow").rows(named=True)[0]
-    of_clicks = [("clicks",)] if "clicks" in rows.numeric else []
+    segments = {s: _statistics(weighed, for_segments, shift[at], (s,)) for s in rows.segments}
     users = Users(
         statistics=statistics,
         segments={s: {level[0]: by for level, by in levels.items()} for s, levels in segments.items()},
-        histograms={g: _histogram(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks))},
+        histograms=histograms,
         first_seen=None if rows.days is None else _counts(rows.users, "first_day", rows.day_labels),
-        in_two_variants=None if rows.by_impression else int(ids["rows"] - ids["n"]),
+        in_two_variants=None if rows.by_impression else rows.in_two_variants,
         impossible=_impossible(rows),
+        unknown=rows.unknown,
+        missing={c: missing[c] for c in lacking},
+        own=own,
+        capped=capped,
+        caps=caps,
     )
     if rows.days is None or rows.log is None:
         return Aggregates(users=users)
@@ -201,7 +237,7 @@ def reduce(
     first = rows.day_labels[0]
     return Aggregates(
         users=users,
-        running=_running(rows.days, rows.day_labels, daily, variants),
+        running=_running(rows.days, rows.day_labels, daily, variants, caps),
         by_day=_cells(rows.days, "day", rows.day_labels, variants),
         by_position=_by_position(rows.log, variants) if "position" in rows.log.collect_schema().names() else None,
         items=rows.items,
@@ -209,6 +245,7 @@ def reduce(
         first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
         dropped=rows.dropped,
         by_impression=rows.by_impression,
+        both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
 
 
@@ -283,14 +320,68 @@ def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str,
     return tuple(s for s in segments if 2 <= found[s] <= MAX_LEVELS)
 
 
-def _refuse_empty(users: nw.LazyFrame, columns: Sequence[str]) -> None:
+def _counted(log: nw.LazyFrame, numbers: Sequence[str]) -> tuple[pd.DataFrame, nw.LazyFrame]:
+    """Impressions by item and variant (`shown`), and counts per user and day, kept."""
+    shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
+    return shown, keep(_per_day(log, shown, tuple(numbers)))
+
+
+def _seen_twice(days: nw.LazyFrame) -> int:
+    """Users who were seen in more than one variant."""
+    return int(_twice(days).select(n=nw.len()).collect("pyarrow")["n"][0])
+
+
+def _twice(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Ids of the users who are in more than one variant."""
+    variants = rows.select(*UNIT).unique().group_by("user_id").agg(nw.len().alias("variants"))
+    return variants.filter(nw.col("variants") > 1).select("user_id")
+
+
+def _in_one_variant(log: nw.LazyFrame, days: nw.LazyFrame) -> nw.LazyFrame:
+    """The log without users who were seen in more than one variant; in the log's own engine.
+
+    Raises:
+        DataError: that leaves a variant without users.
+    """
+    rest = days.join(_twice(days), on="user_id", how="anti")
+    before, after = (set(x.select("variant").unique().collect("pyarrow")["variant"].to_list()) for x in (days, rest))
+    if gone := in_order(before - after):
+        raise DataError(
+            f"Every user of {gone[0]} was seen in another variant too. Give users one variant each, and keep to it."
+        )
+    return log.join(_twice(log), on="user_id", how="anti")
+
+
+def _weighed(users: nw.LazyFrame, caps: dict[str, float], columns: Sequence[str]) -> nw.LazyFrame:
+    """The users with these columns shrunk together where one of `caps` is exceeded, so that ratios stay a user's own.
+
+    The counts of before are capped at the same quantile of what the column was then.
+    """
+    before = [c for c in columns if c.startswith(PRE)]
+    then = [f"{PRE}{c}" for c in caps if f"{PRE}{c}" in before]
+    most = {}
+    if then:
+        found = users.select(*(nw.col(c).cast(nw.Float64).quantile(CAP, "linear") for c in then)).collect("pyarrow")
+        most = {c: float(found[c][0]) for c in then if found[c][0]}
+    now, early = _weight({c: nw.col(c) for c in caps}, caps), _weight({c: nw.col(c) for c in most}, most)
+    return users.with_columns(**{c: nw.col(c).cast(nw.Float64) * (early if c in before else now) for c in columns})
+
+
+def _weight(sizes: dict[str, nw.Expr], caps: dict[str, float]) -> nw.Expr:
+    """What a user counts: the least that one of `caps` leaves of its size, at most 1."""
+    weight = nw.lit(1.0)
+    for column, cap in caps.items():
+        size = sizes[column].cast(nw.Float64)
+        weight = nw.when(size * weight > cap).then(cap / size).otherwise(weight)
+    return weight
+
+
+def _missing(users: nw.LazyFrame, columns: Sequence[str]) -> dict[str, int]:
+    """How many users have no number in a column, or an infinite one; columns in which all have one are left out."""
     values = {c: nw.col(c).cast(nw.Float64) for c in columns}
     bad = {c: v.is_null() | ~v.is_finite() for c, v in values.items()}
     counts = users.select(*(b.cast(nw.Int64).sum().alias(c) for c, b in bad.items()))
-    for column, n in counts.collect("pyarrow").rows(named=True)[0].items():
-        if n:
-            of = f"{n:,} {'user' if n == 1 else 'users'} of the log"
-            raise DataError(f"The column {column} is empty or infinite for {of}. Fill it, or leave it out.")
+    return {column: int(n) for column, n in counts.collect("pyarrow").rows(named=True)[0].items() if n}
 
 
 def _statistics(
@@ -345,21 +436,29 @@ def _numbered(days: pd.Series, labels: list[Any]) -> np.ndarray:
     return (pd.to_datetime(days) - pd.Timestamp(first)).dt.days.to_numpy()
 
 
-def _running(days: nw.LazyFrame, labels: list[Any], columns: list[str], variants: Sequence[str]) -> Running:
-    """Sums to date by day: what each day changes in the sums of users' values and of their products, added up."""
+def _running(
+    days: nw.LazyFrame, labels: list[Any], columns: list[str], variants: Sequence[str], caps: dict[str, float]
+) -> Running:
+    """Sums to date by day: what each day changes in the sums of users' values and of their products, added up.
+
+    Users whose counts to date exceed one of `caps` count less, as in the statistics.
+    """
     sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
     to_date = {f"to {c}": nw.col(c).cum_sum().over(*UNIT, order_by="day") for c in sources}
     frame = days.select(*UNIT, "day", *sources).with_columns(
         **to_date,
         which=nw.col("impressions" if "impressions" in sources else sources[0]).cum_count().over(*UNIT, order_by="day"),
     )
+    caps = {c: cap for c, cap in caps.items() if c in sources}
+    now = _weight({c: nw.col(f"to {c}") for c in caps}, caps)
+    then = _weight({c: nw.col(f"to {c}") - nw.col(c) for c in caps}, caps)
     after, before = {}, {}
     for i, c in enumerate(columns):
         if c == "clicked_any":
             after[f"a{i}"] = (nw.col("to clicks") > 0).cast(nw.Float64)
             before[f"b{i}"] = (nw.col("to clicks") - nw.col("clicks") > 0).cast(nw.Float64)
         else:
-            after[f"a{i}"], before[f"b{i}"] = nw.col(f"to {c}"), nw.col(f"to {c}") - nw.col(c)
+            after[f"a{i}"], before[f"b{i}"] = nw.col(f"to {c}") * now, (nw.col(f"to {c}") - nw.col(c)) * then
     k = len(columns)
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
     frame = frame.with_columns(**after, **before, new=(nw.col("which") == 1).cast(nw.Int64))

@@ -16,6 +16,10 @@ from recab_helpers.analysis.checks import (
     Assumed,
     Check,
     balance_check,
+    concentration_check,
+    days_check,
+    dropped_check,
+    known_check,
     novelty_check,
     one_variant_check,
     possible_check,
@@ -24,6 +28,7 @@ from recab_helpers.analysis.checks import (
     srm_by_part,
     srm_check,
     srm_p_value,
+    unit_check,
 )
 from recab_helpers.analysis.decision import decide
 from recab_helpers.impressions.aggregates import Aggregates, Users
@@ -128,7 +133,10 @@ def test_a_healthy_log_passes_every_check(rng):
 
 
 def test_a_user_in_two_variants_and_a_missing_day_fail_their_checks():
-    checks = checks_of(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"]))
+    log = even_log(np.random.default_rng(4), 60)
+    lost = (log["variant"] == "treatment") & (log["day"] == 3)
+    swapped = (log["user_id"] == 8) & (log.index % 3 == 0)
+    checks = checks_of(log[~lost].assign(variant=log["variant"].mask(swapped, "treatment")))
     assert checks["One variant per user"].state == "failed"
     assert checks["Days complete"].state == "failed"
     assert checks["Users split as planned (SRM)"].state == "passed"
@@ -282,3 +290,83 @@ def test_equal_shares_are_assumed_where_nothing_was_planned_and_said_to_be(rng):
     other = srm_check(test, Assumed({"control": 0.5, "a": 0.25, "b": 0.25}))
     assert other.state == "failed"
     assert "give them (allocation)" in other.detail
+
+
+def by_day(rows: dict) -> pd.DataFrame:
+    """Users by variant and day, as a table of days has them."""
+    table = pd.DataFrame({"users": rows})
+    return table.rename_axis(["variant", "day"])
+
+
+def with_days(rng, rows: dict) -> Check:
+    test = Aggregates(users=users_of(users_like(rng, 400)), by_day=by_day(rows))
+    return days_check(test, HALVES)
+
+
+def test_a_day_without_any_traffic_and_a_sparse_one_are_no_fault(rng):
+    closed = {(v, d): 30 for v in HALVES for d in (0, 1, 3)}
+    check = with_days(rng, closed)
+    assert check.state == "passed"
+    assert "1 of them without any impression" in check.detail
+    assert with_days(rng, closed | {("control", 4): 2}).state == "passed"  # as likely as two coins alike
+    lost = with_days(rng, closed | {("control", 4): 30})
+    assert lost.state == "failed"
+    assert "treatment day 5" in lost.detail
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_the_sample_ratio_of_few_users_keeps_its_level(share):
+    n = 1000
+    counts = np.arange(n + 1)
+    p = np.array([srm_p_value([n - k, k], [1 - share, share]) for k in counts])
+    assert stats.binom.pmf(counts, n, share)[p < SRM_ALPHA].sum() <= SRM_ALPHA * 1.2
+
+
+def test_users_in_two_variants_void_a_test_only_where_they_are_many(rng):
+    users = users_of(users_like(rng, 1000))
+    for twice, state in ((5, "passed"), (30, "failed")):
+        check = one_variant_check(Aggregates(users=replace(users, in_two_variants=twice)), HALVES)
+        assert check.state == state
+        assert f"{twice} users" in check.detail
+
+
+def test_a_users_table_that_knows_few_and_a_user_who_outweighs_the_rest_are_warned_of(rng):
+    table = users_like(rng, 1000)
+    users = users_of(table, histograms=[("clicks", "impressions")])
+    assert known_check(Aggregates(users=replace(users, unknown=400)), HALVES).state == "passed"
+    warned = known_check(Aggregates(users=replace(users, unknown=600)), HALVES)
+    assert (warned.state, warned.gate) == ("failed", False)
+    assert concentration_check(Aggregates(users=users), HALVES).state == "passed"
+    table.loc[0, ["impressions", "clicks", "sessions"]] = [30_000, 10, 3000]
+    bot = users_of(table, histograms=[("clicks", "impressions")])
+    heavy = concentration_check(Aggregates(users=bot), HALVES)
+    assert (heavy.state, heavy.gate) == ("failed", False)
+    assert f"{bot.caps['impressions']:,.0f} impressions" in heavy.detail
+
+
+def test_rows_left_out_are_held_against_the_planned_shares_by_their_users():
+    users = Users.of(["control", "treatment"] * 5, {"clicks": np.arange(10)})
+    even = Aggregates(users=users, dropped={"control": (300, 103), "treatment": (90, 97)})
+    check = dropped_check(even, HALVES)
+    assert check.state == "passed"
+    assert check.p_value == pytest.approx(stats.chisquare([103, 97]).pvalue)
+    assert check.detail == "control 300 rows of 103 users, treatment 90 rows of 97 users"
+    uneven = replace(even, dropped={"treatment": (200, 60), "unknown": (7, 2)})
+    check = dropped_check(uneven, HALVES)
+    assert (check.state, check.gate) == ("failed", True)
+    assert check.p_value == pytest.approx(stats.chisquare([0, 60]).pvalue)
+    assert "7 rows of no variant" in check.detail
+    few = dropped_check(replace(even, dropped={"treatment": (9, 9)}), HALVES)
+    assert few.state == "not tested"
+    assert "Rows left out" not in {c.name for c in run_checks(replace(even, dropped={}), HALVES)}
+    assert "Rows left out" in {c.name for c in run_checks(uneven, HALVES)}
+
+
+def test_impressions_without_users_decide_nothing(rng):
+    test = replace(reduced(even_log(rng, 600)), by_impression=True)
+    checks = run_checks(test, HALVES)
+    assert unit_check(test, HALVES) in checks
+    verdict = decide([GOAL], checks)
+    assert (verdict.call, verdict.winner) == ("invalid", "")
+    assert "too narrow by an unknown factor" in unit_check(test, HALVES).detail
+    assert decide([GOAL], run_checks(replace(test, by_impression=False), HALVES)).call != "invalid"

@@ -1,19 +1,22 @@
 """A log reduced by the engine says what a plain reading in pandas says, and what arrays of its users say."""
 
 import gc
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from recab_helpers.analysis.metrics import METRICS, columns_of
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.metrics import CTR, METRICS, columns_of, mean_of
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import ByVariant, Histogram, Running, Users
+from recab_helpers.impressions.aggregates import ByVariant, Histogram, Running, SufficientStatistics, Users
 from recab_helpers.impressions.reduce import COUNTS, MAX_LEVELS, reduce
 from recab_helpers.impressions.sources import engine
 from recab_helpers.references import in_order
-from tests.made import LOG, distinct, log_like, reduced, rows_of
+from tests.made import LOG, distinct, even_log, log_like, reduced, rows_of
 
 UNIT = ["user_id", "variant"]
 SUMS = ["impressions", "clicks", "sessions", "weighted_clicks", "novelty_bits", "dwell"]
@@ -93,26 +96,32 @@ def case(request) -> SimpleNamespace:
     rng = np.random.default_rng(seed)
     log = random_log(rng, time)
     known = known_of(rng, log)
+    every = log.drop(columns="number")
+    twice = log.groupby("user_id")["variant"].transform("nunique") > 1  # they are left out
+    n_twice, log = log.loc[twice, "user_id"].nunique(), log[~twice]
     slates = slates_of(log)
     users = users_to(slates)
     users["exposure"] = np.where(users["first_day"] * 2 <= slates["day"].max(), "early", "late")
     users = users.merge(known, on="user_id", how="left")
     users = users.fillna({"pre_clicks": 0.0, "country": "unknown"})
-    rows = rows_of(log.drop(columns="number"), known, ["dwell"])
+    rows = rows_of(every, known, ["dwell"])
     wanted = columns_of(METRICS, rows.numeric)
     found = reduce(rows, wanted, goals=GOALS)
     names = in_order(log["variant"])
-    return SimpleNamespace(time=time, log=log, slates=slates, users=users, names=names, rows=rows, found=found)
+    return SimpleNamespace(
+        time=time, log=log, n_twice=n_twice, slates=slates, users=users, names=names, rows=rows, found=found
+    )
 
 
 def assert_same(found: ByVariant, expected: ByVariant, columns=None) -> None:
     assert list(found) == [v for v in expected if expected[v].n]
     for name, s in found.items():
         e = expected[name]
-        at = [e.columns.index(c) for c in columns or s.columns]
+        ours, theirs = ([x.columns.index(c) for c in columns or s.columns] for x in (s, e))
         assert s.n == e.n
-        assert s.mean == pytest.approx(e.mean[at])
-        assert s.cov == pytest.approx(e.cov[np.ix_(at, at)], rel=1e-9, abs=1e-9, nan_ok=True)
+        assert s.mean[ours] == pytest.approx(e.mean[theirs])
+        wanted = pytest.approx(e.cov[np.ix_(theirs, theirs)], rel=1e-9, abs=1e-9, nan_ok=True)
+        assert s.cov[np.ix_(ours, ours)] == wanted
 
 
 def test_users_are_those_of_a_plain_reading(case):
@@ -224,8 +233,7 @@ def test_items_dates_and_users_in_two_variants_are_counted(case):
     pd.testing.assert_frame_equal(case.found.items, expected, check_names=False, check_dtype=False)
     assert case.found.n_impressions == len(case.log)
     assert case.found.first_day == (None if case.time == "day" else pd.Timestamp("2026-03-01"))
-    twice = case.users.groupby("user_id")["variant"].nunique() - 1
-    assert case.found.users.in_two_variants == twice.sum() > 0
+    assert case.found.users.in_two_variants == case.n_twice > 0
     assert case.found.users.impossible == 0
 
 
@@ -268,10 +276,9 @@ def test_timestamps_in_seconds_or_as_dates_give_the_same_days():
     assert days == [[0, 3, 1, 2]] * 3
 
 
-def test_a_user_in_two_variants_counts_in_both_and_is_told():
-    found = reduced(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"])).users
-    assert found.counts == {"control": 1, "treatment": 3}
-    assert found.in_two_variants == 1
+def test_a_variant_all_of_whose_users_were_in_another_too_is_refused():
+    with pytest.raises(DataError, match="Every user of control was seen in another variant too"):
+        reduced(LOG.assign(user_id=["a", "a", "a", "a", "b", "c"]))
 
 
 def test_one_user_can_be_reduced_and_has_no_covariance():
@@ -327,14 +334,14 @@ def test_a_column_that_the_log_counts_is_refused_in_a_users_file():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_metric_reads_no_column_that_is_empty_or_infinite_for_a_user(value, tmp_path):
+def test_a_goal_reads_no_column_that_is_empty_or_infinite_for_a_user(value, tmp_path):
     known = pd.DataFrame({"user_id": ["a", "b", "c"], "spent": [1.5, value, 4.0]})
     known.to_parquet(tmp_path / "users.parquet")
     for table in (known, tmp_path / "users.parquet"):
         rows = rows_of(LOG, table)
         reduce(rows)  # nothing reads it
         with pytest.raises(DataError, match=r"column spent .* 1 user of the log.*Fill it, or leave it out"):
-            reduce(rows, ["spent"])
+            reduce(rows, goals=[("spent",)])
 
 
 def test_a_column_that_users_lack_is_refused_with_those_that_they_have():
@@ -349,8 +356,8 @@ def test_columns_of_the_log_named_as_counts_do_not_replace_them():
 
 def test_segments_are_the_texts_with_few_levels():
     users = [f"u{i}" for i in range(2 * MAX_LEVELS)]
-    log = pd.concat([LOG.iloc[[0, 3]].assign(user_id=u) for u in users])
-    log = log.assign(slate_id=range(len(log)), variant=["control", "treatment"] * len(users))
+    log = pd.concat([LOG.iloc[[0, 3]]] * MAX_LEVELS)
+    log = log.assign(user_id=users, slate_id=range(len(log)), variant=["control", "treatment"] * MAX_LEVELS)
     known = pd.DataFrame({"user_id": users, "name": users, "one": "all", "two": ["x", "y"] * MAX_LEVELS})
     known["twelve"] = [str(i % MAX_LEVELS) for i in range(len(users))]
     assert set(rows_of(log, known).segments) == {"two", "twelve", "exposure"}
@@ -371,3 +378,116 @@ def test_tables_of_users_go_with_their_owner(rng):
     del rows
     gc.collect()
     assert tables() == before
+
+
+# Users who are not like the others
+
+
+def test_a_user_in_two_variants_is_left_out_and_counted(rng):
+    log = even_log(rng, 300)
+    twice = pd.concat(
+        [log, log[log["user_id"] == 7].assign(variant="control", slate_id=9000 + log.index[log["user_id"] == 7])]
+    )
+    found, without = reduced(twice), reduced(log[log["user_id"] != 7])
+    assert found.users.in_two_variants == 1
+    assert found.users.counts == without.users.counts
+    assert found.users.statistics["treatment"].mean == pytest.approx(without.users.statistics["treatment"].mean)
+    pd.testing.assert_frame_equal(found.by_position, without.by_position)
+    assert found.n_impressions == without.n_impressions
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_value_that_is_missing_undefines_its_own_metric_only(bad, rng):
+    log = even_log(rng, 300)
+    known = pd.DataFrame({"user_id": log["user_id"].unique(), "watch": 1e6 + rng.gamma(2.0, 3.0, 300)})
+    known.loc[5, "watch"] = bad
+    metrics = (CTR, mean_of("watch"))
+    ctr, watch = estimate_effects(reduced(log, known, metrics=metrics).users, metrics)
+    expected = estimate_effects(reduced(log, metrics=(CTR,)).users, (CTR,))[0]
+    assert ctr.lift_ci == pytest.approx(expected.lift_ci)
+    one, two = (known["watch"].drop(5)[known["user_id"].drop(5) % 2 == v] for v in (0, 1))
+    assert watch.n_control + watch.n_treatment == 299
+    assert watch.p_value == pytest.approx(stats.ttest_ind(one, two, equal_var=False).pvalue)
+    assert watch.method.endswith("1 user without watch")
+
+
+def test_a_value_that_nobody_of_a_variant_has_undefines_its_own_metric_only(rng):
+    log = even_log(rng, 60)
+    known = pd.DataFrame({"user_id": range(0, 60, 2), "watch": rng.gamma(2.0, 3.0, 30)})  # control's users
+    metrics = (CTR, mean_of("watch"))
+    ctr, watch = estimate_effects(reduced(log, known, metrics=metrics).users, metrics)
+    assert ctr.defined
+    assert watch.reason == "treatment has 0 user; a variance needs at least 2"
+
+
+def test_a_users_table_that_knows_nobody_is_refused_and_one_that_knows_few_is_counted(rng):
+    log = even_log(rng, 300)
+    known = pd.DataFrame({"user_id": range(200, 500), "pre_clicks": 1})
+    assert reduced(log, known).users.unknown == 200
+    assert reduced(log).users.unknown is None
+    with pytest.raises(DataError, match=r"knows 0 of the 300 users of the log: .* 0, 1, 10 in the log"):
+        reduced(log, known.assign(user_id=known["user_id"] + 1000))
+
+
+def with_bots(rng, n_bots: int = 3) -> pd.DataFrame:
+    """A log whose last users have far more slates than all others."""
+    log = even_log(rng, 600, ctr=0.2)
+    user = np.repeat(600 + np.arange(n_bots), 2000)
+    variant = np.array(["control", "treatment"])[user % 2]
+    bots = pd.DataFrame({"user_id": user, "slate_id": 10_000 + np.arange(len(user)), "variant": variant})
+    return pd.concat([log, bots.assign(position=1, item_id="x", clicked=user % 2, day=rng.integers(0, 5, len(user)))])
+
+
+def test_heavy_users_are_capped_in_metrics_segments_and_looks(rng):
+    log = with_bots(rng)
+    known = pd.DataFrame({"user_id": log["user_id"].unique()}).assign(pre_impressions=10)
+    known["pre_clicks"] = rng.poisson(2, len(known))
+    found = reduced(log, known)
+    users = log.groupby(["user_id", "variant"], as_index=False).agg(
+        impressions=("clicked", "size"), clicks=("clicked", "sum")
+    )
+    cap = np.quantile(users["impressions"], 0.99, method="inverted_cdf")
+    assert found.users.caps == {"impressions": cap}
+    weight = np.minimum(1, cap / users["impressions"])
+    counts = ["clicks", "impressions"]
+    by_level: dict[str, float] = {}
+    for levels in found.users.segments["exposure"].values():
+        for variant, s in levels.items():
+            by_level[variant] = by_level.get(variant, 0.0) + s.sum("clicks")
+    for variant, of in found.users.read_by(("clicks", "impressions")).items():
+        part = users["variant"] == variant
+        wanted = SufficientStatistics.of((users[counts].mul(weight, axis=0))[part].to_numpy(), counts)
+        assert_same({variant: of}, {variant: wanted}, counts)
+        assert by_level[variant] == pytest.approx(wanted.sum("clicks"))
+        last = found.running.at(len(found.running) - 1)[variant]
+        assert_same({variant: last}, {variant: wanted}, counts)
+        for column in counts:
+            assert found.users.statistics[variant].sum(column) == pytest.approx(users.loc[part, column].sum())
+    (effect,) = estimate_effects(found.users, (CTR,))
+    assert effect.method.endswith(f"impressions capped at {cap:.0f}")
+    assert not effect.better
+
+
+def test_arrays_of_users_and_of_their_days_are_capped_as_a_log_is(rng):
+    log = with_bots(rng)
+    found = reduced(log)
+    daily = log.assign(impressions=1).groupby(["user_id", "variant", "day"])[["clicked", "impressions"]].sum()
+    daily = daily.unstack("day", fill_value=0)
+    table = daily.to_numpy().reshape(len(daily), 2, -1).swapaxes(1, 2)
+    clicks, shown = table.sum(axis=1).T
+    code = (daily.index.get_level_values("variant") == "treatment").astype(int)
+    goal = ("clicks", "impressions")
+    drawn = Users.of(
+        np.array(["control", "treatment"])[code], {"clicks": clicks, "impressions": shown}, histograms=[goal]
+    )
+    assert drawn.caps == found.users.caps
+    assert_same(drawn.read_by(goal), found.users.read_by(goal), goal)
+    running = Running.of(code, table, goal, drawn.variants, seen="impressions", caps=drawn.caps)
+    for day in range(len(running)):
+        assert_same(running.at(day), found.running.at(day), goal)
+
+
+def test_nobody_is_capped_where_no_user_outweighs_the_rest(rng):
+    found = reduced(log_like(rng, n_users=2000))
+    assert found.users.caps == found.users.capped == {}
+    assert found.users.read_by(("clicks", "impressions")) is found.users.statistics

@@ -69,9 +69,10 @@ def test_without_clicks_any_user_is_an_example():
     assert example_users(rows)["user_id"].tolist() == ["a", "b"]
 
 
-def test_a_user_in_two_variants_is_one_example():
-    rows = rows_of(log(("a", 1, "control", "x", 1), ("a", 2, "treatment", "z", 1)))
-    assert example_users(rows)["user_id"].tolist() == ["a"]
+def test_a_user_in_two_variants_is_no_example():
+    twice = ("a", 1, "control", "x", 1), ("a", 2, "treatment", "z", 1)
+    rows = rows_of(log(*twice, ("b", 3, "control", "x", 1), ("c", 4, "treatment", "z", 1)))
+    assert example_users(rows)["user_id"].tolist() == ["b", "c"]
 
 
 def test_an_example_counts_clicks_where_the_user_was_and_nowhere_else():
