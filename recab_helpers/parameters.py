@@ -6,6 +6,7 @@ here and its line there. Which data, models and metrics there are is checked by 
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -438,12 +439,18 @@ def _shares(name: str, shares: dict[str, float]) -> None:
 
 
 def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:
-    if kind is str and isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         value = [_as_written(v) if isinstance(v, (int, float)) else v for v in value]
+        value = [v | {"name": _as_written(v["name"])} if _is_numbered(v) else v for v in value]
     if isinstance(value, (list, tuple)) and all(isinstance(v, kind) for v in value):
         return list(value)
     also = "" if kind is str else ", or of metrics, [{name: a, role: goal}]"
     raise ParameterError(f"{name} is {value!r}; give a list of names, [a, b]{also}.")
+
+
+def _is_numbered(metric: Any) -> bool:
+    """Whether it is a metric whose name was typed as a number."""
+    return isinstance(metric, dict) and isinstance(metric.get("name"), (int, float))
 
 
 def _checked_metrics(metrics: list[str | dict]) -> None:
@@ -467,12 +474,18 @@ def _metric_name(metric: str | dict) -> str:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ParameterError(f"{name} is {value:g}; give a value from {low:g} to {high:g}.")
+        raise ParameterError(f"{name} is {_plain(value)}; give a value from {_plain(low)} to {_plain(high)}.")
 
 
 def _inside(name: str, value: float, low: float, high: float) -> None:
     if not low < value < high:
-        raise ParameterError(f"{name} is {value:g}; give a value between {low:g} and {high:g}, both excluded.")
+        limits = f"{_plain(low)} and {_plain(high)}"
+        raise ParameterError(f"{name} is {_plain(value)}; give a value between {limits}, both excluded.")
+
+
+def _plain(value: float) -> str:
+    """1000000000.0 -> '1,000,000,000', 0.5 -> '0.5': never a power of ten where it is whole."""
+    return f"{value:,.0f}" if math.isfinite(value) and value == round(value) and abs(value) < 1e15 else f"{value:g}"
 
 
 def _one_of(name: str, value: str, choices: Iterable[str]) -> None:

@@ -5,8 +5,10 @@ import hashlib
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,13 +27,17 @@ def this_machine() -> str:
 
 @functools.cache
 def this_process() -> str:
+    """`name_of` this one."""
+    return name_of(os.getpid())
+
+
+def name_of(pid: int) -> str:
     """Machine, number and start in seconds: a number alone is given again."""
-    me = psutil.Process()
-    return f"{this_machine()}-{me.pid}-{me.create_time():.0f}"
+    return f"{this_machine()}-{pid}-{psutil.Process(pid).create_time():.0f}"
 
 
 def alive(who: str) -> bool:
-    """Whether the process that `this_process` named still runs on this machine."""
+    """Whether the process that `name_of` named still runs on this machine."""
     _, pid, start = who.split("-")
     try:
         return abs(psutil.Process(int(pid)).create_time() - int(start)) <= TOLERANCE_S
@@ -48,6 +54,32 @@ def end_with_children(pid: int) -> None:
         for one in [*process.children(recursive=True), process]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
+
+
+@contextmanager
+def tether() -> Iterator[Callable[[int], None]]:
+    """A function that ties a process to this one: it ends with its children when this one does, even by `kill -9`.
+
+    A watcher in a session of its own, which no Ctrl-C reaches, waits for the end of a pipe that only this process
+    holds; every system closes it with the process.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-P", __file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+    ) as watcher:
+        assert watcher.stdin is not None
+
+        def tie(pid: int) -> None:
+            with suppress(psutil.NoSuchProcess):
+                print(name_of(pid), file=watcher.stdin, flush=True)
+
+        yield tie
+
+
+def end_after_parent() -> None:
+    """What the watcher of `tether` does: read names until the pipe ends, then end those processes."""
+    for name in sys.stdin.read().split():
+        if alive(name):
+            end_with_children(int(name.split("-")[1]))
 
 
 @contextmanager
@@ -78,3 +110,7 @@ def clear_places_of_the_dead(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}{this_machine()}-*-*"):
         if not alive(folder.name.removeprefix(PREFIX)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    end_after_parent()

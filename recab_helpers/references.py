@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from recab_helpers.errors import ParameterError
 
 CONTROL = "control"
+POSITION_IN = "position_in_"  # begins a column of a log: where the shown item stands in the slate of that variant
 
 
 @dataclass(frozen=True, order=True)

@@ -6,15 +6,17 @@ The cells of a text file stay text, as they were written: "007" keeps its zeros,
 import codecs
 import csv
 import hashlib
+import io
+import os
 import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -28,10 +30,12 @@ PACKED = ("", ".gz", ".zst")
 ENDINGS = (".parquet", *(f"{e}{z}" for e in (*TEXTS, *JSONS) for z in PACKED), *DATABASES)
 SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")  # the fifth is Hive's
 SAMPLE_BYTES = 262_144
+FIRST = 100  # rows that tell whether the line above them holds names
 CHUNK = 1 << 22  # characters, and rows of a database, that are copied at once
 MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+TWO_ENDS = ("state machine reached an invalid state", "unterminated quote")  # of text whose lines end in LF and in CRLF
 NO_TABLE = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
 _NUMBERS = count()
 
@@ -110,10 +114,11 @@ def digest_of(path: str | Path) -> str:
     return total.hexdigest()[:16]
 
 
-def open_file(path: str | Path, *, table: str = "") -> tuple[duckdb.DuckDBPyRelation, str]:
+def open_file(path: str | Path, *, table: str = "", hold: bool = False) -> tuple[duckdb.DuckDBPyRelation, str]:
     """A file, folder, glob, or a `table` of a database as a relation, and what an error calls it.
 
-    Columns of text files and of SQLite are text. The rows of several files have the column FILE_NAME as well.
+    Columns of text files and of SQLite are text. The rows of several files have the column FILE_NAME as well: the name
+    of the file without its ending, with its folders where two files have one name. To `hold` it parses a text once.
 
     Raises:
         DataError: it cannot be read.
@@ -126,18 +131,37 @@ def open_file(path: str | Path, *, table: str = "") -> tuple[duckdb.DuckDBPyRela
     with reading(source):
         if kind == "database":
             return _of_database(parts, table), f"{source}, table {table}" if table else source
-        if kind == "parquet":
-            read = f"read_parquet({_list(parts)}{_several(parts)})"
-        elif kind == "json":
-            read = _json(parts)
-        else:
-            read = _text(parts)
-        relation = engine().sql(f"select * from {read}")
-        if FILE_NAME in relation.columns and len(parts) > 1:
-            stem = f"regexp_extract({FILE_NAME}, '([^/\\\\]+?)(\\.[a-z]+)*$', 1)"
-            relation = relation.project(f"* replace ({stem} as {FILE_NAME})")
-        relation.limit(1).fetchall()
-        return relation, source
+        try:
+            return _relation(parts, kind, hold=hold), source
+        except duckdb.Error as error:
+            if kind != "text" or not any(said in str(error) for said in TWO_ENDS):
+                raise
+        return _relation(parts, kind, hold=hold, one_end=True), source
+
+
+def _relation(parts: list[Path], kind: str, *, hold: bool, one_end: bool = False) -> duckdb.DuckDBPyRelation:
+    files = parts
+    if kind == "parquet":
+        read = f"read_parquet({_list(parts)}{_several(parts)})"
+    elif kind == "json":
+        read = _json(parts)
+    else:
+        read, files = _text(parts, one_end=one_end)
+    relation = engine().sql(f"select * from {read}")
+    if FILE_NAME in relation.columns and len(parts) > 1:
+        called = ", ".join(map(literal, _called(parts)))
+        relation = relation.project(f"* replace (map({_list(files)}, [{called}])[{FILE_NAME}] as {FILE_NAME})")
+    relation.limit(1).fetchall()
+    return _held(relation) if hold and kind in ("text", "json") else relation
+
+
+def _called(parts: Sequence[Path]) -> list[str]:
+    """The names of files without their endings, with the folders that tell them apart where two have one name."""
+    stems = [re.sub(r"(?<=.)(\.[a-z]+\d?)+$", "", p.name) for p in parts]
+    if len(set(stems)) == len(stems):
+        return stems
+    root = Path(os.path.commonpath([p.parent for p in parts]))
+    return [(p.parent.relative_to(root) / stem).as_posix() for p, stem in zip(parts, stems, strict=True)]
 
 
 @contextmanager
@@ -149,7 +173,7 @@ def reading(source: str | Path) -> Iterator[None]:
         raise DataError(f"{source} cannot be read: {_said(error)}") from error
 
 
-def held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+def _held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once."""
     copy = _place() / f"{next(_NUMBERS)}.parquet"
     relation.write_parquet(str(copy), compression="snappy")
@@ -221,29 +245,40 @@ def _several(parts: Sequence[Path]) -> str:
 # Text
 
 
-def _text(parts: list[Path]) -> str:
-    dialects = {}
-    for part in parts:
-        dialects[part] = _dialect(part)
+def _text(parts: list[Path], *, one_end: bool) -> tuple[str, list[Path]]:
+    """How DuckDB reads the parts, and the files that hold them; where lines are to have `one_end`, those of copies."""
+    dialects = {part: _dialect(part, one_end=one_end) for part in parts}
     first = dialects[parts[0]]
+    alike: dict[str, list[Path]] = {}  # files by how they are read
     for part, dialect in dialects.items():
-        if sorted(dialect["names"]) != sorted(first["names"]) or dialect["sep"] != first["sep"]:
+        if sorted(dialect.names) != sorted(first.names):
             raise DataError(
-                f"{part} begins with {', '.join(dialect['names'])[:200]}, unlike {parts[0].name}. Give every part the "
+                f"{part} begins with {', '.join(dialect.fields)[:200]}, unlike {parts[0].name}. Give every part the "
                 "same header."
             )
-        if dialect["names"] != first["names"]:
+        if dialect.names != first.names:
             raise DataError(f"{part} has its columns in another order than {parts[0].name}. Write them in one order.")
-    columns = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in first["names"])
+        alike.setdefault(dialect.options, []).append(dialect.file)
+    columns = ", ".join(f"{literal(n)}: 'VARCHAR'" for n in first.names)
     many = f", filename={literal(FILE_NAME)}" if len(parts) > 1 else ""
-    return (
-        f"read_csv({_list([d['file'] for d in dialects.values()])}, auto_detect=false, header=true, "
-        f"skip={first['skip']}, sep={literal(first['sep'])}, quote={literal(first['quote'])}, "
-        f"escape={literal(first['escape'])}, columns={{{columns}}}, compression={literal(first['packed'])}{many})"
+    read = " union all from ".join(
+        f"read_csv({_list(files)}, auto_detect=false, {options}, columns={{{columns}}}{many})"
+        for options, files in alike.items()
     )
+    return read, [d.file for d in dialects.values()]
 
 
-def _dialect(part: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Dialect:
+    """How a text file is read: the file, or a copy of it in UTF-8, its first line and its columns."""
+
+    file: Path
+    options: str  # of read_csv
+    fields: list[str]
+    names: list[str]
+
+
+def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     """How a text file is written, by its first bytes: how it is packed and encoded, divided and quoted."""
     with part.open("rb") as stream:
         magic = stream.read(4)
@@ -254,28 +289,50 @@ def _dialect(part: Path) -> dict[str, Any]:
     with pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream:
         sample = stream.read(SAMPLE_BYTES)
     encoding, file = _encoding(sample), part
-    if encoding != "utf-8":
-        file, packed = _in_utf8(part, packed, encoding), "none"
     text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
+    one_end = one_end or len(set(re.findall(r"\r\n|\n|\r", text.removesuffix("\r")))) > 1
+    if one_end or encoding != "utf-8":
+        file, packed = _rewritten(part, packed, encoding, one_end=one_end), "none"
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    skip = int(lines[0].lower().startswith("sep=") and len(lines[0]) == len("sep=;"))  # as Excel may begin
-    head = lines[skip] if len(lines) > skip else ""
-    if not head.strip():
-        raise DataError(f"{part} begins with an empty line. Give a file with a header and at least one row.")
-    sep = lines[0][-1] if skip else max(SEPARATORS, key=head.count)
-    quote = _quote(head, lines[skip + 1 : -1], sep)
-    fields = (
-        next(csv.reader([head], delimiter=sep, quotechar=quote or None, quoting=0 if quote else 3))
-        if len(sep) == 1
-        else head.split(sep)
-    )
-    names = [f.strip() or f"column {i}" for i, f in enumerate(fields)]
+    told = lines[0].lower().startswith("sep=") and len(lines[0]) == len("sep=;")  # as Excel may begin
+    skip = next((i for i, line in enumerate(lines) if i >= told and line.strip() and line[:1] != "#"), len(lines))
+    if skip == len(lines):
+        raise DataError(f"{part} has no line with names. Give a file with a header and at least one row.")
+    head = lines[skip]
+    sep = lines[0][-1] if told else max(SEPARATORS, key=head.count)
+    if skip and lines[skip - 1][:1] == "#" and sep in lines[skip - 1]:  # a header that begins so
+        skip, head = skip - 1, lines[skip - 1]
+    rest = lines[skip + 1 : -1]
+    quote = _quote(head, rest, sep)
+    fields, *some = _cells([head, *rest[:FIRST]], sep, quote)
+    header = not _is_row(fields, some)
+    names = [(header and f.strip()) or f"column {i}" for i, f in enumerate(fields, 1)]
     if twice := [n for i, n in enumerate(names) if n in names[:i]]:
         raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
     escape = "\\" if quote and f"\\{quote}" in text else quote
-    return {
-        "file": file, "packed": packed, "skip": skip, "sep": sep, "quote": quote, "escape": escape, "names": names,
-    }  # fmt: skip
+    options = (
+        f"header={str(header).lower()}, skip={skip}, sep={literal(sep)}, quote={literal(quote)}, "
+        f"escape={literal(escape)}, compression={literal(packed)}"
+    )
+    return _Dialect(file=file, options=options, fields=fields, names=names)
+
+
+def _cells(lines: list[str], sep: str, quote: str) -> list[list[str]]:
+    if len(sep) > 1:
+        return [line.split(sep) for line in lines]
+    if not quote:
+        return list(csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_NONE))
+    return list(csv.reader(lines, delimiter=sep, quotechar=quote))
+
+
+def _is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line of a text is a row like the others: it has a number or a date, and no name.
+
+    A cell is no name where it has a digit, is empty, or stands in its column again.
+    """
+    again = [{row[i] for row in rows if i < len(row)} for i in range(len(fields))]
+    values = any(re.fullmatch(r"[-+]?\d+([.,:/\- ]\d+)*([ T]?[AP]M)?", f.strip()) for f in fields)
+    return values and all(not f.strip() or re.search(r"\d", f) or f in of for f, of in zip(fields, again, strict=True))
 
 
 def _quote(head: str, lines: list[str], sep: str) -> str:
@@ -288,6 +345,8 @@ def _quote(head: str, lines: list[str], sep: str) -> str:
 
 def _encoding(sample: bytes) -> str:
     """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
+    if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     for bytes_, encoding in ((sample[1::2], "utf-16-le"), (sample[::2], "utf-16-be")):
@@ -300,10 +359,11 @@ def _encoding(sample: bytes) -> str:
     return "utf-8"
 
 
-def _in_utf8(part: Path, packed: str, encoding: str) -> Path:
-    """A copy in UTF-8, gone when the process ends."""
+def _rewritten(part: Path, packed: str, encoding: str, *, one_end: bool) -> Path:
+    """A copy in UTF-8, whose lines may have `one_end`; gone when the process ends."""
     copy = _place() / f"{next(_NUMBERS)}.csv"
-    decoder = codecs.getincrementaldecoder(encoding)()
+    decoded = codecs.getincrementaldecoder(encoding)()
+    decoder = io.IncrementalNewlineDecoder(decoded, translate=True) if one_end else decoded
     with (
         pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream,
         copy.open("w", encoding="utf-8", newline="") as out,
@@ -360,7 +420,7 @@ def _sqlite(path: Path, table: str) -> duckdb.DuckDBPyRelation:
         columns = [r[1] for r in from_here.execute(f"pragma table_info({chosen})")]
         schema = pa.schema([(c, pa.string()) for c in columns])
         rows = from_here.execute(f"select {', '.join(f'cast({name(c)} as text)' for c in columns)} from {chosen}")
-        copy, chunk = f"recab_{next(_NUMBERS)}", iter(lambda: rows.fetchmany(100_000), [])
+        copy, chunk = f"recab_copy_{next(_NUMBERS)}", iter(lambda: rows.fetchmany(100_000), [])
         batches = pa.RecordBatchReader.from_batches(
             schema,
             (pa.record_batch([pa.array(c, pa.string()) for c in zip(*b, strict=True)], schema) for b in chunk),

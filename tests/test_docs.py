@@ -1,6 +1,8 @@
 """The guides say what the code does, the site holds together and loads nothing, and the skin of the project agrees."""
 
 import importlib.util
+import itertools
+import json
 import re
 import shlex
 import tomllib
@@ -144,29 +146,67 @@ def test_every_command_of_a_guide_is_understood(page, tmp_path, monkeypatch):
         )
 
 
-def test_the_commands_from_an_export_to_a_verdict_read_what_they_say(rng, tmp_path, monkeypatch, capsys):
+def commands_from_an_export() -> list[tuple[str, dict[str, str]]]:
+    """Doors with what is given to them, as the guide types them."""
+    section = YOUR_LOG.partition("## From a warehouse export to a verdict")[2].partition("\n## ")[0]
+    typed = [shlex.split(command) for command in re.findall(r"^make (.+)$", section, re.MULTILINE)]
+    return [(door, dict(word.split("=", 1) for word in given)) for door, *given in typed]
+
+
+@pytest.fixture
+def exports(rng, tmp_path, monkeypatch) -> None:
+    """The files that the guide names, in the folder where its commands are typed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("recab_helpers.pipeline.notebooks.run", lambda *_, **__: print("reads it"))
     log = log_of(rng)
     log["shown_at"] = pd.to_datetime(log["day"], unit="D", origin="2026-04-29").astype(str)
     theirs = {"user_id": "uid", "slate_id": "request_id", "variant": "grp", "item_id": "sku", "clicked": "n_clicks"}
     export = log.drop(columns="day").rename(columns=theirs)
     export.replace({"grp": {"control": "A", "treatment": "B"}}).to_csv("export.csv", index=False)
-    players = pd.DataFrame({"userid": range(4), "version": ["gate_30", "gate_40"] * 2, "retention_7": True})
+    came_back = rng.random(900) < 0.3
+    players = pd.DataFrame({"userid": range(900), "version": ["gate_30", "gate_40"] * 450, "retention_7": came_back})
     players.to_csv("players.csv", index=False)
-    section = YOUR_LOG.partition("## From a warehouse export to a verdict")[2].partition("\n## ")[0]
+    looks = [
+        {"test_id": test, "arm": arm, "metric": metric, "date": f"2026-05-0{day}", "users": 100 * day, "mean": mean}
+        for test, arm, (metric, mean), day in itertools.product(
+            (7, 8), ("control", "new"), (("orders", 2.0), ("returns", 1.0)), range(1, 6)
+        )
+    ]
+    pd.DataFrame(looks).assign(variance=3.0).to_csv("sums.csv", index=False)
+
+
+def test_the_commands_from_an_export_to_a_verdict_read_what_they_say(exports, monkeypatch, capsys):
+    monkeypatch.setattr("recab_helpers.pipeline.notebooks.run", lambda *_, **__: print("reads it"))
     said = []
-    for command in re.findall(r"^make (.+)$", section, re.MULTILINE):
-        door, *given = shlex.split(command)
-        for name, value in (word.split("=", 1) for word in given):
-            monkeypatch.setenv(f"RECAB_{name}", value)
-        assert command_line.main([door]) == 0
+    for door, given in commands_from_an_export():
+        with monkeypatch.context() as typed:
+            for name, value in given.items():
+                typed.setenv(f"RECAB_{name}", value)
+            assert command_line.main([door]) == 0
         said.append(capsys.readouterr().out)
-        for name in ("LOG", "USERS", "SET"):
-            monkeypatch.delenv(f"RECAB_{name}", raising=False)
     assert "columns={user_id: uid, slate_id: request_id, variant: grp, item_id: sku" in said[0]
     assert "control: 300 users, 900 impressions" in said[1]
-    assert said[2:] == ["reads it\n"] * 2
+    assert said[2:4] == ["reads it\n"] * 2
+    assert "columns={variant: arm, n: users, look: date, experiment: test_id}" in said[4]
+    assert said[5:] == ["reads it\n"]
+
+
+@pytest.mark.slow
+def test_the_commands_from_an_export_end_in_the_pages_of_their_tests(exports, run_pipeline, monkeypatch):
+    pages = []
+    for door, given in commands_from_an_export():
+        if door == "analyze":
+            with monkeypatch.context() as typed:
+                for name, value in given.items():
+                    typed.setenv(f"RECAB_{name}", value)
+                code, reports = run_pipeline(door)
+            assert code == 0
+            pages.append(json.loads((reports / "ab_report.json").read_text(encoding="utf-8")))
+    assert [page["kind"] for page in pages] == ["real"] * 3
+    goals = [{e["metric"] for e in page["effects"] if e["role"] == "goal"} for page in pages]
+    assert goals == [{"ctr"}, {"retention_7"}, {"orders"}]
+    assert [{v["name"]: v["users"] for v in page["variants"]} for page in pages] == [
+        {"control": 300, "B": 300}, {"control": 450, "gate_40": 450}, {"control": 500, "new": 500},
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda p: p.name)

@@ -96,3 +96,64 @@ def test_lines_of_json_keep_what_is_written(tmp_path):
         '{"id": "007", "n": 18446744073709551615, "items": ["a", "b"]}\n{"id": 7, "n": 1, "items": []}\n'
     )
     assert rows_of(tmp_path / "t.jsonl") == [("007", "18446744073709551615", ["a", "b"]), ("7", "1", [])]
+
+
+# How lines end and begin
+
+
+@pytest.mark.parametrize("late", [0, 1, 700])
+@pytest.mark.parametrize("other", ["\r\n", "\r"])
+def test_lines_that_end_in_two_ways_are_all_read(tmp_path, late, other):
+    rows = [f"{i},x{i}" for i in range(1000)]
+    (tmp_path / "t.csv").write_text(
+        "".join(f"{r}{other if i > late else chr(10)}" for i, r in enumerate(["id,text", *rows])), newline=""
+    )
+    relation, _ = open_file(tmp_path / "t.csv", hold=True)
+    assert relation.fetchall() == [(str(i), f"x{i}") for i in range(1000)]
+
+
+@pytest.mark.parametrize("before", ["\n", "\n\n", "# made by a tool\n# on a day\n\n", "sep=,\n"])
+def test_what_stands_above_the_header_is_passed_over(tmp_path, before):
+    (tmp_path / "t.csv").write_text(f"{before}id,n\na,1\n")
+    assert open_file(tmp_path / "t.csv")[0].columns == ["id", "n"]
+    assert rows_of(tmp_path / "t.csv") == [("a", "1")]
+
+
+def test_a_header_that_begins_with_a_hash_is_one(tmp_path):
+    (tmp_path / "t.csv").write_text("#id,n\na,1\n")
+    assert open_file(tmp_path / "t.csv")[0].columns == ["#id", "n"]
+
+
+@pytest.mark.parametrize(
+    ("first", "header"),
+    [
+        ("1\tU13\t11/11/2019 9:05:58 AM\tN5 N4\tN9-1 N3-0", False),  # as MIND comes
+        ("u1\tcontrol\ti3\t0\t1714665675", False),
+        ("user\tvariant\t1\t2\t3", True),  # names of columns may be numbers
+        ("user_id\tday1\tday2\tday3\tday4", True),
+        ("id\tgroup\ti1\ti2\ti3", True),
+    ],
+)
+def test_a_first_line_that_is_a_row_like_the_others_holds_no_names(tmp_path, first, header):
+    other = first if not header else "u1\tcontrol\t4\t5\t6"
+    (tmp_path / "t.tsv").write_text(f"{first}\n{other}\n{other}\n")
+    relation, _ = open_file(tmp_path / "t.tsv")
+    assert relation.columns == (first.split("\t") if header else [f"column {i}" for i in range(1, 6)])
+    assert len(relation.fetchall()) == (2 if header else 3)
+
+
+def test_parts_may_be_written_in_different_ways(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text\n1,x\n")
+    (tmp_path / "b.csv").write_text('sep=;\n"id";"text"\n"2";"y;z"\n')
+    (tmp_path / "c.csv").write_bytes("id,text\n3,Köln\n".encode("utf-16"))
+    relation, _ = open_file(tmp_path)
+    wanted = [("1", "x", "a"), ("2", "y;z", "b"), ("3", "Köln", "c")]
+    assert relation.project(f"id, text, {FILE_NAME}").order("id").fetchall() == wanted
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for day in ("day=1", "day=2"):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "part-0.csv").write_text("id\n7\n")
+    relation, _ = open_file(tmp_path)
+    assert {f for (f,) in relation.project(FILE_NAME).fetchall()} == {"day=1/part-0", "day=2/part-0"}

@@ -3,6 +3,7 @@
 from recab_helpers.analysis.among import among_treatments, best_table, chance_to_be_best
 from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, Prior, bayes_table, fit_prior, posterior, posterior_of
+from recab_helpers.analysis.both_slates import BothSlates, Examination, read_both_slates
 from recab_helpers.analysis.checks import CHECKS, SMALL_N, Assumed, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
@@ -37,9 +38,11 @@ __all__ = [
     "Analysis",
     "Assumed",
     "Baseline",
+    "BothSlates",
     "Check",
     "Design",
     "Effect",
+    "Examination",
     "Example",
     "MetricSpec",
     "Posterior",
@@ -80,6 +83,7 @@ __all__ = [
     "power_table",
     "progress_of",
     "ratio_of",
+    "read_both_slates",
     "read_further",
     "run_checks",
     "segment_effects",

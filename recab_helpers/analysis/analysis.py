@@ -7,11 +7,12 @@ import pandas as pd
 
 from recab_helpers.analysis.among import among_treatments, best_table
 from recab_helpers.analysis.bayes import Prior, bayes_table
+from recab_helpers.analysis.both_slates import BothSlates, read_both_slates
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, estimate_effects
 from recab_helpers.analysis.looks import cumulative_effects
-from recab_helpers.analysis.metrics import METRICS, MetricSpec, goals_of
+from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, goals_of
 from recab_helpers.analysis.power import power_by_lift, power_table
 from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.segments import heterogeneity, segment_effects
@@ -44,6 +45,7 @@ class Analysis(Brief):
     by_position: pd.DataFrame | None  # ctr_table
     segments: pd.DataFrame  # segment_effects, of the goals
     heterogeneity: pd.DataFrame  # heterogeneity
+    both_slates: dict[str, BothSlates]  # read_both_slates, of CTR where it is a goal
     alpha: float
     wanted_power: float
 
@@ -102,6 +104,7 @@ def read_further(
         by_position=ctr_table(test.by_position, test.users, alpha=alpha),
         segments=segments,
         heterogeneity=heterogeneity(segments),
+        both_slates=read_both_slates(test.both_slates if CTR in goals else {}, alpha=alpha),
         alpha=alpha,
         wanted_power=power,
     )

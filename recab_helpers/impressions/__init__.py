@@ -4,7 +4,8 @@ from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running,
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
-from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log
+from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log, read_users
+from recab_helpers.impressions.sums import Sums, holds_sums, read_sums
 
 __all__ = [
     "COUNTS",
@@ -15,15 +16,19 @@ __all__ = [
     "Reading",
     "Running",
     "SufficientStatistics",
+    "Sums",
     "UserRows",
     "Users",
     "column_names",
     "examples",
+    "holds_sums",
     "open_log",
     "open_table",
     "open_users",
     "overlap",
     "read_log",
+    "read_sums",
+    "read_users",
     "reduce",
     "user_rows",
     "users_alone",

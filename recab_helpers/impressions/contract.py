@@ -9,14 +9,15 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import PRE
-from recab_helpers.references import CONTROL, in_order
+from recab_helpers.references import CONTROL, POSITION_IN, in_order
 
-Kind = Literal["id", "text", "rank", "flag", "count", "number", "time", "day"]
-NUMERIC: tuple[Kind, ...] = ("rank", "flag", "count", "number", "day")
+Kind = Literal["id", "text", "rank", "place", "flag", "count", "number", "time", "day"]
+NUMERIC: tuple[Kind, ...] = ("rank", "place", "flag", "count", "number", "day")
 KINDS: dict[Kind, str] = {  # what a value must be, ending the sentence "it must be"
     "id": "given",
     "text": "text",
     "rank": "a rank that counts from 1",
+    "place": "the rank in the slate of that variant, 0 where the item is not in it",
     "flag": "0 or 1 per impression: log one row per item shown",
     "count": "a number of 0 or more",
     "number": "a finite number",
@@ -39,6 +40,7 @@ class Column:
         value = nw.col(self.name)
         broken = {
             "rank": ~value.is_finite() | (value < 1) | (value != value.round(0)),
+            "place": ~value.is_finite() | (value < 0) | (value != value.round(0)),
             "flag": ~value.is_in([0.0, 1.0]),
             "count": ~value.is_finite() | (value < 0),
             "number": ~value.is_finite(),
@@ -63,6 +65,14 @@ TIMES = (  # one of them
 TITLE = Column(name="title", kind="text", meaning="what a report calls the item", required=False)
 MAY_LACK = ("slate_id", "position")  # of the impressions: without them, what needs them is left out
 USER = Column(name="user_id", kind="id", meaning="the same id as in the log")
+
+
+def in_slates(names: Sequence[str]) -> tuple[Column, ...]:
+    """The columns that say where the shown item stands in the slate of each variant."""
+    meaning = "where the item stands in the slate that the variant would have shown"
+    return tuple(
+        Column(name=n, kind="place", meaning=meaning, required=False) for n in names if n.startswith(POSITION_IN)
+    )
 
 
 def together(faults: Sequence[str], source: str) -> str:

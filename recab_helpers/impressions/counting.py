@@ -154,11 +154,10 @@ def _marked(units: nw.LazyFrame, last: int) -> pd.DataFrame:
         of |= dict(zip(CELL, (c * c, c * n, n * n), strict=True))
         wanted |= {f"{name} {k}": value for name, value in of.items()}
     table = users.select("variant", **wanted).group_by("variant").agg(*(nw.col(c).sum() for c in wanted))
-    wide = table.collect("pandas").to_native().set_index("variant")
-    wide.columns = pd.MultiIndex.from_tuples(
-        [(c.split()[0], int(c.split()[1])) for c in wide], names=[None, "position"]
-    )
-    found = wide.stack("position").reset_index()
+    wide = table.collect("pandas").to_native()
+    names = ["users", "impressions", "clicks", *CELL]
+    parts = [wide[[f"{n} {k}" for n in names]].set_axis(names, axis=1) for k in positions]
+    found = pd.concat([p.assign(variant=wide["variant"], position=k) for k, p in zip(positions, parts, strict=True)])
     return found[found["users"] > 0].astype({"users": "int64"})
 
 

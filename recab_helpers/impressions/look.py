@@ -1,5 +1,6 @@
 """What recab understands of a file: its columns, which of them is which, its users, variants and days."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
@@ -7,8 +8,9 @@ import narwhals as nw
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
 from recab_helpers.impressions.reading import Reader, Reading, propose
-from recab_helpers.impressions.sources import open_users, read_log
-from recab_helpers.parameters import ReadParams
+from recab_helpers.impressions.sources import open_users, read_log, read_users
+from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
+from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
 
@@ -32,7 +34,7 @@ def look(params: ReadParams) -> str:
     table = Reader(relation, source, how)
     with reading(source):
         first = relation.limit(FIRST).fetchall()
-    guessed = propose(list(table.cells), _wanted(params))
+    guessed = (params.log_file and proposed_sums(list(table.cells))) or propose(list(table.cells), _wanted(params))
     ours_of = {table.written(ours): ours for ours in how.columns} | {v: k for k, v in guessed.items()}
     lines = [f"{source}, {len(relation.columns)} columns:"]
     width = max(map(len, relation.columns))
@@ -60,10 +62,23 @@ def check_early(params: ReadParams) -> None:
         DataError: the log, or the table of its users, breaks its contract.
     """
     how = Reading.of(params)
+    if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
+        _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
+        return
     if params.users_file:
         open_users(params.users_file, how=how, alone=not params.log_file)
     if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
         read_log(params.log_file, pilot=True, how=how, clicks=params.clicks_file or None)
+
+
+def _refuse_without_goal(params: ReadParams, metrics: Sequence[str]) -> None:
+    given = params.metrics if isinstance(params, AnalyzeParams) else []
+    goals = {m["name"] for m in given if isinstance(m, dict) and m.get("role") == "goal"}
+    if len(metrics) > 1 and not goals & set(metrics):
+        raise ParameterError(
+            f"The log holds the metrics {', '.join(metrics)}, and none is said to decide. Name the goal: "
+            f"metrics=[{{name: {metrics[0]}, role: goal}}]."
+        )
 
 
 def _wanted(params: ReadParams) -> list[str]:
@@ -76,8 +91,15 @@ def _contents(params: ReadParams, how: Reading) -> list[str]:
     """Users, variants and days, with what was made of the table, in lines."""
     notes: tuple[str, ...] = ()
     time = ""
+    if params.log_file and holds_sums(params.log_file, how):
+        sums = read_sums(params.log_file, how)
+        lines = [f"{row.variant}: sums of {row.n:,.0f} users" for row in sums.head().itertuples()]
+        lines.append(f"Metrics: {', '.join(sums.numeric)}")
+        lines += [f"Looks: {len(sums.day_labels):,} days to {_day(sums.day_labels[-1])}"] if sums.day_labels else []
+        return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in sums.notes)]
     if not params.log_file:
-        rows = open_users(params.users_file, how=how, alone=True)
+        users = read_users(params.users_file, how=how, alone=True)
+        rows, notes = users.rows, users.notes
     else:
         read = read_log(params.log_file, how=how, clicks=params.clicks_file or None)
         rows, notes = read.rows, read.notes

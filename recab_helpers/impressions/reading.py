@@ -1,7 +1,9 @@
 """From a table in its owner's words to the columns of the contract: what is which, and what every cell says."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import duckdb
 import narwhals as nw
@@ -11,7 +13,7 @@ from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
 from recab_helpers.impressions.counting import Counted
 from recab_helpers.parameters import ReadParams, closest
-from recab_helpers.references import CONTROL, in_order
+from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import FILE_NAME, literal, name
 
 MAX_DAYS = 3_660  # of a log; ten years are no test
@@ -20,6 +22,7 @@ MAX_VARIANTS = 50
 OR = {"timestamp": " (or day)"}  # what may stand instead
 SAMPLE_ROWS = 5_000  # that tell what an unread column may be
 SHOWN = 8  # unread columns that are named
+AN_ID = re.compile(r"(?i:(^|[_ .-])(id|uid|guid|uuid|key|hash|email|phone)$)|[a-z](Id|ID|Uid|UUID|Key|Hash)$")
 SYNONYMS: dict[str, tuple[str, ...]] = {  # names that other systems use, to propose them
     "user_id": ("user", "uid", "userid", "visitor_id", "visitorid", "customer_id", "account_id", "member_id",
                 "user_pseudo_id", "device_id", "client_id", "fullvisitorid", "player_id"),
@@ -76,6 +79,9 @@ class Reading:
 AS_IS = Reading()
 
 
+Step = Callable[[duckdb.DuckDBPyRelation], duckdb.DuckDBPyRelation]
+
+
 @dataclass(frozen=True)
 class Cell:
     """A column as it lies: its name in SQL and its type."""
@@ -115,6 +121,7 @@ class Reader:
     ):
         self.whole_ids = whole_ids  # ids that are whole numbers stay so: they are counted in half the time
         self.relation, self.source, self.reading = relation, source, reading
+        self.whole, self.steps = relation, list[Step]()  # as it lies, and what was done to it since
         self.way = way  # out of a bad row, by a parameter
         self.faults: list[str] = []
         self.notes: list[str] = []
@@ -148,6 +155,11 @@ class Reader:
         used = set(self.theirs.values())
         self.cells = {n: c for n, c in self.cells.items() if n not in used} | mapped
 
+    def change(self, step: Step) -> None:
+        """Change the relation by a step that keeps its other columns, so that rows can be numbered as they lie."""
+        self.relation = step(self.relation)
+        self.steps.append(step)
+
     def has(self, column: str) -> bool:
         """Whether the table has the column, by its own name or by mapping."""
         return column in self.cells
@@ -156,12 +168,19 @@ class Reader:
         """What the table itself calls the column."""
         return self.theirs.get(column, column)
 
+    def may_be_ids(self) -> list[str]:
+        """Columns that may hold the ids of users, by their names."""
+        named = [c for c in self.cells if AN_ID.search(c) and c not in (*SYNONYMS, "experiment")]
+        return list(dict.fromkeys([*propose(list(self.cells), ["user_id"]).values(), *named]))
+
     def require(self, columns: Sequence[str]) -> None:
         """A fault for every column that is not there, with the one that it may be called."""
         missing = [c for c in columns if not self.has(c) and c not in self.reading.columns]
         if not missing:
             return
         guesses = propose(list(self.cells), missing)
+        if "user_id" in missing and "user_id" not in guesses and (ids := self.may_be_ids()):
+            guesses = {"user_id": ids[0]} | guesses
         which = ", ".join(f"{ours}: {theirs}" for ours, theirs in guesses.items()) or f"{missing[0]}: NAME"
         lacks, has = ", ".join(m + OR.get(m, "") for m in missing), ", ".join(self.there)
         self.faults.append(
@@ -211,6 +230,8 @@ class Reader:
             self.read(column, values.flag(cell.sql, cell.kind, self.reading.click))
         elif column.kind == "rank":
             self.read(column, v, f"not isfinite({v}) or {v} < 1 or {v} != round({v}) or {v} > {values.LARGEST_RANK}")
+        elif column.kind == "place":
+            self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v})")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
         else:
@@ -224,12 +245,12 @@ class Reader:
                 self.faults.append(f"only names {column}, which {self.source} lacks; it has {', '.join(self.cells)}.")
                 continue
             cell = self.cells[column]
-            kept = self.relation.filter(f"{values.identity(cell.sql, cell.kind)} = {literal(value)}")
-            if not kept.limit(1).fetchall():
+            kept = f"{values.identity(cell.sql, cell.kind)} = {literal(value)}"
+            if not self.relation.filter(kept).limit(1).fetchall():
                 levels = self._levels(column)
                 self.faults.append(f"{self.source} has no row in which {column} is {value!r}; it holds {levels}.")
                 continue
-            self.relation = kept
+            self.change(partial(_filtered, by=kept))
         if self.has("experiment") and "experiment" not in wanted:
             cell = self.cells["experiment"]
             if self.relation.project(cell.sql).distinct().limit(2).aggregate("count(*)").fetchall()[0][0] > 1:
@@ -368,11 +389,15 @@ class Reader:
                 return
             value = f"case when {value} = {literal(control)} then '{CONTROL}' else {value} end"
             names = [CONTROL if n == control else n for n in names]
-            self.notes.append(f"control is what {self.source} calls {control}")
+            if (there := self.cells.pop(f"{POSITION_IN}{control}", None)) is not None:
+                self.cells[f"{POSITION_IN}{CONTROL}"] = there
+            if control.strip() != CONTROL:
+                self.notes.append(f"control is what {self.source} calls {control.strip()}")
+        value, names = f"trim({value})", [n.strip() for n in names]
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
-            way = f"Name the one that users had before: control={other}." if not control else ""
+            way = f"Name the one that users had before: control={other}." if not control and len(names) > 1 else ""
             self.faults.append(
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
                 f"treatment. {way or 'Give the log of all variants.'}"
@@ -435,7 +460,7 @@ class Reader:
         """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""
         known = [*SYNONYMS, "experiment", "propensity", "team"]
         unread = [c for c in self.cells if c not in self.typed and c not in (*known, FILE_NAME, *self.reading.only)]
-        unread = [c for c in unread if not c.startswith("position_in_") and self.written(c) == c]
+        unread = [c for c in unread if not c.startswith(POSITION_IN) and self.written(c) == c]
         if not unread:
             return
         some = self.relation.limit(SAMPLE_ROWS)
@@ -455,7 +480,9 @@ class Reader:
         return closest(column, SYNONYMS).strip().replace("Did", "did")
 
     def check(self) -> None:
-        """Every cell, in one pass where a file's statistics do not tell; the first that breaks its column is a fault, with its row, value and the way out.
+        """Every cell, in one pass where a file's statistics do not tell.
+
+        The first that breaks its column is a fault, with its row, value and the way out.
 
         Where bad rows are to be dropped they are, unless all are.
         """
@@ -475,9 +502,16 @@ class Reader:
 
     def _fault(self, column: str, n: int) -> str:
         cell = self.cells[column]
-        rows = self.relation.project("*, row_number() over () as recab_row")
-        value, row = rows.filter(self.bad[column]).project(f"{cell.sql}, recab_row").limit(1).fetchall()[0]
+        lying = rows = self.whole.project("*, row_number() over () as recab_row")
+        for step in self.steps:
+            rows = step(rows)
+        bad = rows.filter(self.bad[column]).project(f"{cell.sql}, recab_row")
+        value, row = bad.order("recab_row").limit(1).fetchall()[0]
         where, many = f"in row {row}", f" ({n:,} such rows)" if n > 1 else ""
+        if FILE_NAME in lying.columns:
+            file = lying.filter(f"recab_row = {row}").project(FILE_NAME).fetchall()[0][0]
+            above = lying.filter(f"recab_row <= {row} and {FILE_NAME} = {literal(file)}").aggregate("count(*)")
+            where = f"in row {above.fetchall()[0][0]} of {file}"
         called = self.written(column)
         if value is None or (isinstance(value, str) and not value.strip()):
             return f"{self.source}: column {called} is empty {where}{many}. Fill or drop these rows{self.way}."
@@ -523,12 +557,18 @@ class Reader:
         return kept.project(", ".join(chosen))
 
 
-def propose(there: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+def _filtered(relation: duckdb.DuckDBPyRelation, *, by: str) -> duckdb.DuckDBPyRelation:
+    return relation.filter(by)
+
+
+def propose(
+    there: Sequence[str], wanted: Sequence[str], synonyms: Mapping[str, Sequence[str]] = SYNONYMS
+) -> dict[str, str]:
     """Which of these columns may be which of the contract's, by the names that other systems use."""
     found: dict[str, str] = {}
     plain = {c.casefold().replace(" ", "_").replace("-", "_"): c for c in there}
     for ours in wanted:
-        for guess in (ours, ours.replace("_", ""), *SYNONYMS.get(ours, ())):
+        for guess in (ours, ours.replace("_", ""), *synonyms.get(ours, ())):
             if guess in plain and plain[guess] not in found.values():
                 found[ours] = plain[guess]
                 break

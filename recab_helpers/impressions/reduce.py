@@ -24,6 +24,7 @@ from recab_helpers.impressions.aggregates import (
     SufficientStatistics,
     Users,
 )
+from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
 from recab_helpers.impressions.counting import CELL, UNIT, Counted, cells, count, days_of, in_one_variant
 from recab_helpers.impressions.kept import here, keep
@@ -41,6 +42,7 @@ KEY = "recab_key"  # ids as text, by which tables meet
 MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
 FEW_KNOWN, NEARLY_ALL = 0.05, 0.95  # shares of users that the log and a table of users have in common
+OF_CTR = ("impressions", "clicks", f"{PRE}impressions", f"{PRE}clicks")
 BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 
 
@@ -48,9 +50,9 @@ BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 class UserRows:
     """One row per user and variant, computed once and kept by the engine, with what it was made from.
 
-    `users` has user_id as it lies in the log, variant, COUNTS, first_day, what is known from before, and segments; `days` has the counts
-    per user and day. `numeric` and `segments` name the columns that metrics may read and that tell users apart. A table
-    of users alone has no log, days and items.
+    `users` has user_id as it lies in the log, variant, COUNTS, first_day, what is known from before, and segments;
+    `days` has the counts per user and day. `numeric` and `segments` name the columns that metrics may read and that
+    tell users apart. A table of users alone has no log, days and items.
     """
 
     log: nw.LazyFrame | None
@@ -247,6 +249,7 @@ def reduce(
         first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
         dropped=rows.dropped,
         by_impression=rows.by_impression,
+        both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
 
 

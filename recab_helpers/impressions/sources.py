@@ -21,16 +21,16 @@ from recab_helpers.impressions.contract import (
     Column,
     check,
     check_log,
+    in_slates,
     of_users,
     require_columns,
     time_column,
 )
-from recab_helpers.impressions.counting import Counted, count
+from recab_helpers.impressions.counting import count
 from recab_helpers.impressions.kept import here
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
 from recab_helpers.tables import (
     engine,
-    held,
     kind_of,
     literal,
     name,
@@ -70,10 +70,12 @@ def read_log(
     Raises:
         DataError: the file cannot be read, or the log breaks its contract; everything that is wrong is said at once.
     """
-    frame, source = _opened(table, how.table)
+    frame, source = opened(table, how.table)
     native = frame.to_native()
     if not isinstance(native, duckdb.DuckDBPyRelation):
         return _elsewhere(frame, source, numbers, pilot=pilot)
+    if clicks is not None:
+        native = here(frame).to_native()
     with reading(source):
         log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         _unfold(log)
@@ -91,7 +93,7 @@ def read_log(
 def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
     """Read every column of the contract that is there, and say which of the others are not."""
     if log.reading.by_impression:
-        log.relation = log.relation.project("*, row_number() over () as recab_unit")
+        log.change(lambda r: r.project("*, row_number() over () as recab_unit"))
         log.cells["user_id"] = Cell("recab_unit", "BIGINT")
     columns = {c.name: c for c in IMPRESSIONS}
     time = next((c for c in TIMES if log.has(c.name)), None)
@@ -104,6 +106,8 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
             log.read_kind(column)
     if log.has("variant"):
         log.read_variants(columns["variant"], pilot=pilot)
+    for column in in_slates(tuple(log.cells)):
+        log.read_kind(column)
     for n in numbers:
         if log.has(n):
             log.read_kind(Column(name=n, kind="number", meaning="read by a metric"))
@@ -156,11 +160,11 @@ def _unfold(log: Reader) -> None:
         return
     kept = "*" if log.has("slate_id") else "*, row_number() over () as recab_slate"
     apart = f"{kept}, {items} as recab_items, {marked} as recab_marks"
-    rows = log.relation.project(apart).filter("len(recab_items) > 0")
-    log.relation = rows.project(
+    each_item = (
         "* exclude (recab_items, recab_marks), unnest(recab_items) as recab_item, "
         "unnest(range(1, len(recab_items) + 1)) as recab_rank, unnest(recab_marks) as recab_mark"
     )
+    log.change(lambda r: r.project(apart).filter("len(recab_items) > 0").project(each_item))
     log.cells |= {
         "item_id": Cell("recab_item", "VARCHAR"),
         "position": Cell("recab_rank", "BIGINT"),
@@ -180,9 +184,8 @@ def _all_are(log: Reader, cell: str, pattern: str) -> bool:
 
 def _join_clicks(log: Reader, clicks: Table) -> None:
     """Mark the impressions that stand in a table of clicks as clicked."""
-    frame, source = _opened(clicks)
+    frame, source = opened(clicks)
     other = Reader(here(frame).to_native(), source, Reading(columns=_of_both(log, frame)))
-    log.relation = here(nw.from_native(log.relation)).to_native()
     keys = [k for k in CLICK_KEYS if log.has(k) and other.has(k)]
     if "slate_id" not in keys or not {"item_id", "position"} & set(keys):
         log.faults.append(
@@ -196,7 +199,7 @@ def _join_clicks(log: Reader, clicks: Table) -> None:
     same = " and ".join(f"{values.identity(c.sql, c.kind)} = recab_key{i}" for i, (c, _) in enumerate(cells))
     n = found.aggregate("count(*)").fetchall()[0][0]
     drop = ", ".join(f"recab_key{i}" for i in range(len(keys)))
-    log.relation = log.relation.join(found, same, how="left").project(f"* exclude ({drop})")
+    log.change(lambda r: r.join(found, same, how="left").project(f"* exclude ({drop})"))
     matched = log.relation.aggregate("count(recab_click)").fetchall()[0][0]
     if matched < n / 2:
         log.faults.append(
@@ -283,23 +286,30 @@ def _read(log: Reader) -> Read:
 
 
 def open_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_IS, alone: bool = False) -> nw.LazyFrame:
+    """The rows of `read_users`."""
+    return read_users(table, numbers=numbers, how=how, alone=alone).rows
+
+
+def read_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_IS, alone: bool = False) -> Read:
     """What is known of users, one row each: counts from before the test (`pre_`), segments as text, numbers.
 
     `numbers` names the columns that metrics read: true and false are 1 and 0 there. Of a table that stands `alone`,
-    without a log, the variant is read too, and rows without a user_id are a user each.
+    without a log, the variant is read too; where no column of it can be the id of a user, every row is one, and a note
+    says so.
 
     Raises:
         DataError: the file cannot be read, user_id is missing or repeated, or a cell breaks its column; everything that
             is wrong is said at once.
     """
-    frame, source = _opened(table, how.table if alone else "")
+    frame, source = opened(table, how.table if alone else "")
     users = Reader(here(frame).to_native(), source, how if alone else Reading(columns=_known_by(how, frame)))
     with reading(source):
         if alone:
             users.keep_only()
-            if not users.has(USER.name):
-                users.relation = users.relation.project("*, row_number() over () as recab_unit")
+            if not users.has(USER.name) and not users.may_be_ids():
+                users.change(lambda r: r.project("*, row_number() over () as recab_unit"))
                 users.cells[USER.name] = Cell("recab_unit", "BIGINT")
+                users.notes.append(f"{source} has no user_id, so that each of its rows is taken for a user")
         users.require([USER.name, *(["variant"] if alone else [])])
         for column in of_users(list(users.cells)):
             if users.has(column.name):
@@ -316,7 +326,8 @@ def open_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_I
             for user, n in twice.fetchall():
                 users.faults.append(f"{source}: {n:,} rows have the user_id {user!r}. Keep one.")
         users.refuse()
-        return nw.from_native(users.frame())
+        columns = {ours: users.written(ours) for ours in users.typed}
+        return Read(rows=nw.from_native(users.frame()), source=source, columns=columns, notes=tuple(users.notes))
 
 
 def _known_by(how: Reading, users: nw.LazyFrame) -> dict[str, str]:
@@ -331,7 +342,7 @@ def open_table(table: Table) -> nw.LazyFrame:
     Raises:
         DataError: the file cannot be read.
     """
-    frame, source = _opened(table)
+    frame, source = opened(table)
     native = frame.to_native()
     if not isinstance(native, duckdb.DuckDBPyRelation):
         return frame
@@ -350,21 +361,18 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
     Raises:
         DataError: the file cannot be read.
     """
-    names = _opened(table, how.table, rows=False)[0].collect_schema().names()
+    names = opened(table, how.table, rows=False)[0].collect_schema().names()
     return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
 
 
-def _opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
+def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
-    relation, source = open_file(table, table=of_database)
-    kind = kind_of(parts_of(table)[0])
-    if rows and kind in ("text", "json"):
+    relation, source = open_file(table, table=of_database, hold=rows)
+    if rows and kind_of(parts_of(table)[0]) == "text":
         with reading(source):
-            relation = held(relation)
-            if kind == "text":
-                refuse_swallowed_rows(relation, source)
+            refuse_swallowed_rows(relation, source)
     return nw.from_native(relation), source
 
 
@@ -396,7 +404,7 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     require_columns(names, [c for c in IMPRESSIONS if c.name not in MAY_LACK], source=source)
     more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
     schema = frame.collect_schema()
-    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *more) if c.name in names]
+    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *in_slates(names), *more) if c.name in names]
     for c in there:
         if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String:
             raise DataError(f"{source}: column {c.name} is text; it must be {KINDS[c.kind]}. Cast it, or give a file.")
@@ -404,7 +412,7 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     typed |= {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
     log = frame.with_columns(**typed)
     check_log(log, source=source, pilot=pilot)
-    if more:
+    if more := (*more, *in_slates(names)):
         check(log, more, source=source)
     return Read(rows=log, source=source, columns={n: n for n in names})
 

@@ -13,6 +13,7 @@ import runpy
 import signal
 import sys
 import traceback
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,11 +21,12 @@ import yaml
 
 from recab_helpers import paths
 from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
-from recab_helpers.parameters import PRESETS, STAGES, ReadParams, nearest
+from recab_helpers.parameters import PRESETS, STAGES, ReadParams, ServeParams, nearest
 from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 
 PATHS = {"log_file": "LOG", "users_file": "USERS"}  # parameters with a name of their own on the command line
+OF_SEVERAL = {f.name for params in (*STAGES.values(), ServeParams) for f in fields(params) if f.type is not str}
 FAILED, USAGE, DEFECT, STOPPED = 1, 2, 70, 130  # exit codes, as shells and sysexits.h have them
 ERROR_LOG = "error.log"  # in reports/: the traceback of what no line can say
 
@@ -275,7 +277,10 @@ def _setting(setting: str) -> tuple[str, Any]:
     if text.lstrip()[:1] in ("@", "`", "%", "&", "*", "!", "|", ">"):  # which mean something to YAML alone
         return name.strip(), text.strip()
     try:
-        return name.strip(), yaml.load(text, Loader=_Loader) if text.strip() else ""
+        value = yaml.load(text, Loader=_Loader) if text.strip() else ""
+        if isinstance(value, str) and value[:1] in ("[", "{") and name.strip() in OF_SEVERAL:  # in quotes of its own
+            value = yaml.load(value, Loader=_Loader)
+        return name.strip(), value
     except (yaml.YAMLError, RecursionError) as error:
         raise ParameterError(f"SET has {setting!r}, which cannot be read as YAML: {_cause(error)}.") from error
 

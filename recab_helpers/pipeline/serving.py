@@ -14,7 +14,7 @@ from recab_helpers.errors import ParameterError, PipelineError
 from recab_helpers.parameters import ServeParams
 from recab_helpers.pipeline.machine import KERNEL_BYTES, free_memory
 from recab_helpers.pipeline.stopping import Stop
-from recab_helpers.processes import end_with_children, temporary_place
+from recab_helpers.processes import end_with_children, temporary_place, tether
 from recab_helpers.references import ModelAddress
 
 HOST = "127.0.0.1"
@@ -24,13 +24,13 @@ LAST_PORT = 65_535
 
 
 def serve(params: ServeParams, stop: Stop) -> None:
-    """Serve the models until stopped; whatever ends it ends the servers too.
+    """Serve the models until stopped; whatever ends it, `kill -9` too, ends the servers.
 
     Raises:
         TrackingError: there is no complete training, or no such model.
         PipelineError: memory does not hold so many, a port is not free, or no server is left.
     """
-    with temporary_place() as place:
+    with temporary_place() as place, tether() as tie:
         from recab_helpers import tracking  # loads MLflow
 
         run_id = tracking.find_stage("train", params.experiment, params.train_run_id)
@@ -49,6 +49,7 @@ def serve(params: ServeParams, stop: Stop) -> None:
                 stop.check()
                 started[name] = _start(address, ports[name], place)
                 stop.servers.append(started[name].pid)
+                tie(started[name].pid)
             print(f"recab: {len(models)} models start, some 20 seconds; Ctrl-C stops them.", flush=True)
             for name, server in started.items():
                 _wait_until_ready(server, ports[name], place, stop)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from recab_helpers.analysis import Analysis, Effect
+from recab_helpers.analysis import Analysis, BothSlates, Effect
 from recab_helpers.parameters import STAGES
 from recab_helpers.references import CONTROL
 from recab_helpers.report import verdict
@@ -130,6 +130,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "ctr_by_position": records(found.by_position),
             "segments": records(found.segments),
             "heterogeneity": records(found.heterogeneity),
+            "both_slates": [_both_slates(reading, known) for reading in found.both_slates.values()],
             "slates": {"shown": records(known.slates.shown), "overlap": records(known.slates.overlap)},
             "offline_quality": records(known.quality),
             "truth": records(known.truth),
@@ -140,6 +141,19 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
     )
     fastjsonschema.validate(json.loads(SCHEMA.read_text(encoding="utf-8")), document)
     return document
+
+
+def _both_slates(reading: BothSlates, known: Background) -> dict[str, Any]:
+    """The three readings of one treatment, the gate and examination by position."""
+    effects = {name: getattr(reading, name) for name in ("plain", "triggered", "both")}
+    readings = {name: _effect(e) | {"true_lift": true_lift(e, known)} for name, e in effects.items()}
+    examined = pd.DataFrame(asdict(reading.examination))
+    return readings | {
+        "gate_p": reading.gate_p,
+        "holds": reading.holds,
+        "same_place": reading.same,
+        "examination": records(examined),
+    }
 
 
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:

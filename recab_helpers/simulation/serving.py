@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from recab_helpers.data.world import START
 from recab_helpers.randomness import id_keys, uniform
-from recab_helpers.references import CONTROL, ModelAddress
+from recab_helpers.references import CONTROL, POSITION_IN, ModelAddress
 from recab_helpers.simulation.clicks import ClickModel
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts
 
@@ -109,10 +109,32 @@ class Test:
         seconds = np.floor(uniform(time[row], number) * self.traffic.horizon_days * 86_400)
         seconds = seconds[np.lexsort((seconds, row))]
         variant = self.assignment[users][row]
-        treated = (variant > 0) & (uniform(dial[row], number) < self.effect_dial)
+        dialed = uniform(dial[row], number) < self.effect_dial
+        treated = (variant > 0) & dialed
         items, p_click = self._slates(users[row], np.where(treated, variant, 0))
         clicked = self.clicks.draw(p_click, ids, row, number, seed=self.seed)
-        return self._table(users[row], first_slate, variant, seconds, items, clicked)
+        there = self._where(users, row, np.where(treated, variant, 0), dialed)
+        return self._table(users[row], first_slate, variant, seconds, items, clicked, there)
+
+    def _where(
+        self, users: np.ndarray, row: np.ndarray, served: np.ndarray, dialed: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Where each shown item stands in the slate that every variant would have shown in this session, from 1.
+
+        Arrays of shape (n_sessions, slate_size) by variant; 0 is not in it.
+        """
+        slates, there = [v.items[users] for v in self.variants], {}
+        for code, variant in enumerate(self.variants):
+            would = np.where(dialed, code, 0)  # a treatment whose effect is dialed down shows control's slate
+            found = np.empty((len(row), self.slate_size), dtype=np.int16)
+            for a in np.unique(served):
+                for b in np.unique(would):
+                    same = slates[a][:, :, None] == slates[b][:, None, :]
+                    position = np.where(same.any(axis=2), same.argmax(axis=2) + 1, 0)
+                    at = (served == a) & (would == b)
+                    found[at] = position[row[at]]
+            there[variant.name] = found
+        return there
 
     def _slates(self, users: np.ndarray, variant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         items = np.empty((len(users), self.slate_size), dtype=np.int32)
@@ -122,7 +144,7 @@ class Test:
             items[rows], p_click[rows] = served.items[users[rows]], served.p_click[users[rows]]
         return items, p_click
 
-    def _table(self, users, first_slate, variant, seconds, items, clicked) -> pa.Table:
+    def _table(self, users, first_slate, variant, seconds, items, clicked, there) -> pa.Table:
         k = self.slate_size
         each = np.repeat(np.arange(len(users), dtype=np.int32), k)
         models, model = np.unique([str(v.model) for v in self.variants], return_inverse=True)
@@ -137,6 +159,7 @@ class Test:
                 "item_id": _coded(items.ravel(), self.item_ids),
                 "clicked": clicked.ravel().astype(np.int8),
                 "model_version": _coded(model[variant[each]], models),
+                **{f"{POSITION_IN}{name}": positions.ravel() for name, positions in there.items()},
             }
         )
 

@@ -15,7 +15,7 @@ from recab_helpers.analysis import METRICS, Analysis, Effect, MetricSpec, Prior,
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
-from recab_helpers.impressions import Aggregates, Reading, UserRows
+from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.aggregates import PRE
 from recab_helpers.parameters import AnalyzeParams, closest, nearest
 from recab_helpers.references import CONTROL, ModelAddress
@@ -148,8 +148,8 @@ def progress_of(log: Log, test: Aggregates, params: AnalyzeParams) -> Progress |
     return analysis.progress_of(test.running, **end, shape=params.looks)  # type: ignore[arg-type]  # it was checked
 
 
-def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
-    """One row per user of the log, with every column that the metrics read.
+def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
+    """One row per user of the log, with every column that the metrics read; of sums of users, these sums.
 
     Raises:
         DataError: the log or what is known of its users breaks its contract.
@@ -157,7 +157,13 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
     """
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     if log.impressions is None:
-        return impressions.users_alone(impressions.open_users(log.users, numbers=asked, how=log.reading, alone=True))
+        read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
+        return replace(impressions.users_alone(read.rows), notes=read.notes)
+    if impressions.holds_sums(log.impressions, log.reading):
+        if log.users is not None or log.clicks is not None:
+            beside = "users_file" if log.users is not None else "clicks_file"
+            raise ParameterError(f"{beside} is given, but {log.impressions.name} holds sums of users. Leave it out.")
+        return impressions.read_sums(log.impressions, log.reading)
     known = None
     if log.users is not None:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
@@ -169,14 +175,17 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows:
     )
 
 
-def measured(metrics: tuple[MetricSpec, ...], rows: UserRows) -> tuple[MetricSpec, ...]:
+def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[MetricSpec, ...]:
     """The metrics that these users can be read by; what needs a count that the log lacks is left out.
 
-    By impression, every label says that intervals are too narrow.
+    Every metric of a table of sums is one; where there is one only, it is the goal. By impression, every label says
+    that intervals are too narrow.
 
     Raises:
         ParameterError: a metric of the user's reads a column that is not there, or no goal is left.
     """
+    if isinstance(rows, Sums):
+        metrics = _of_sums(metrics, rows)
     lacking = {m.name: c for m in metrics for c in m.columns if c not in rows.numeric}
     defaults = {m.columns for m in METRICS}
     for m in metrics:
@@ -197,8 +206,26 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows) -> tuple[MetricSpe
     return kept
 
 
-def reduce(rows: UserRows, metrics: tuple[MetricSpec, ...]) -> Aggregates:
+def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, ...]:
+    """The metrics with those of a table of sums, each as it was given, else secondary, or the goal if it is alone."""
+    given = {m.name: m for m in metrics}
+    role: Any = "goal" if len(sums.numeric) == 1 else "secondary"
+    made = []
+    for name in sums.numeric:
+        like = given.pop(name, None)
+        more: dict[str, Any] = {"role": role} | ({"label": f"Metric {name}"} if name.isdigit() else {})
+        if like is not None:
+            more = {"role": like.role, "direction": like.direction, "label": like.label}
+        share = name in sums.shares or (like is not None and like.share)
+        margin = 0.0 if like is None else like.margin
+        made.append(analysis.mean_of(name, **more, share=share, margin=margin, covariate=()))
+    return tuple(sorted((*given.values(), *made), key=lambda m: m.role != "goal"))
+
+
+def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...]) -> Aggregates:
     """The users summed up, with all that the metrics and their covariates need."""
+    if isinstance(rows, Sums):
+        return rows.reduce()
     goals = [m.columns for m in analysis.goals_of(metrics)]
     return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
 
@@ -236,7 +263,9 @@ def prior_of(log: Log, params: AnalyzeParams, metrics: tuple[MetricSpec, ...]) -
     return analysis.fit_prior([math.log1p(lift) for lift, _ in found], [se for _, se in found])
 
 
-def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, grading: pd.DataFrame) -> Background:
+def background(
+    log: Log, rows: UserRows | Sums, found: Analysis, run: tracking.Run, grading: pd.DataFrame
+) -> Background:
     """What is known of the test beside its log, for the sections of the page."""
     return Background(
         models=log.models,
@@ -261,7 +290,7 @@ def background(log: Log, rows: UserRows, found: Analysis, run: tracking.Run, gra
     )
 
 
-def slates_of(log: Log, rows: UserRows, found: Analysis) -> Slates:
+def slates_of(log: Log, rows: UserRows | Sums, found: Analysis) -> Slates:
     """What each variant's model recommends, and a few users to look at."""
     if rows.log is None:
         return Slates()
@@ -279,7 +308,7 @@ def slates_of(log: Log, rows: UserRows, found: Analysis) -> Slates:
     )
 
 
-def titles_of(log: Log, rows: UserRows) -> pd.Series | None:
+def titles_of(log: Log, rows: UserRows | Sums) -> pd.Series | None:
     """Item titles by item_id: the catalog's, else those of the log's own title column; None where there are none."""
     if log.catalog is not None:
         named = log.catalog[["item_id", "title"]].dropna()
@@ -292,7 +321,7 @@ def titles_of(log: Log, rows: UserRows) -> pd.Series | None:
     return named[named["title"] != ""].drop_duplicates("item_id").set_index("item_id")["title"].astype(str)
 
 
-def data_facts(log: Log, rows: UserRows, found: Analysis) -> dict[str, str]:
+def data_facts(log: Log, rows: UserRows | Sums, found: Analysis) -> dict[str, str]:
     """The size of the data behind the models and of the log."""
     facts = {"data hash": log.data_hash}
     if log.history is not None and log.catalog is not None:

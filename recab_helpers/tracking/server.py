@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from recab_helpers.processes import end_with_children
+from recab_helpers.processes import end_with_children, tether
 from recab_helpers.tracking import address_of, connect, embedded
 from recab_helpers.tracking.store import HOST, PORT, SQLITE
 
@@ -40,21 +40,23 @@ def main() -> int:
 
 
 def _serve(command: list[str]) -> int:
-    """Run the server; a signal that ends this process ends it and its workers too. Its exit code."""
-    server = subprocess.Popen(command, env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+    """Run the server; whatever ends this process, `kill -9` too, ends it and its workers. Its exit code."""
 
     def end(number: int, _: object) -> NoReturn:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in ENDING}
-    try:
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        end_with_children(server.pid)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with tether() as tie:
+        server = subprocess.Popen(command, env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"})
+        tie(server.pid)
+        before = {number: signal.signal(number, end) for number in ENDING}
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            end_with_children(server.pid)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from recab_helpers.analysis.checks import (
     balance_check,
     concentration_check,
     days_check,
+    dropped_check,
     known_check,
     novelty_check,
     one_variant_check,
@@ -27,6 +28,7 @@ from recab_helpers.analysis.checks import (
     srm_by_part,
     srm_check,
     srm_p_value,
+    unit_check,
 )
 from recab_helpers.analysis.decision import decide
 from recab_helpers.impressions.aggregates import Aggregates, Users
@@ -340,3 +342,31 @@ def test_a_users_table_that_knows_few_and_a_user_who_outweighs_the_rest_are_warn
     heavy = concentration_check(Aggregates(users=bot), HALVES)
     assert (heavy.state, heavy.gate) == ("failed", False)
     assert f"{bot.caps['impressions']:,.0f} impressions" in heavy.detail
+
+
+def test_rows_left_out_are_held_against_the_planned_shares_by_their_users():
+    users = Users.of(["control", "treatment"] * 5, {"clicks": np.arange(10)})
+    even = Aggregates(users=users, dropped={"control": (300, 103), "treatment": (90, 97)})
+    check = dropped_check(even, HALVES)
+    assert check.state == "passed"
+    assert check.p_value == pytest.approx(stats.chisquare([103, 97]).pvalue)
+    assert check.detail == "control 300 rows of 103 users, treatment 90 rows of 97 users"
+    uneven = replace(even, dropped={"treatment": (200, 60), "unknown": (7, 2)})
+    check = dropped_check(uneven, HALVES)
+    assert (check.state, check.gate) == ("failed", True)
+    assert check.p_value == pytest.approx(stats.chisquare([0, 60]).pvalue)
+    assert "7 rows of no variant" in check.detail
+    few = dropped_check(replace(even, dropped={"treatment": (9, 9)}), HALVES)
+    assert few.state == "not tested"
+    assert "Rows left out" not in {c.name for c in run_checks(replace(even, dropped={}), HALVES)}
+    assert "Rows left out" in {c.name for c in run_checks(uneven, HALVES)}
+
+
+def test_impressions_without_users_decide_nothing(rng):
+    test = replace(reduced(even_log(rng, 600)), by_impression=True)
+    checks = run_checks(test, HALVES)
+    assert unit_check(test, HALVES) in checks
+    verdict = decide([GOAL], checks)
+    assert (verdict.call, verdict.winner) == ("invalid", "")
+    assert "too narrow by an unknown factor" in unit_check(test, HALVES).detail
+    assert decide([GOAL], run_checks(replace(test, by_impression=False), HALVES)).call != "invalid"

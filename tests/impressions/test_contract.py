@@ -124,7 +124,7 @@ def test_a_log_tells_its_days_by_a_timestamp_or_a_day():
         (pd.concat([LOG, LOG[:1]]), r"2 rows have the same user_id, slate_id and position, \{'user_id': 'a'.*Keep one"),
         (
             LOG.assign(variant="treatment"),
-            "variant holds treatment; it needs control and at least one treatment.*control=treatment",
+            "variant holds treatment; it needs control and at least one treatment.*Give the log of all",
         ),
         (LOG.assign(variant=["a"] * 3 + ["b"] * 3), "variant holds a, b; it needs control"),
         (LOG[:3], "variant holds control; it needs control and at least one treatment"),

@@ -1,5 +1,7 @@
 """A log in its owner's words says what the same log in recab's words says, or is refused with the way out."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError
-from recab_helpers.impressions import Reading, open_users, read_log, reduce, user_rows, users_alone
+from recab_helpers.impressions import Reading, open_users, read_log, read_users, reduce, user_rows, users_alone
 from tests.made import LOG, log_like, rows_of
 
 DATES = ["2026-05-01", "2026-05-01", "2026-05-04", "2026-05-02", "2026-05-02", "2026-05-13"]
@@ -286,3 +288,62 @@ def test_a_table_of_users_stands_alone(tmp_path):
     }  # fmt: skip
     assert set(test.users.segments["country"]) == {"DE", "NL"}
     assert test.by_day is test.running is test.by_position is None
+
+
+def test_a_users_table_without_ids_is_read_row_by_row_only_where_none_of_its_columns_may_be_the_id(tmp_path):
+    users = pd.DataFrame({"arm": list("AABB"), "spent": range(4)})
+    how = Reading(columns={"variant": "arm"}, control="A")
+    read = read_users(users, how=how, alone=True)
+    assert "the table has no user_id, so that each of its rows is taken for a user" in read.notes
+    assert read.rows.collect("pandas").to_native()["user_id"].nunique() == 4
+    for called in ("uid", "customer", "CustomerId", "cust key", "device_uuid", "hash", "e_mail_hash"):
+        table = users.assign(**{"customer_id" if called == "customer" else called: ["a", "a", "b", "c"]})
+        with pytest.raises(DataError, match=r"lacks the column user_id.* say which one it is: columns=\{user_id: "):
+            read_users(table, how=how, alone=True)
+
+
+# Where a bad cell stands
+
+
+def test_the_row_of_a_bad_cell_is_that_of_its_file(tmp_path):
+    (tmp_path / "log").mkdir()
+    for i, part in enumerate(
+        (LOG, LOG.assign(slate_id=LOG["slate_id"] + 10), LOG.assign(slate_id=LOG["slate_id"] + 20))
+    ):
+        clicked = part["clicked"].astype(str).where(~((part.index == 3) & (i == 1)), "maybe")
+        part.assign(clicked=clicked).to_csv(tmp_path / "log" / f"part-{i}.csv", index=False)
+    assert "log: column clicked holds 'maybe' in row 4 of part-1; it must be" in refusal(tmp_path / "log")
+
+
+def test_rows_are_counted_as_they_lie_whatever_was_made_of_them(tmp_path):
+    mixed = LOG.assign(experiment=["b"] * 2 + ["a"] * 4, clicked=["0", "1", "0", "1", "maybe", "0"])
+    mixed = pd.concat([mixed, mixed.assign(experiment="a", clicked="1", slate_id=LOG["slate_id"] + 10)])
+    assert "holds 'maybe' in row 5;" in refusal(mixed, only={"experiment": "a"})
+    slates = LOG.groupby(["user_id", "slate_id", "variant", "day"]).agg(
+        item_id=("item_id", list), clicked=("clicked", list)
+    )
+    slates.reset_index().assign(day=["0", "1", "soon", "2"]).to_parquet(tmp_path / "log.parquet")
+    assert "column day holds 'soon' in row 3 " in refusal(tmp_path / "log.parquet")
+
+
+def test_a_log_without_a_header_is_read_by_the_numbers_of_its_columns(tmp_path):
+    LOG.to_csv(tmp_path / "log.tsv", sep="\t", header=False, index=False)
+    said = refusal(tmp_path / "log.tsv")
+    assert "it has column 1, column 2, column 3, column 4, column 5, column 6, column 7" in said
+    numbered = {name: f"column {i}" for i, name in enumerate(LOG, 1)}
+    assert counts_of(read_log(tmp_path / "log.tsv", how=Reading(columns=numbered))) == SAME
+
+
+def test_a_table_of_sqlite_is_kept_beside_what_is_computed_from_it(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "log.sqlite")) as made:
+        LOG.to_sql("log", made, index=False)
+    known = pd.DataFrame({"user_id": list("abc"), "pre_clicks": 1})
+    for _ in range(3):  # names of tables in the engine are given by two counters
+        rows_of(tmp_path / "log.sqlite", known)
+        assert reduce(rows_of(LOG)).n_impressions == reduce(rows_of(tmp_path / "log.sqlite")).n_impressions == 6
+
+
+def test_blanks_around_a_variant_that_is_written_in_one_way_are_no_part_of_its_name():
+    read = read_log(LOG.assign(variant=" " + LOG["variant"]))
+    assert counts_of(read) == SAME
+    assert read.notes == ()

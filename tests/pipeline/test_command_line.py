@@ -52,7 +52,7 @@ def refusal(capsys, *arguments: str) -> str:
         ("variants=[content, colaborative]", "Did you mean collaborative?"),
         ("preset=parety", "preset has 'parety'. Did you mean parity?"),
         ("preset=[aa]", "preset has ['aa']"),
-        ("slate_size=4000", "give a value from 1 to 1000"),
+        ("slate_size=4000", "slate_size is 4,000; give a value from 1 to 1,000."),
         ("metrics=[{name: spend, rol: goal}]", "metric spend has 'rol'. Did you mean role?"),
         ("metrics=[{name: spend, role: gaol}]", "gaol"),
         ("metrics=[{name: ctr, role: secondary}]", "No metric has the role goal"),
@@ -371,3 +371,19 @@ def test_make_hands_variables_of_other_programs_on(make, tmp_path):
     program.write_text('#!/bin/sh\necho "$MLFLOW_TRACKING_URI"\n')
     program.chmod(0o755)
     assert make("report", "MLFLOW_TRACKING_URI=http://a", py=str(program)).stdout == "http://a\n"
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_value_of_several_may_stand_in_quotes_of_its_own(quote, opened, tmp_path, monkeypatch):
+    LOG.rename(columns={"user_id": "uid"}).to_csv(tmp_path / "log.csv", index=False)
+    monkeypatch.setenv("RECAB_SET", f"columns={quote}{{user_id: uid}}{quote} click={quote}[1]{quote}")
+    assert main(["analyze", "--log", str(tmp_path / "log.csv")]) == 0
+    params = opened[0][1]["analyze"]
+    assert (params.columns, params.click) == ({"user_id": "uid"}, ["1"])
+    assert read_values("", ["hypothesis='[more] clicks'"]) == {"hypothesis": "[more] clicks"}
+
+
+def test_a_limit_is_written_out(opened, tmp_path, capsys):
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    said = refusal(capsys, "analyze", "--log", str(tmp_path / "log.csv"), "--set", "planned_users=0")
+    assert "planned_users is 0; give a value from 1 to 1,000,000,000." in said

@@ -7,7 +7,9 @@ import pandas as pd
 
 from recab_helpers.analysis import METRICS, Analysis, MetricSpec, analyze
 from recab_helpers.analysis.slates import Slates, shown_table
-from recab_helpers.impressions import Aggregates, Example, Running, Users
+from recab_helpers.impressions import Aggregates, Example, Running, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import ByVariant
+from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Background, lineage
@@ -55,7 +57,23 @@ def a_test(
             {v: [9 + i, 5, 3] for i, v in enumerate(names)}, index=pd.Index(list("xyz"), name="item_id")
         ),
         n_impressions=int(shown.sum()),
+        both_slates={t: _both_slates(names, code, clicks.sum(1), columns, t) for t in lifts},
     )
+
+
+def _both_slates(names, code, clicks, columns, treatment) -> ByVariant:
+    """As if the treatment changed the places of the first two items, and showed others from the third on."""
+    places = {CONTROL: [moved(1, 2), moved(2, 1), CONTROL_ONLY], treatment: [moved(2, 1), moved(1, 2), TREATMENT_ONLY]}
+    of = {c: columns[c] for c in ("impressions", "clicks", "pre_impressions", "pre_clicks")}
+    of |= {DIFFERING: columns["clicks"], AFTER: columns["pre_clicks"] - np.mean(columns["pre_clicks"])}
+    made = {}
+    for variant, own in places.items():
+        values = dict.fromkeys((CONTROL_ONLY, TREATMENT_ONLY, moved(1, 2), moved(2, 1)), np.zeros(len(code)))
+        for i, place in enumerate(own):
+            values[place] = clicks[:, i:].sum(1) if i == len(own) - 1 else clicks[:, i]
+        rows = np.column_stack([*of.values(), *values.values()])[code == names.index(variant)]
+        made[variant] = SufficientStatistics.of(rows, (*of, *values))
+    return made
 
 
 def an_analysis(

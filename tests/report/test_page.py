@@ -122,6 +122,7 @@ def test_the_page_goes_from_the_verdict_to_how_it_is_reproduced(text):
         "what-does-each-model-recommend",
         "can-the-numbers-be-trusted",
         "could-the-test-have-stopped-earlier",
+        "what-if-both-slates-are-known",
         "did-offline-quality-foretell-the-test",
         "was-the-analysis-right",
         "how-are-clicks-spread",

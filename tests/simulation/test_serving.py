@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pytest
 from scipy import stats
 
 from recab_helpers import blocks, simulation
@@ -76,3 +78,18 @@ def test_the_tally_counts_what_the_log_holds(plan, monkeypatch):
     assert summary["impressions"].to_dict() == by.size().to_dict()
     assert summary["users"].to_dict() == by["user_id"].nunique().to_dict()
     assert tally.all_days()["clicks"].sum() == table["clicked"].sum()
+
+
+@pytest.mark.parametrize("dial", [1.0, 0.5])
+def test_a_log_says_where_each_item_stands_in_every_slate_of_the_same_request(plan, dial):
+    """What a request would have shown in the other variant: its slates are found by who was served them."""
+    test = plan(effect_dial=dial)
+    other = replace(test, assignment=1 - test.assignment)
+    one, two = log(test), log(other)
+    assert (one["slate_id"] == two["slate_id"]).all()  # the same requests, each in the other variant
+    shown = two.set_index(["slate_id", "item_id"])["position"]
+    there = shown.reindex(pd.MultiIndex.from_frame(one[["slate_id", "item_id"]])).fillna(0).to_numpy()
+    in_treatment = (one["variant"] == "treatment").to_numpy()
+    found = one[["position_in_control", "position_in_treatment"]].to_numpy()
+    np.testing.assert_array_equal(found[np.arange(len(one)), in_treatment.astype(int)], one["position"])
+    np.testing.assert_array_equal(found[np.arange(len(one)), 1 - in_treatment.astype(int)], there)

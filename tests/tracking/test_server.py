@@ -1,5 +1,6 @@
 """`make server` starts one server over the embedded store, or says why it cannot."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 
 import psutil
+import pytest
 
 from recab_helpers.paths import ROOT
 from recab_helpers.tracking import server
@@ -25,6 +27,7 @@ def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
 def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store, tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(subprocess, "Popen", lambda command, **more: started.append((command, more)) or Done)
+    monkeypatch.setattr(server, "tether", lambda: contextlib.nullcontext(lambda _: None))
     monkeypatch.setattr(server, "connect", lambda: store)  # leaves the project's own store alone
     with socket.socket() as free:
         free.bind((server.HOST, 0))
@@ -36,18 +39,19 @@ def test_it_serves_the_embedded_store_whatever_store_the_environment_names(store
     assert "MLFLOW_TRACKING_URI" not in more["env"]
 
 
-def test_a_signal_that_ends_it_ends_the_server_and_what_that_started():
-    """`kill` left the server running, which then held the port."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+def test_a_signal_that_ends_it_ends_the_server_and_what_that_started(number):
+    """`kill` left the server running, which then held the port, and so did `kill -9`."""
     inner = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(120)'])"
     serve = f"server._serve([sys.executable, '-c', {inner!r}])"
     code = f"import sys; from recab_helpers.tracking import server; sys.exit({serve})"
     process = psutil.Popen([sys.executable, "-c", code], cwd=ROOT)
     deadline = time.monotonic() + 60
-    while len(started := process.children(recursive=True)) < 2 and time.monotonic() < deadline:
+    while len(started := process.children(recursive=True)) < 3 and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert len(started) == 2
-    process.terminate()
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert len(started) == 3  # the server, what it started, and the watcher
+    process.send_signal(number)
+    assert process.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
     assert not psutil.wait_procs(started, timeout=10)[1]
 
 
