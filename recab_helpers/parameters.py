@@ -20,12 +20,14 @@ from recab_helpers.errors import ParameterError
 SPLITS = ("per_user", "time")
 CLICK_MODELS = ("position", "cascade")
 TRUTHS = ("held_out", "completed")
+MODELS_FROM = ("anywhere", "store")
 DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
 LOOKS = ("obrien_fleming", "pocock")
 TIME_UNITS = ("", "s", "ms", "us", "ns")
 DATE_ORDERS = ("", "day_first", "month_first")
 BAD_ROWS = ("refuse", "drop")
 UNITS = ("user", "impression")
+SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
 LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
 METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
@@ -142,6 +144,7 @@ class SimulateParams(Params):
     train_run_id: str = ""
     seed: int = 29
     variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
+    models_from: str = "anywhere"
     allocation: float = 0.5
     slate_size: int = 10
     horizon_days: int = 14
@@ -160,6 +163,12 @@ class SimulateParams(Params):
                 f"variants is {self.variants}; name 2 to {MAX_VARIANTS} models, the first is control, "
                 "such as [content, collaborative]."
             )
+        _one_of("models_from", self.models_from, MODELS_FROM)
+        if self.models_from == "store" and (elsewhere := [v for v in self.variants if v.startswith(SERVED)]):
+            raise ParameterError(
+                f"variants has {elsewhere[0]}, which is served and in no store, but models_from is store. Leave it "
+                "out, or set models_from=anywhere."
+            )
         _inside("allocation", self.allocation, 0, 1)
         _within("slate_size", self.slate_size, 1, 1000)
         _within("horizon_days", self.horizon_days, 1, 366)
@@ -172,7 +181,7 @@ class SimulateParams(Params):
 
     def unused(self) -> dict[str, str]:
         """What only served models have."""
-        served = any(v.startswith(("http://", "https://")) for v in self.variants)
+        served = any(v.startswith(SERVED) for v in self.variants)
         return {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
 
 

@@ -15,6 +15,7 @@ from recab_helpers.references import CONTROL
 
 BATCH = 50  # tests drawn at once
 MOST_USERS = 2000  # of the tests that grade a report
+MOST_LOOKS = 28  # of theirs; work and memory grow with looks, and the bands keep their error at any number of them
 VARIANTS = (CONTROL, "treatment")
 
 
@@ -70,7 +71,10 @@ def draw_tests(population: Population, n: int, seed: int) -> Iterator[tuple[floa
 
 
 def like(test: Aggregates, planned: dict[str, float]) -> Population:
-    """The population of A/A tests of the size and click rates of this one, at most MOST_USERS users."""
+    """The population of A/A tests of the size and click rates of this one, of at most MOST_USERS and MOST_LOOKS days.
+
+    A day of a longer test stands for several, so that as much is seen in all.
+    """
     control, whole = test.users.statistics[CONTROL], test.users.whole
     ctr = control.sum("clicks") / control.sum("impressions")
     return Population(
@@ -78,7 +82,7 @@ def like(test: Aggregates, planned: dict[str, float]) -> Population:
         ctr=float(np.clip(ctr, 1e-4, 0.5)),
         mean_sessions=whole.sum("sessions") / whole.n,
         slate_size=max(1, round(whole.sum("impressions") / whole.sum("sessions"))),
-        n_days=1 if test.running is None else len(test.running),
+        n_days=1 if test.running is None else min(len(test.running), MOST_LOOKS),
         allocation=1 - planned[CONTROL],
     )
 

@@ -111,8 +111,8 @@ def _draw_histories(world: World, mean_history: float, rng: np.random.Generator,
     begin = START.astype(np.int64) - HISTORY_DAYS * 86_400
     return pd.DataFrame(
         {
-            "user_id": world.user_ids[user],
-            "item_id": world.item_ids[item],
+            "user_id": pd.Series(world.user_ids, dtype="str").take(user).array,  # half of what numpy's strings take
+            "item_id": pd.Series(world.item_ids, dtype="str").take(item).array,
             "rating": 1.0 + np.searchsorted(cuts, noisy),
             "timestamp": np.floor(begin + rng.random(len(user)) * HISTORY_DAYS * 86_400),
         }
@@ -135,17 +135,20 @@ def _write_texts(item_ids: np.ndarray, item_topics: np.ndarray, rng: np.random.G
     cumulative = np.cumsum(np.vstack([topic_words, zipf / zipf.sum()]), axis=1)
     cumulative /= cumulative[:, -1:]
     item = np.repeat(np.arange(len(item_ids)), np.maximum(rng.poisson(60, len(item_ids)), 1))
-    topic = np.minimum((rng.random(len(item))[:, None] > np.cumsum(item_topics, axis=1)[item]).sum(1), N_TOPICS - 1)
+    draw, shares, topic = rng.random(len(item)), np.cumsum(item_topics, axis=1), np.empty(len(item), dtype=np.int64)
+    for rows in blocks(len(item), N_TOPICS, desc="topics"):
+        topic[rows] = np.minimum((draw[rows, None] > shares[item[rows]]).sum(1), N_TOPICS - 1)
     source = np.where(rng.random(len(item)) < 0.5, topic, N_TOPICS)
     draw = rng.random(len(item))
     word = np.empty(len(item), dtype=np.int64)
     for s in range(N_TOPICS + 1):
         word[source == s] = np.searchsorted(cumulative[s], draw[source == s])
-    texts = pd.Series(vocabulary[word]).groupby(item).agg(" ".join)
+    ends = np.searchsorted(item, np.arange(len(item_ids)), side="right")
+    texts = [" ".join(vocabulary[word[a:b]]) for a, b in zip(np.append(0, ends[:-1]), ends, strict=True)]
     names = np.char.capitalize(vocabulary[rng.integers(N_WORDS, size=(2, len(item_ids)))])
     genres = np.array(TOPICS)[item_topics.argmax(1)]
     titles = [f"{a} {b} ({genre})" for a, b, genre in zip(*names, genres, strict=True)]
-    return pd.DataFrame({"item_id": item_ids, "title": titles, "text": texts.to_numpy()})
+    return pd.DataFrame({"item_id": item_ids, "title": titles, "text": texts})
 
 
 def _vocabulary(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -34,6 +34,7 @@ from recab_helpers.errors import (
 from recab_helpers.formats import duration
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.pipeline.foreign import say_whose_code
 from recab_helpers.pipeline.machine import check_machine
 from recab_helpers.pipeline.publish import RUNS, publish, shown
 from recab_helpers.pipeline.resuming import Known, known_stages
@@ -66,7 +67,7 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
 
         if "simulate" in params and "analyze" in params and params["analyze"].promote:  # else all work is in vain
             tracking.check_promotable(ModelAddress.parse(v) for v in params["simulate"].variants if ":/" in v)
-        _warn_of_foreign_code(params)
+        say_whose_code(params)
         _check_served(params)
         first = next(iter(params.values()))
         stop.check()
@@ -94,16 +95,6 @@ def how_long(door: str, before: Any) -> str:
         return f"{door} starts; the one before took {duration(seconds)}."
     lasts = DOORS[door].lasts
     return f"{door} starts; with its defaults it takes {lasts} on two cores." if lasts else f"{door} starts."
-
-
-def _warn_of_foreign_code(params: dict[str, Any]) -> None:
-    """Say whose code is about to run: that of every model which is named by an address in MLflow."""
-    from recab_helpers import tracking
-
-    variants = params["simulate"].variants if "simulate" in params else []
-    for address in dict.fromkeys(v for v in variants if v.startswith(("models:/", "runs:/"))):
-        author = tracking.author_of(ModelAddress.parse(address))
-        print(f"recab: {address} was registered by {author}; loading it runs its code as you (SECURITY.md).")
 
 
 def _check_served(params: dict[str, Any]) -> None:

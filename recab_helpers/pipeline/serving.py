@@ -12,6 +12,7 @@ import requests
 
 from recab_helpers.errors import ParameterError, PipelineError
 from recab_helpers.parameters import ServeParams
+from recab_helpers.pipeline.foreign import say_whose_code
 from recab_helpers.pipeline.machine import KERNEL_BYTES, free_memory
 from recab_helpers.pipeline.stopping import Stop
 from recab_helpers.processes import end_with_children, temporary_place, tether
@@ -33,6 +34,7 @@ def serve(params: ServeParams, stop: Stop) -> None:
     with temporary_place() as place, tether() as tie:
         from recab_helpers import tracking  # loads MLflow
 
+        say_whose_code({"serve": params})
         run_id = tracking.find_stage("train", params.experiment, params.train_run_id)
         models = tracking.addresses_of(run_id, params.variants)
         if served := [name for name, address in models.items() if address.url]:

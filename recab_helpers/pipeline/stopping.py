@@ -82,7 +82,10 @@ def until_stopped(work: Callable[[Stop], None]) -> None:
 
 
 def _end(stop: Stop, thread: threading.Thread) -> None:
-    """End what was started, close the run and wait for the work; what does not end in time is left behind."""
+    """End what was started, close the run and wait for the work; what does not end in time is left behind.
+
+    A server that is gone is asked again for many seconds, by the closing and by the work, so that both may be left.
+    """
     stop.end_started()
     deadline = time.monotonic() + GRACE_S
     closing = threading.Thread(target=_close, args=(stop,), daemon=True)
@@ -90,7 +93,7 @@ def _end(stop: Stop, thread: threading.Thread) -> None:
     while (thread.is_alive() or closing.is_alive()) and time.monotonic() < deadline:
         thread.join(0.05)
         stop.end_started()  # one may have been starting
-    if thread.is_alive():
+    if thread.is_alive() or closing.is_alive():  # the end of the interpreter could wait for what these started
         shutil.rmtree(_place(), ignore_errors=True)
         say_stopped(stop.signal)
         os._exit(SHELL + stop.signal)

@@ -10,10 +10,11 @@ from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders.fitted import Factors
 
 INIT_MEAN = 0.1  # of the factors, so that scores start above 0
+CHUNK = 100_000  # ratings held as Python numbers at once, which take 15 times what they take in an array
 
 
 class _ArrayTrainset(Trainset):
-    """Surprise's training set over arrays; its own holds one Python list a user and loops over them."""
+    """Surprise's training set over arrays, a chunk of Python numbers at a time; its own holds a Python list a user."""
 
     def __init__(self, user, item, rating, n_users: int, n_items: int, scale):
         super().__init__(
@@ -26,11 +27,12 @@ class _ArrayTrainset(Trainset):
             raw2inner_id_users={},
             raw2inner_id_items={},
         )
-        self._columns = user.tolist(), item.tolist(), rating.tolist()
-        self._global_mean = float(rating.mean())
+        self._columns = user, item, rating
+        self._global_mean = float(rating.mean(dtype=np.float64))
 
     def all_ratings(self):
-        return zip(*self._columns, strict=True)
+        for start in range(0, self.n_ratings, CHUNK):
+            yield from zip(*(c[start : start + CHUNK].tolist() for c in self._columns), strict=True)
 
 
 def fit_svd(train: Interactions, *, seed: int, **options) -> SVD:
@@ -92,35 +94,46 @@ def implicit_targets(train: Interactions, *, negatives: int, seed: int) -> Inter
     Raises:
         DataError: no interaction is liked.
     """
-    relevant = train.liked
-    if not relevant.any():
+    if not train.liked.any():
         raise DataError("None of the interactions to train on is liked. Lower relevant_rating.")
-    seen = np.unique(train.user.astype(np.int64) * train.n_items + train.item)
-    unseen = train.n_items - np.bincount(train.user, minlength=train.n_users)
-    user = np.repeat(train.user[relevant], negatives)
-    user = user[unseen[user] > 0]
-    item = _draw_unseen(user, seen, train.n_items, np.random.default_rng(seed))
-    users = np.concatenate([train.user[relevant], user])
-    items = np.concatenate([train.item[relevant], item])
-    rating = np.concatenate([np.ones(relevant.sum()), np.zeros(len(user))])
-    order = np.lexsort((rating, items, users))
+    pairs = train.user.astype(np.int64) * train.n_items + train.item
+    has_unseen = np.bincount(train.user, minlength=train.n_users) < train.n_items
+    user = np.repeat(train.user[train.liked].astype(np.int32), negatives)
+    user = user[has_unseen[user]]
+    item = _draw_unseen(user, np.unique(pairs), train.n_items, np.random.default_rng(seed))
+    n_liked = int(train.liked.sum())
+    keys = np.empty(n_liked + len(user), dtype=np.int64)  # user, item and 0 or 1 as one number, sorted in its place
+    keys[:n_liked] = 2 * pairs[train.liked] + 1
+    np.multiply(user, 2 * train.n_items, out=keys[n_liked:], dtype=np.int64)
+    keys[n_liked:] += 2 * item
+    keys.sort()
+    users, items = np.empty(len(keys), dtype=np.int32), np.empty(len(keys), dtype=np.int32)
+    for start in range(0, len(keys), CHUNK):
+        rows = slice(start, start + CHUNK)
+        users[rows], items[rows] = np.divmod(keys[rows] >> 1, train.n_items)
+    liked = (keys & 1).astype(bool)
     return Interactions(
         user_ids=train.user_ids,
         item_ids=train.item_ids,
-        user=users[order],
-        item=items[order],
-        rating=rating[order],
-        liked=rating[order] > 0,
+        user=users,
+        item=items,
+        rating=liked.astype(np.float32),
+        liked=liked,
     )
 
 
 def _draw_unseen(user, seen, n_items: int, rng: np.random.Generator) -> np.ndarray:
-    """One uniform item per row that its user has not seen, by redrawing the seen ones."""
-    item = rng.integers(n_items, size=len(user))
-    again = np.arange(len(user))
-    while len(again):
-        pair = user[again].astype(np.int64) * n_items + item[again]
+    """One uniform item per row that its user has not seen, by redrawing the seen ones, a chunk of rows at a time."""
+    item = rng.integers(n_items, size=len(user), dtype=np.int32)
+
+    def met(rows: np.ndarray) -> np.ndarray:
+        """Those of the rows whose user has seen their item."""
+        pair = user[rows].astype(np.int64) * n_items + item[rows]
         at = np.minimum(np.searchsorted(seen, pair), len(seen) - 1)
-        again = again[seen[at] == pair]
-        item[again] = rng.integers(n_items, size=len(again))
+        return rows[seen[at] == pair]
+
+    again = np.concatenate([met(np.arange(s, min(s + CHUNK, len(user)))) for s in range(0, len(user), CHUNK)] or [user])
+    while len(again):
+        item[again] = rng.integers(n_items, size=len(again), dtype=np.int32)
+        again = met(again)
     return item

@@ -237,6 +237,9 @@ def grade_like(test: Aggregates, planned: dict[str, float], params: AnalyzeParam
     population = calibration.like(test, planned)
     graded = calibration.grade(population, GRADED_TESTS, alpha=params.alpha, boot=False, workers=1)
     rates = calibration.rates(graded)
+    if test.running and population.n_days < len(test.running):  # who looks more often is fooled more often
+        stops = rates["kind"] == "stops"
+        rates.loc[stops, "method"] = rates.loc[stops, "method"] + f", at {population.n_days} evenly spaced looks"
     return rates[rates["kind"].isin(("rejects", "stops"))].reset_index(drop=True)
 
 

@@ -25,7 +25,7 @@ def load_variants(
     Where no variants are named and content stepped aside in the training, popularity takes its place.
 
     Raises:
-        TrackingError: there is no such model.
+        TrackingError: there is no such model, or one is of elsewhere where `models_from` is store.
         NoAnswerError: nothing is served at the address of a model.
         DataError: a model was trained on another catalog than the train run.
     """
@@ -35,6 +35,8 @@ def load_variants(
     if reason and names == SimulateParams().variants:
         names = ["popularity" if name == "content" else name for name in names]
         notes = {"content": f"not fitted, so that popularity takes its place: {reason}"} | notes
+    if params.models_from == "store":
+        tracking.check_of_this_store(tracking.addresses_of(train_run, names).values())
     models = [_within_limit(tracking.load_model(name, train_run), params.time_limit_s) for name in names]
     for name, model in zip(names, models, strict=True):
         if model.catalog not in ("", tags.get("catalog")):

@@ -13,12 +13,20 @@ from recab_helpers.data import Dataset, TrainedOn, World, digest_of
 from recab_helpers.errors import DataError
 from recab_helpers.formats import label_of, number
 from recab_helpers.parameters import TrainParams
-from recab_helpers.recommenders import FittedRecommender, checked_slates, parameters_of, quality_of, what_is
+from recab_helpers.recommenders import MODELS, FittedRecommender, checked_slates, parameters_of, quality_of, what_is
 from recab_helpers.references import ModelAddress
 
 
-def log_data(run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame) -> None:
-    """Log both parts of the interactions, the catalog, and the world where there is one."""
+def log_data(
+    run: tracking.Run, dataset: Dataset, train: pd.DataFrame, held_out: pd.DataFrame, params: TrainParams | None = None
+) -> None:
+    """Log both parts of the interactions, the catalog, and the world where there is one.
+
+    Raises:
+        TrackingError: the registry has a model of somebody else under a name that the models of `params` will get.
+    """
+    if params is not None:  # before anything is fitted
+        tracking.check_names_are_ours(tracking.registry_prefix(params.experiment, dataset.name), MODELS)
     for name, table in {"train": train, "held_out": held_out, "catalog": dataset.catalog}.items():
         run.log_data(name, table)
     run.tag(catalog=digest_of(dataset.catalog), dataset=dataset.name)

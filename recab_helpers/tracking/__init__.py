@@ -21,6 +21,9 @@ from recab_helpers.tracking.registry import (
     addresses_of,
     as_served,
     author_of,
+    author_of_run,
+    check_names_are_ours,
+    check_of_this_store,
     check_promotable,
     load_model,
     log_model,
@@ -46,6 +49,7 @@ from recab_helpers.tracking.runs import (
     start_run,
     start_stage,
     tagged,
+    this_user,
 )
 from recab_helpers.tracking.store import STORE, connect, git_commit, masked, take_password_from_address
 
@@ -61,6 +65,9 @@ __all__ = [
     "artifact",
     "as_served",
     "author_of",
+    "author_of_run",
+    "check_names_are_ours",
+    "check_of_this_store",
     "check_promotable",
     "connect",
     "datasets_of",
@@ -86,4 +93,5 @@ __all__ = [
     "start_stage",
     "tagged",
     "take_password_from_address",
+    "this_user",
 ]

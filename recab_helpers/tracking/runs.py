@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,9 +217,16 @@ def start_run(experiment: str, name: str) -> Run:
 def _provenance(name: str) -> dict[str, str]:
     """The tags of a new run that say who makes it, by which command, from which commit."""
     commit = {"mlflow.source.git.commit": known} if (known := git_commit()) else {}
-    with suppress(OSError, KeyError):  # a user without a name
-        commit["mlflow.user"] = getpass.getuser()
+    commit |= {"mlflow.user": user} if (user := this_user()) else {}
     return {OWNER: owner(), "mlflow.source.name": f"make {name}", "mlflow.source.type": "LOCAL"} | commit
+
+
+def this_user() -> str:
+    """The name of whoever runs this process; empty where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
 def _make_experiment(client: mlflow.MlflowClient, experiment: str) -> str:

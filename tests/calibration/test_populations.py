@@ -8,7 +8,7 @@ from scipy import stats
 
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR
-from recab_helpers.calibration.populations import BATCH, MOST_USERS, VARIANTS, Population, draw_tests, like
+from recab_helpers.calibration.populations import BATCH, MOST_LOOKS, MOST_USERS, VARIANTS, Population, draw_tests, like
 from tests.made import HALVES, LOG, log_like, reduced
 
 
@@ -106,6 +106,14 @@ def test_a_population_like_a_large_log_is_no_larger_than_what_grades_in_seconds(
     large = replace(test.users, statistics=test.users.statistics | {"control": replace(control, n=10**7)})
     assert like(replace(test, users=large), HALVES).n_users == MOST_USERS
     assert like(replace(test, running=None), HALVES).n_days == 1
+
+
+def test_a_year_is_graded_at_no_more_looks_than_a_month_with_as_much_seen_in_all():
+    """Its grading took 26 times as long as that of two weeks, and as much more memory."""
+    ((_, year),) = draw_tests(Population(n_users=200, ctr=0.1, n_days=366), 1, 9)
+    found = like(year, HALVES)
+    assert found.n_days == MOST_LOOKS
+    assert found.mean_sessions == year.users.whole.sum("sessions") / year.users.whole.n
 
 
 def test_a_population_like_a_log_without_clicks_has_some(rng):

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,9 +26,24 @@ from recab_helpers.paths import ROOT
 from recab_helpers.processes import end_with_children
 from tests.conftest import SMALL
 
-TIMES = int(os.environ.get("RECAB_FAULTS", "3"))  # how often each fault is done; RECAB_FAULTS=50 for the full numbers
+SHARE = float(os.environ.get("RECAB_FAULTS_SHARE", "0.1"))  # of the full numbers; 1 does each fault as often as TIMES
+TIMES = {
+    "kill": 50,  # in all, over the signals and both kinds of store
+    "two at once": 20,
+    "disk full": 10,
+    "server killed": 10,
+    "flaky server": 10,
+    "copied": 10,
+    "moved": 10,
+    "closed terminal": 10,
+}
 DONE: Counter[tuple[str, str]] = Counter()
 LIMIT_S = 900
+
+
+def times(fault: str, parts: int = 1) -> range:
+    """How often a fault is done, at least once, where a test does one of so many parts of it."""
+    return range(max(1, round(TIMES[fault] * SHARE / parts)))
 
 
 class Project:
@@ -75,6 +90,11 @@ class Project:
         """Processes whose files are in this project's temporary folder."""
         own = str(self.temporary)
         return [p.pid for p in psutil.process_iter() if any(own in word for word in _command(p))]
+
+    def forget(self) -> None:
+        """Make the store fresh."""
+        self.store.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "mlartifacts", ignore_errors=True)
 
     def kernels(self) -> list[int]:
         return [p.pid for p in psutil.process_iter() if "ipykernel_launcher" in _command(p) and self._is_ours(p)]
@@ -128,6 +148,29 @@ def copy_of_the_project(folder: Path) -> Path:
 def project(tmp_path) -> Iterator[Project]:
     (tmp_path / "t").mkdir()
     made = Project(copy_of_the_project(tmp_path / "project"), tmp_path / "t")
+    yield made
+    for pid in made.left_processes():
+        psutil.Process(pid).kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of its own, which a test can fill; only an administrator can make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", folder], check=False, capture_output=True
+    )
+    if made.returncode:
+        pytest.skip(f"needs a disk of its own, which this user may not make: {made.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def project_on_a_small_disk(small_disk) -> Iterator[Project]:
+    (small_disk / "t").mkdir()
+    made = Project(copy_of_the_project(small_disk / "project"), small_disk / "t")
     yield made
     for pid in made.left_processes():
         psutil.Process(pid).kill()
@@ -200,8 +243,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path) -> Iterator[tuple[str, subprocess.Popen]]:
+def server(serve) -> tuple[str, subprocess.Popen]:
     """An MLflow server of the test's own: its address and its process."""
+    return serve()
+
+
+@pytest.fixture
+def serve(tmp_path) -> Iterator[Callable[[], tuple[str, subprocess.Popen]]]:
+    """A function that starts MLflow's server over one store, at an address of its own each time."""
+    started: list[subprocess.Popen] = []
+
+    def start() -> tuple[str, subprocess.Popen]:
+        uri, process = _start_server(tmp_path)
+        started.append(process)
+        assert soon(lambda: _answers(uri), 240)
+        return uri, process
+
+    yield start
+    for process in started:
+        end_with_children(process.pid)
+
+
+def _start_server(tmp_path: Path) -> tuple[str, subprocess.Popen]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -213,10 +276,7 @@ def server(tmp_path) -> Iterator[tuple[str, subprocess.Popen]]:
     process = subprocess.Popen(
         command, env=kept, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    uri = f"http://127.0.0.1:{port}"
-    assert soon(lambda: _answers(uri), 240)
-    yield uri, process
-    end_with_children(process.pid)
+    return f"http://127.0.0.1:{port}", process
 
 
 def _answers(uri: str) -> bool:

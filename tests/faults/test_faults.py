@@ -1,15 +1,17 @@
 """Every fault is done to a real process: the next report is complete and equal, no run RUNNING, nothing is left."""
 
+import os
 import random
 import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
 from recab_helpers.processes import end_with_children
-from tests.faults.conftest import LIMIT_S, TIMES, Flaky, differing, soon
+from tests.faults.conftest import LIMIT_S, Flaky, differing, soon, times
 
 pytestmark = pytest.mark.slow
 LONGEST_S = 60  # kills fall at random moments of this many seconds
@@ -31,10 +33,9 @@ def assert_whole(project, unbroken: dict) -> None:
 @pytest.mark.parametrize("store", ["fresh", "warm"])
 def test_a_report_that_is_killed_at_any_moment_is_followed_by_a_whole_one(project, unbroken, number, store, done):
     draw = random.Random(f"{number}{store}")
-    for _ in range(TIMES):
+    for _ in times("kill", parts=2 * len(STOPPED)):
         if store == "fresh":
-            project.store.unlink(missing_ok=True)
-            shutil.rmtree(project.folder / "mlartifacts", ignore_errors=True)
+            project.forget()
         with project.start() as process:
             moment = draw.uniform(0.5, LONGEST_S)
             if not soon(lambda p=process: p.poll() is not None, moment):
@@ -53,8 +54,8 @@ def test_a_report_that_is_killed_at_any_moment_is_followed_by_a_whole_one(projec
 
 
 def test_two_first_runs_at_once_both_give_their_report(project, unbroken, done):
-    for _ in range(TIMES):
-        project.store.unlink(missing_ok=True)
+    for _ in times("two at once"):
+        project.forget()
         both = [project.start() for _ in range(2)]
         for process in both:
             said, _ = process.communicate(timeout=LIMIT_S)
@@ -69,7 +70,7 @@ def test_two_first_runs_at_once_both_give_their_report(project, unbroken, done):
 def test_a_copied_or_moved_folder_is_its_own(project, unbroken, way, tmp_path, done):
     assert project.run()[0] == 0
     old = project.folder
-    for i in range(TIMES):
+    for i in times("copied" if way is shutil.copytree else "moved"):
         there = tmp_path / f"a % place {i}?"
         before = sorted(old.rglob("mlartifacts/**/*"))
         way(old, there)
@@ -87,7 +88,7 @@ def test_a_copied_or_moved_folder_is_its_own(project, unbroken, way, tmp_path, d
 
 def test_a_terminal_that_is_closed_ends_the_run(project, unbroken, done):
     """The reader of its output goes away with it."""
-    for _ in range(TIMES):
+    for _ in times("closed terminal"):
         process = project.start()
         time.sleep(random.uniform(1, LONGEST_S))
         process.stdout.close()
@@ -141,7 +142,7 @@ def test_a_kernel_that_the_system_kills_is_named(project, done):
 def test_a_server_that_often_answers_500_gives_whole_reports_in_few_requests(project, unbroken, server, share, done):
     """At 10% none of 3 reports was complete, and one sent 377 requests."""
     uri, _ = server
-    for _ in range(TIMES if share else 1):
+    for _ in times("flaky server") if share else range(1):
         between = Flaky(uri, share)
         code, said = project.run(MLFLOW_TRACKING_URI=between.uri)
         assert code == 0, said
@@ -155,20 +156,66 @@ def test_a_server_that_often_answers_500_gives_whole_reports_in_few_requests(pro
     assert not list(project.temporary.iterdir())
 
 
-def test_a_server_that_dies_midway_is_one_good_line_that_comes_last(project, server, done):
+def test_a_server_that_dies_midway_is_one_good_line_that_comes_last(project, unbroken, serve, done):
     """115 lines of traceback stood below it."""
+    for _ in times("server killed"):
+        uri, process = serve()
+        with project.start(MLFLOW_TRACKING_URI=uri) as running:
+            for line in running.stdout:
+                if "02_simulate" in line:
+                    end_with_children(process.pid)
+                    break
+            said, _ = running.communicate(timeout=300)
+        assert running.returncode == 1, said
+        last = said.splitlines()[-1]
+        assert last.startswith("recab: "), said
+        assert uri in last
+        assert "Traceback" not in said
+        assert not project.left_processes()
+        assert not list(project.temporary.iterdir())
+        done("server killed midway", "exit 1, one line")
+    uri, _ = serve()
+    code, said = project.run(MLFLOW_TRACKING_URI=uri)
+    assert code == 0, said
+    assert not differing(project.numbers(), unbroken)
+
+
+@pytest.mark.parametrize("gone", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "silent"])
+def test_a_signal_ends_a_report_whose_server_is_gone_in_seconds(project, server, gone, done):
+    """Seven seconds after SIGTERM it still asked the server."""
     uri, process = server
     with project.start(MLFLOW_TRACKING_URI=uri) as running:
         for line in running.stdout:
-            if "02_simulate" in line:
-                end_with_children(process.pid)
+            if "01_train" in line:
                 break
+        os.killpg(process.pid, gone)
+        time.sleep(random.uniform(0, 5))
+        asked = time.monotonic()
+        running.terminate()
         said, _ = running.communicate(timeout=300)
-    assert running.returncode == 1, said
-    last = said.splitlines()[-1]
-    assert last.startswith("recab: "), said
-    assert uri in last
-    assert "Traceback" not in said
-    assert not project.left_processes()
+        took = time.monotonic() - asked
+    assert running.returncode == 143, said
+    assert took < 3, said
+    assert soon(lambda: not project.left_processes())
     assert not list(project.temporary.iterdir())
-    done("server killed midway", "exit 1, one line")
+    done(f"SIGTERM, server {gone.name}", "exit 143 within 3 s")
+
+
+def test_a_disk_that_fills_up_is_one_line_and_the_next_report_is_whole(project_on_a_small_disk, unbroken, done):
+    project, draw = project_on_a_small_disk, random.Random(29)
+    ballast = project.folder.parent / "ballast"
+    for _ in times("disk full"):
+        with project.start() as process:
+            if not soon(lambda p=process: p.poll() is not None, draw.uniform(10, LONGEST_S)):
+                with suppress(OSError), ballast.open("wb", buffering=0) as file:
+                    while True:
+                        file.write(bytes(100_000))
+            said, _ = process.communicate(timeout=LIMIT_S)
+        ballast.unlink(missing_ok=True)
+        assert process.returncode in (0, 1), said
+        if process.returncode:
+            last = said.splitlines()[-1]
+            assert last.startswith("recab: "), said
+            assert "Traceback" not in said
+        done("disk full", f"exit {process.returncode}")
+        assert_whole(project, unbroken)

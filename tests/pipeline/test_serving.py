@@ -36,7 +36,7 @@ starts = subprocess.Popen
 def start(address, port, place):
     log = serving._log(place, port).open("wb")
     return starts([sys.executable, "-c", {SERVER!r}, str(port)], stdout=log, stderr=log, start_new_session=True)
-serving._start = start
+serving._start, serving.say_whose_code = start, lambda _: None
 sys.exit(command_line.main(["serve", "--set", "port=PORT"]))
 """
 
@@ -84,6 +84,7 @@ def started(monkeypatch):
             return made
 
         monkeypatch.setattr(serving, "_start", start)
+        monkeypatch.setattr(serving, "say_whose_code", lambda _: None)
         monkeypatch.setattr(tracking, "find_stage", lambda *_: "a run")
         monkeypatch.setattr(tracking, "addresses_of", lambda *_: MODELS)
         return processes

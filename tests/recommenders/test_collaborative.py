@@ -3,13 +3,17 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.model_selection import KFold
+from surprise import SVD, Dataset, Reader
 
-from recab_helpers.data import encode, ids_of
+from recab_helpers.data import Interactions, encode, ids_of
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
-from recab_helpers.recommenders import fit
+from recab_helpers.recommenders import collaborative, fit
 from recab_helpers.recommenders.collaborative import fit_svd, implicit_targets, svd_factors
 
 
@@ -20,6 +24,27 @@ def test_vectorized_scores_equal_surprise_estimates(train, options):
     scores = users @ items.T
     for user, item in zip(train.user[::97], train.item[::89], strict=False):
         assert scores[user, item] == pytest.approx(algo.estimate(int(user), int(item)), abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), n_users=st.integers(2, 12), n_items=st.integers(2, 12), biased=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_arrays_give_the_factors_of_a_training_set_that_surprise_built_itself(seed, n_users, n_items, biased):
+    rng = np.random.default_rng(seed)
+    cells = np.sort(rng.choice(n_users * n_items, size=rng.integers(2, n_users * n_items + 1), replace=False))
+    user, item = (pd.factorize(c)[0] for c in np.divmod(cells, n_items))  # codes in order of first appearance, as there
+    rating = rng.integers(1, 6, len(cells)).astype(float)
+    rows = pd.DataFrame({"user": user, "item": item, "rating": rating})
+    own = Dataset.load_from_df(rows, Reader(rating_scale=(1, 5))).build_full_trainset()
+    ids = [np.arange(c.max() + 1).astype(str) for c in (user, item)]
+    train = Interactions(user_ids=ids[0], item_ids=ids[1], user=user, item=item, rating=rating, liked=rating > 3)
+    options = {"n_factors": 3, "n_epochs": 4, "biased": biased}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collaborative, "CHUNK", int(rng.integers(1, 9)))
+        ours = fit_svd(train, seed=seed, **options)
+    theirs = SVD(random_state=seed, **options).fit(own)
+    for name in ("pu", "qi", "bu", "bi"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-9, atol=1e-9)
+    assert ours.trainset.global_mean == pytest.approx(theirs.trainset.global_mean, abs=1e-12)
 
 
 def test_implicit_targets_hold_liked_items_and_unseen_ones_only(train):
