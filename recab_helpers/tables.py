@@ -102,15 +102,17 @@ def parts_of(path: str | Path) -> list[Path]:
     return found
 
 
-def digest_of(path: str | Path) -> str:
-    """The first 16 digits of the SHA-256 of a table's files."""
-    parts, total = parts_of(path), hashlib.sha256()
-    if len(parts) == 1:
-        with parts[0].open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    for part in parts:
-        with part.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
+def digest_of(*paths: str | Path) -> str:
+    """The first 16 digits of a SHA-256 of the files of all these tables: their names, sizes and contents."""
+    total = hashlib.sha256()
+    for path in paths:
+        parts = parts_of(path)
+        root = Path(os.path.commonpath([p.parent for p in parts]))
+        for part in parts:
+            with part.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            total.update(f"{part.relative_to(root).as_posix()}\0{part.stat().st_size}\0{content}\n".encode())
+        total.update(b"\n")
     return total.hexdigest()[:16]
 
 

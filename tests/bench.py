@@ -57,14 +57,63 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 print(f"simulate and log {rows:,} impressions: {seconds:.2f} s, {rows / seconds:,.0f} a second, peak {peak:.2f} GB")"""
 
 
+REDUCTION = """import resource, sys, time
+from pathlib import Path
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+from recab_helpers import analysis, impressions
+from recab_helpers.tables import engine
+folder, n_users, size = Path(sys.argv[1]), int(sys.argv[2]), 10
+rng = np.random.default_rng(1)
+rate, made = rng.gamma(.7, 5 / .7 / 14, n_users), 0
+for day in range(14):
+    seen = np.repeat(rng.permutation(n_users), rng.poisson(rate))
+    user, rank = np.repeat(seen, size), np.tile(np.arange(1, size + 1), len(seen))
+    moment = np.sort(rng.integers(0, 86_399_000_000, len(seen))) + day * 86_400_000_000
+    time_of = np.datetime64("2026-05-01", "us") + moment
+    pq.write_table(pa.table({
+        "user_id": user + 10**7, "slate_id": np.repeat(made + np.arange(len(seen)), size),
+        "position": rank.astype(np.int8),
+        "variant": pa.array(np.where(user % 2, "treatment", "control")), "timestamp": np.repeat(time_of, size),
+        "item_id": ((np.repeat(rng.zipf(1.3, len(seen)), size) + 37 * rank) % 2000).astype(np.int32),
+        "clicked": (rng.random(len(user)) < .1 / rank**.7).astype(np.int8)}), folder / f"{day:02}.parquet")
+    made += len(seen)
+def cost(what):
+    wall, cpu = time.perf_counter(), time.process_time()
+    what()
+    return np.array([time.perf_counter() - wall, time.process_time() - cpu])
+counts = "count(*), sum(clicked), count(distinct slate_id)"
+query = f"select user_id, variant, {counts} from '{folder}/*.parquet' group by all"
+def one_query():
+    engine().execute(f"create or replace temp table one as {query}")
+    engine().execute("drop table one")
+def whole():
+    read = impressions.read_log(folder)
+    rows = impressions.user_rows(read.rows, counted=read.counted)
+    goals = [m.columns for m in analysis.goals_of(analysis.METRICS)]
+    impressions.reduce(rows, analysis.columns_of(analysis.METRICS, rows.numeric), goals=goals)
+pairs = np.array([(cost(one_query), cost(whole)) for _ in range(3)])
+(a, cpu_a), (b, cpu_b) = np.median(pairs, axis=0)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(f"a log of {made * size:,} impressions to aggregates: {b:.1f} s, {cpu_b:.1f} s CPU; one query by user {a:.1f} s, "
+      f"{cpu_a:.1f} s CPU; ratio {np.median(pairs[:, 1] / pairs[:, 0], axis=0)[0]:.2f} in time, "
+      f"{np.median(pairs[:, 1] / pairs[:, 0], axis=0)[1]:.2f} in CPU; peak {peak:.2f} GB")"""
+
+
 def main() -> None:
     """Print every figure; nothing is judged here."""
+    reduction_against_one_query()
     report_against_floor()
     top_ten_against_predict()
     analysis_against_tea_tasting()
     thousands_of_tests()
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tempfile.mkdtemp()}/mlflow.db"}
     subprocess.run([sys.executable, "-c", LOGGING], env=environment, stderr=subprocess.DEVNULL, check=True)
+
+
+def reduction_against_one_query(n_users: int = 200_000) -> None:
+    """Reading, checks and reduction of a log of 14 daily parts, against one DuckDB query that groups it by user."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-c", REDUCTION, folder, str(n_users)], check=True)
 
 
 def report_against_floor() -> None:

@@ -60,6 +60,23 @@ def test_a_folder_and_a_glob_are_one_table_with_the_name_of_each_part(tmp_path):
     assert digest_of(tmp_path / "log") != digest_of(tmp_path / "b*.csv.gz")
 
 
+def test_a_digest_tells_the_names_and_contents_of_every_part_of_every_table(tmp_path):
+    log, users = tmp_path / "log", tmp_path / "users.csv"
+    for day in range(2):
+        (log / f"day={day}").mkdir(parents=True)
+        (log / f"day={day}" / "part.csv").write_text(f"id\n{day}\n")
+    users.write_text("id\n1\n")
+    first = digest_of(log, users)
+    assert digest_of(log, users) == first
+    assert digest_of(log) != first
+    users.write_text("id\n2\n")
+    second = digest_of(log, users)
+    (log / "day=1" / "part.csv").write_text("id\n7\n")
+    third = digest_of(log, users)
+    (log / "day=1").rename(log / "day=2")
+    assert len({first, second, third, digest_of(log, users)}) == 4
+
+
 def test_parts_that_do_not_belong_together_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("id,x\n1,2\n")
     (tmp_path / "b.csv").write_text("3,4\n")

@@ -62,7 +62,7 @@ def inputs_of(params: dict[str, Any]) -> dict[str, str]:
         models = _versions(getattr(checked, "variants", []))
         if models is None:
             break
-        data = _content(getattr(checked, "dataset", ""))
+        data = [_content(getattr(checked, name, "")) for name in ("dataset", "catalog_file")]
         notebook = _hash_of(sorted(paths.NOTEBOOKS.glob(f"*_{stage}.ipynb")))
         known += [stage, checked.as_dict(), notebook, data, models]
         found[stage] = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
@@ -86,9 +86,11 @@ def _versions(variants: Iterable[str]) -> list[str] | None:
 
 
 def _content(dataset: str) -> str:
-    """The content of a data folder; a data set of ours is known by its name."""
-    folder = Path(dataset)
-    return _hash_of(sorted(f for f in folder.rglob("*") if f.is_file())) if dataset and folder.is_dir() else ""
+    """The content of a data folder or file; a data set of ours is known by its name."""
+    path = Path(dataset).expanduser() if dataset else None
+    if path is None or not path.exists():
+        return ""
+    return _hash_of(sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path])
 
 
 def _hash_of(files: Iterable[Path]) -> str:

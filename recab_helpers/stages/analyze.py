@@ -93,7 +93,7 @@ def find_log(params: AnalyzeParams) -> Log:
             reading=Reading.of(params),
             allocation=None if isinstance(params.allocation, dict) else params.allocation,
             planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
-            data_hash=digest_of(given[0]),
+            data_hash=digest_of(*given),
             parameters={"analyze": params.as_dict()},
         )
     simulate_run = tracking.find_stage("simulate", params.experiment, params.simulate_run_id)

@@ -63,6 +63,10 @@ def test_other_data_and_other_code_are_other_inputs(tmp_path, monkeypatch):
     assert inputs_of(params) == before
     (tmp_path / "interactions.csv").write_text("b")
     assert inputs_of(params) != before
+    one_file = {"train": replace(REPORT["train"], dataset=str(tmp_path / "interactions.csv"))}
+    before = inputs_of(one_file)
+    (tmp_path / "interactions.csv").write_text("c")
+    assert inputs_of(one_file) != before
     before = inputs_of(params)
     (tmp_path / "01_train.ipynb").write_text("x = 1")
     monkeypatch.setattr(paths, "NOTEBOOKS", tmp_path)
