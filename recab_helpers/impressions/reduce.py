@@ -109,7 +109,7 @@ def user_rows(
         users, more, _ = _joined(users, _counted_before(before, numbers), taken={*numeric, *segments, "first_day"})
         numeric = (*numeric, *more)
     if known is not None:
-        unknown, notes = _unknown(users, known)
+        unknown, notes = unknown_users(users, known)
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
         numeric, segments = (*numeric, *more), [*segments, *text]
     users = keep(users)
@@ -152,7 +152,7 @@ def _counted_before(before: nw.LazyFrame, numbers: Sequence[str]) -> nw.LazyFram
     return before.group_by("user_id").agg(*(e.cast(nw.Float64).alias(n) for n, e in counts.items()))
 
 
-def _unknown(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]]:
+def unknown_users(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]]:
     """How many of the log's users a table lacks, and a note where it knows not nearly all.
 
     Raises:
