@@ -47,7 +47,7 @@ def test_cells_hold_types_that_papermill_sees():
         ("simulate", {"variants": "content"}, "variants is 'content'; give a list of names"),
         ("analyze", {"log_file": "nothing.parquet"}, "no such file"),
         ("analyze", {"metrics": "spend"}, "metrics is 'spend'; give a list of names"),
-        ("analyze", {"metrics": [3]}, "metrics is [3]; give a list of names"),
+        ("analyze", {"metrics": [None]}, "metrics is [None]; give a list of names"),
         ("analyze", {"metrics": [{"name": "spend", "rol": "goal"}]}, "metric spend has 'rol'. Did you mean role?"),
         ("analyze", {"metrics": [{"numerator": "spend"}]}, "without a name. Add name:"),
         ("analyze", {"metrics": [{"name": "m", "margin": "big"}]}, "margin of the metric m is 'big'; give a number"),

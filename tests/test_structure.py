@@ -128,6 +128,8 @@ def test_every_test_file_is_named_after_a_module_or_a_file_of_the_project():
         "environment",
         "notebooks",
         "faults",
+        "fuzz",
+        "mutations",
         "published",
         "structure",
         "readme",

@@ -25,6 +25,7 @@ from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING
 from recab_helpers.references import CONTROL, Comparison
 
 GATE_ALPHA = 0.05  # of the gate: one healthy test in twenty is read by its plain estimate only
+TOLD = 10  # times the low end of an interval, beyond which examination of a position is not told
 STEPS, CLOSE = 100, 1e-10  # of Newton's method
 
 
@@ -32,7 +33,8 @@ STEPS, CLOSE = 100, 1e-10  # of Newton's method
 class Examination(Brief):
     """How likely each position is examined, against the first of them, with intervals by users.
 
-    Positions that no item moved between are not known against each other and are left out.
+    Left out are positions that no chain of moved items joins with the first, and those with an interval wider than a
+    factor of TOLD.
     """
 
     position: np.ndarray  # (n,), the first is what the others are held against
@@ -304,9 +306,9 @@ def _examination(
     less = np.eye(len(positions)) - np.eye(len(positions))[0]  # each less the first
     var = sum((less @ b @ s.cov @ b.T @ less.T) * s.n for s, b in zip(arms, by_click, strict=True))
     half = t_critical(alpha / 2, min(s.n for s in arms) - 1) * np.sqrt(np.clip(np.diag(var), 0, None))
-    value = log_theta - log_theta[0]
-    theta, low, high = (np.exp(np.clip(x, -700, 700))[linked] for x in (value, value - half, value + half))
-    return Examination(position=np.array(positions)[linked], theta=theta, low=low, high=high)
+    value, told = log_theta - log_theta[0], linked & (2 * half < math.log(TOLD))
+    theta, low, high = (np.exp(x[told]) for x in (value, value - half, value + half))
+    return Examination(position=np.array(positions)[told], theta=theta, low=low, high=high)
 
 
 def _linked(columns: tuple[str, ...], positions: list[int]) -> np.ndarray:

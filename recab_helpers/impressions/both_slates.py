@@ -12,7 +12,7 @@ import numpy as np
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics
-from recab_helpers.impressions.sources import keep
+from recab_helpers.impressions.kept import keep
 from recab_helpers.references import CONTROL, POSITION_IN
 
 CONTROL_ONLY, TREATMENT_ONLY, DIFFERING = "control only", "treatment only", "at or below the first difference"

@@ -8,7 +8,7 @@ import narwhals as nw
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
 from recab_helpers.impressions.reading import Reader, Reading, propose
-from recab_helpers.impressions.reduce import unknown_users
+from recab_helpers.impressions.reduce import unknown_to
 from recab_helpers.impressions.sources import open_users, read_log, read_users
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
 from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
@@ -60,18 +60,21 @@ def check_early(params: ReadParams) -> None:
     A large log is read through once only, by the run itself.
 
     Raises:
-        DataError: the log, or the table of its users, breaks its contract, or the two share nearly no user.
+        DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
+        ParameterError: the log holds sums of several metrics, and none is the goal.
     """
     how = Reading.of(params)
     if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
         return
-    users = open_users(params.users_file, how=how, alone=not params.log_file) if params.users_file else None
+    known = None
+    if params.users_file:
+        known = open_users(params.users_file, how=how, alone=not params.log_file)
     if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
-        pilot = isinstance(params, PlanParams)  # which may have one variant
-        log = read_log(params.log_file, pilot=pilot, how=how, clicks=params.clicks_file or None).rows
-        if users is not None:
-            unknown_users(log, users)
+        pilot = isinstance(params, PlanParams)
+        read = read_log(params.log_file, pilot=pilot, how=how, clicks=params.clicks_file or None)
+        if known is not None:
+            unknown_to(read.rows, known)
 
 
 def _refuse_without_goal(params: ReadParams, metrics: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import narwhals as nw
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
+from recab_helpers.impressions.counting import Counted
 from recab_helpers.parameters import ReadParams, closest
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import FILE_NAME, literal, name
@@ -102,13 +103,23 @@ class Read:
     columns: dict[str, str]  # theirs by ours
     notes: tuple[str, ...] = ()
     before: nw.LazyFrame | None = None
+    counted: Counted | None = None  # what its reading has counted already
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Reader:
     """A relation on its way: which of its columns is which, and every fault that was found so far."""
 
-    def __init__(self, relation: duckdb.DuckDBPyRelation, source: str, reading: Reading, *, way: str = ""):
+    def __init__(
+        self,
+        relation: duckdb.DuckDBPyRelation,
+        source: str,
+        reading: Reading,
+        *,
+        way: str = "",
+        whole_ids: bool = False,
+    ):
+        self.whole_ids = whole_ids  # ids that are whole numbers stay so: they are counted in half the time
         self.relation, self.source, self.reading = relation, source, reading
         self.whole, self.steps = relation, list[Step]()  # as it lies, and what was done to it since
         self.way = way  # out of a bad row, by a parameter
@@ -116,11 +127,13 @@ class Reader:
         self.notes: list[str] = []
         self.typed: dict[str, str] = {}  # SQL of the value, by name
         self.bad: dict[str, str] = {}  # SQL of where it breaks its column
+        self.plain: set[str] = set()  # columns whose `bad` compares the cell as it lies: a file's statistics may tell
         self.kinds: dict[str, Kind] = {}
         self.exempt = ""  # rows in which a variant need not stand
         self.form = ""  # of the times: one of values.WORDS
         self.variants: tuple[str, ...] = ()
         self.n = 0
+        self.counted: Counted | None = None  # the rows of the test
         self.time = ""  # which column of the frame tells the days: timestamp, or day where days are counted
         self.hidden: set[str] = set()
         self._find()
@@ -187,10 +200,27 @@ class Reader:
         self.typed[column.name], self.bad[column.name] = value, f"coalesce({broken}, true)"
         self.kinds[column.name] = column.kind
 
+    def _read_plain(self, column: Column, value: str, *bounds: str) -> bool:
+        """Read a column of whole numbers, words or moments whose cells break it where empty or out of these bounds."""
+        if not column.required or (self.exempt and column.name == "variant"):
+            return False
+        cell = self.cells[column.name].sql
+        self.read(column, value)
+        self.bad[column.name] = " or ".join([f"{cell} is null", *(f"{cell} {b}" for b in bounds)])
+        self.plain.add(column.name)
+        return True
+
     def read_kind(self, column: Column) -> None:
         """Read a column whose kind alone says how."""
         cell = self.cells[column.name]
         v = values.number(cell.sql, cell.kind)
+        if values.is_whole(cell.kind):
+            if column.kind == "id" and self.whole_ids and self._read_plain(column, cell.sql):
+                return
+            if column.kind == "rank" and self._read_plain(column, v, "< 1", f"> {values.LARGEST_RANK}"):
+                return
+            if column.kind == "flag" and not self.reading.click and self._read_plain(column, v, "< 0", "> 1"):
+                return
         if column.kind == "id":
             lost = values.rounded(cell.sql, cell.kind)
             self.read(column, values.identity(cell.sql, cell.kind), "" if lost == "false" else lost)
@@ -276,14 +306,28 @@ class Reader:
                 return
             times = replace(times, order="day_first" if days_first else "month_first")
         value = times.value(form)
+        if typed and cell.kind in values.MOMENTS and self._are_near(cell):
+            self.times, self.form, self.time = times, form, "timestamp"
+            self._read_plain(column, f"{cell.sql}::timestamp")
+            self._name_time(column)
+            return
         days = f"({value})" if form == "day" else f"date_diff('day', date '1970-01-01', ({value})::date)"
         near = self._near(days)
         self.times, self.form = times, form
         self.read(column, value, "" if near is None else f"{days} < {near[0]} or {days} > {near[1]}")
         self.time = "day" if form == "day" else "timestamp"
+        self._name_time(column)
+
+    def _name_time(self, column: Column) -> None:
         if self.time != column.name:
             self.typed[self.time] = self.typed.pop(column.name)
             self.hide(column.name)
+
+    def _are_near(self, cell: Cell) -> bool:
+        """Whether all moments are finite and lie so close together that none is far from the others."""
+        ends = self.relation.aggregate(f"min({cell.sql}) as a, max({cell.sql}) as b")
+        close = f"coalesce(isfinite(a) and isfinite(b) and date_diff('day', a, b) <= {FAR_DAYS}, false)"
+        return bool(ends.project(close).fetchall()[0][0])
 
     def _near(self, days: str) -> tuple[int, int] | None:
         """The first and last day that are not far from the middle half of the log; None where there is no day."""
@@ -358,7 +402,8 @@ class Reader:
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
                 f"treatment. {way or 'Give the log of all variants.'}"
             )
-        self.read(column, value)
+        if cell.kind != "VARCHAR" or not self._read_plain(column, value, "= ''"):
+            self.read(column, value)
 
     @property
     def any_bad(self) -> str:
@@ -435,16 +480,23 @@ class Reader:
         return closest(column, SYNONYMS).strip().replace("Did", "did")
 
     def check(self) -> None:
-        """Every cell in one pass; the first that breaks its column is a fault, with its row, value and the way out.
+        """Every cell, in one pass where a file's statistics do not tell.
+
+        The first that breaks its column is a fault, with its row, value and the way out.
 
         Where bad rows are to be dropped they are, unless all are.
         """
-        counted = [f"count(*) filter ({b})" for b in self.bad.values()]
+        plain = {c: self.relation.filter(self.bad[c]).aggregate("count(*)") for c in self.bad if c in self.plain}
+        found = {c: one.fetchall()[0][0] for c, one in plain.items()}
+        others = [c for c in self.bad if c not in plain]
+        counted = [f"count(*) filter ({self.bad[c]})" for c in others]
         n, *bad = self.relation.aggregate(", ".join(["count(*)", *counted])).fetchall()[0]
+        found |= dict(zip(others, bad, strict=True))
         self.n = n
         if not n:
             self.faults.append(f"{self.source} has no rows. Give at least one.")
-        for column, broken in zip(self.bad, bad, strict=True):
+        for column in self.bad:
+            broken = found[column]
             if broken and not (self.reading.drop_bad_rows and broken < n / 2):
                 self.faults.append(self._fault(column, int(broken)))
 

@@ -26,7 +26,8 @@ from recab_helpers.impressions.aggregates import (
 )
 from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
-from recab_helpers.impressions.sources import here, keep
+from recab_helpers.impressions.counting import CELL, UNIT, Counted, cells, count, days_of, in_one_variant
+from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import in_order
 
 COUNTS = {
@@ -37,10 +38,9 @@ COUNTS = {
     "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
     "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
 }
+KEY = "recab_key"  # ids as text, by which tables meet
 MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
-CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
-UNIT = ("user_id", "variant")
 FEW_KNOWN, NEARLY_ALL = 0.05, 0.95  # shares of users that the log and a table of users have in common
 OF_CTR = ("impressions", "clicks", f"{PRE}impressions", f"{PRE}clicks")
 BASIC = ("impressions", "clicks", "sessions", "clicked_any")
@@ -50,9 +50,9 @@ BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 class UserRows:
     """One row per user and variant, computed once and kept by the engine, with what it was made from.
 
-    `users` has user_id, variant, COUNTS, first_day, what is known from before, and segments; `days` has the counts
-    per user and day. `numeric` and `segments` name the columns that metrics may read and that tell users apart. A table
-    of users alone has no log, days and items.
+    `users` has user_id as it lies in the log, variant, COUNTS, first_day, what is known from before, and segments;
+    `days` has the counts per user and day. `numeric` and `segments` name the columns that metrics may read and that
+    tell users apart. A table of users alone has no log, days and items.
     """
 
     log: nw.LazyFrame | None
@@ -63,6 +63,7 @@ class UserRows:
     numeric: tuple[str, ...]
     segments: tuple[str, ...]
     summed: tuple[str, ...]  # of `numeric`, those that are sums over the days
+    positions: pd.DataFrame | None = None  # of `Counted`
     notes: tuple[str, ...] = ()  # what was made of the tables, in sentences
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
     by_impression: bool = False
@@ -80,8 +81,11 @@ def user_rows(
     *,
     numbers: Sequence[str] = (),
     before: nw.LazyFrame | None = None,
+    counted: Counted | None = None,
 ) -> UserRows:
     """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.
+
+    `counted` is the log as `read_log` has counted it, which is not done again.
 
     `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. `before`
     holds the impressions of the period before the test, which become such counts. Users first seen in the early half of
@@ -90,11 +94,9 @@ def user_rows(
     Raises:
         DataError: `known` has a column that the log's users already have, or knows nearly none of them.
     """
-    shown, days = _counted(log, numbers)
-    if in_two_variants := _seen_twice(days):
-        log = _in_one_variant(log, days)
-        shown, days = _counted(log, numbers)
-    items = shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
+    counted = counted or count(log, numbers)
+    counted, days, in_two_variants = in_one_variant(counted, days_of(counted))
+    items = counted.shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
     summed = tuple(c for c in days.collect_schema().names() if c not in (*UNIT, "day"))
     users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
     users = users.with_columns(clicked_any=(nw.col("clicks") > 0).cast(nw.Float64))
@@ -109,15 +111,16 @@ def user_rows(
         users, more, _ = _joined(users, _counted_before(before, numbers), taken={*numeric, *segments, "first_day"})
         numeric = (*numeric, *more)
     if known is not None:
-        unknown, notes = unknown_users(users, known)
+        unknown, notes = unknown_to(users, known)
         users, more, text = _joined(users, known, taken={*numeric, *segments, "first_day"})
         numeric, segments = (*numeric, *more), [*segments, *text]
     users = keep(users)
     return UserRows(
-        log=log,
+        log=counted.log,
         days=days,
         users=users,
         items=items[list(in_order(items.columns))].rename_axis(columns=None),
+        positions=counted.positions,
         day_labels=labels,
         numeric=numeric,
         segments=_with_few_levels(users, segments),
@@ -149,17 +152,18 @@ def _counted_before(before: nw.LazyFrame, numbers: Sequence[str]) -> nw.LazyFram
     if "slate_id" in names:
         counts[f"{PRE}sessions"] = nw.col("slate_id").n_unique()
     counts |= {f"{PRE}{n}": nw.col(n).sum() for n in numbers}
-    return before.group_by("user_id").agg(*(e.cast(nw.Float64).alias(n) for n, e in counts.items()))
+    found = before.group_by("user_id").agg(*(e.cast(nw.Float64).alias(n) for n, e in counts.items()))
+    return found.with_columns(nw.col("user_id").cast(nw.String))
 
 
-def unknown_users(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]]:
+def unknown_to(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]]:
     """How many of the log's users a table lacks, and a note where it knows not nearly all.
 
     Raises:
         DataError: it knows so few that the ids of the two cannot be the same things.
     """
     ids = here(known.select(USER.name)).unique()
-    mine = users.select(USER.name).unique()
+    mine = users.select(nw.col(USER.name).cast(nw.String)).unique()
     both_have = mine.join(ids, on=USER.name, how="semi")
     n, m, both = (int(t.select(nw.len().alias("n")).collect("pyarrow")["n"][0]) for t in (mine, ids, both_have))
     if both < FEW_KNOWN * min(n, m):
@@ -234,12 +238,12 @@ def reduce(
     if rows.days is None or rows.log is None:
         return Aggregates(users=users)
     daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
-    first = rows.day_labels[0]
+    first, of_days = rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=users,
         running=_running(rows.days, rows.day_labels, daily, variants, caps),
-        by_day=_cells(rows.days, "day", rows.day_labels, variants),
-        by_position=_by_position(rows.log, variants) if "position" in rows.log.collect_schema().names() else None,
+        by_day=_ordered(of_days.assign(day=_numbered(of_days["day"], rows.day_labels)), "day", variants),
+        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
         items=rows.items,
         n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
         first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
@@ -259,41 +263,6 @@ def _impossible(rows: UserRows) -> int | None:
     return int(rows.users.select(n=odd.cast(nw.Int64).sum()).collect("pyarrow")["n"][0])
 
 
-def _per_day(log: nw.LazyFrame, shown: pd.DataFrame, numbers: tuple[str, ...]) -> nw.LazyFrame:
-    """Counts per user, variant and day, by way of slates."""
-    total = float(shown["shown"].sum())
-    bits = log.group_by("item_id").agg(nw.len().alias("of_item"))
-    bits = bits.select("item_id", novelty_bits=(nw.lit(total) / nw.col("of_item").cast(nw.Float64)).log(2))
-    there = log.collect_schema().names()
-    slate = [c for c in ("slate_id",) if c in there]
-    values = {"clicks": nw.col("clicked").cast(nw.Float64)}
-    if {"slate_id", "position"} <= set(there):
-        values["weighted_clicks"] = values["clicks"] / (nw.col("position").cast(nw.Float64) + 1).log(2)
-    read = log.select(*UNIT, *slate, "item_id", *numbers, day=_day(log), **values)
-    rows = read.join(bits, on="item_id", how="left")
-    sums = (*values, "novelty_bits", *numbers)
-    totals = [nw.col(c).cast(nw.Float64).sum() for c in sums]
-    if not slate:
-        return rows.group_by(*UNIT, "day").agg(nw.len().cast(nw.Float64).alias("impressions"), *totals)
-    slates = rows.group_by(*UNIT, "slate_id").agg(nw.col("day").min(), nw.len().alias("impressions"), *totals)
-    return slates.group_by(*UNIT, "day").agg(
-        nw.col("impressions").cast(nw.Float64).sum(),
-        nw.col("clicks").sum(),
-        nw.len().cast(nw.Float64).alias("sessions"),
-        *(nw.col(c).sum() for c in sums if c != "clicks"),
-    )
-
-
-def _day(log: nw.LazyFrame) -> nw.Expr:
-    """The day of an impression: a date, or a number."""
-    schema = log.collect_schema()
-    if "timestamp" not in schema.names():
-        return nw.col("day").cast(nw.Int64)
-    if schema["timestamp"].is_numeric():  # seconds since 1970
-        return (nw.col("timestamp").cast(nw.Float64) / 86_400).floor().cast(nw.Int64)
-    return nw.col("timestamp").cast(nw.Date)
-
-
 def _start_of(labels: list[Any], half: Any) -> Any:
     """The last day that is not after the middle of the test."""
     return max(label for label in labels if label <= half)
@@ -309,7 +278,8 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
-    joined = users.join(here(known.select(USER.name, *numeric, *text)), on=USER.name, how="left")
+    more = here(known.select(USER.name, *numeric, *text)).rename({USER.name: KEY})
+    joined = users.with_columns(nw.col(USER.name).cast(nw.String).alias(KEY)).join(more, on=KEY, how="left").drop(KEY)
     filled = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
     filled |= {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
     return joined.with_columns(**filled) if filled else joined, numeric, text
@@ -318,38 +288,6 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
 def _with_few_levels(users: nw.LazyFrame, segments: Sequence[str]) -> tuple[str, ...]:
     found = users.select(*(nw.col(s).n_unique() for s in segments)).collect("pyarrow").rows(named=True)[0]
     return tuple(s for s in segments if 2 <= found[s] <= MAX_LEVELS)
-
-
-def _counted(log: nw.LazyFrame, numbers: Sequence[str]) -> tuple[pd.DataFrame, nw.LazyFrame]:
-    """Impressions by item and variant (`shown`), and counts per user and day, kept."""
-    shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown")).collect("pandas").to_native()
-    return shown, keep(_per_day(log, shown, tuple(numbers)))
-
-
-def _seen_twice(days: nw.LazyFrame) -> int:
-    """Users who were seen in more than one variant."""
-    return int(_twice(days).select(n=nw.len()).collect("pyarrow")["n"][0])
-
-
-def _twice(rows: nw.LazyFrame) -> nw.LazyFrame:
-    """Ids of the users who are in more than one variant."""
-    variants = rows.select(*UNIT).unique().group_by("user_id").agg(nw.len().alias("variants"))
-    return variants.filter(nw.col("variants") > 1).select("user_id")
-
-
-def _in_one_variant(log: nw.LazyFrame, days: nw.LazyFrame) -> nw.LazyFrame:
-    """The log without users who were seen in more than one variant; in the log's own engine.
-
-    Raises:
-        DataError: that leaves a variant without users.
-    """
-    rest = days.join(_twice(days), on="user_id", how="anti")
-    before, after = (set(x.select("variant").unique().collect("pyarrow")["variant"].to_list()) for x in (days, rest))
-    if gone := in_order(before - after):
-        raise DataError(
-            f"Every user of {gone[0]} was seen in another variant too. Give users one variant each, and keep to it."
-        )
-    return log.join(_twice(log), on="user_id", how="anti")
 
 
 def _weighed(users: nw.LazyFrame, caps: dict[str, float], columns: Sequence[str]) -> nw.LazyFrame:
@@ -444,10 +382,12 @@ def _running(
     Users whose counts to date exceed one of `caps` count less, as in the statistics.
     """
     sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
-    to_date = {f"to {c}": nw.col(c).cum_sum().over(*UNIT, order_by="day") for c in sources}
+    to_date = {f"to {c}": nw.col(c).cum_sum().over("user_id", order_by="day") for c in sources}
     frame = days.select(*UNIT, "day", *sources).with_columns(
         **to_date,
-        which=nw.col("impressions" if "impressions" in sources else sources[0]).cum_count().over(*UNIT, order_by="day"),
+        which=nw.col("impressions" if "impressions" in sources else sources[0])
+        .cum_count()
+        .over("user_id", order_by="day"),
     )
     caps = {c: cap for c, cap in caps.items() if c in sources}
     now = _weight({c: nw.col(f"to {c}") for c in caps}, caps)
@@ -482,26 +422,10 @@ def _running(
     return Running(columns=tuple(columns), n=n, sums=sums, products=products)
 
 
-def _cells(units: nw.LazyFrame, by: str, labels: list[Any] | None, variants: Sequence[str]) -> pd.DataFrame:
-    """Impressions and clicks by variant and level, with sums of squares and products over the units of each cell."""
-    c, n = nw.col("clicks"), nw.col("impressions")
-    table = (
-        units.with_columns(clicks_clicks=c * c, clicks_impressions=c * n, impressions_impressions=n * n)
-        .group_by("variant", by)
-        .agg(nw.len().alias("users"), *(nw.col(x).sum() for x in ("impressions", "clicks", *CELL)))
-        .collect("pandas")
-        .to_native()
-    )
-    level = table[by].to_numpy(dtype=np.int64) if labels is None else _numbered(table[by], labels)
-    table = table.assign(**{by: level}).set_index(["variant", by])
+def _ordered(cells: pd.DataFrame, by: str, variants: Sequence[str]) -> pd.DataFrame:
+    """The cells indexed by variant, control first, and level."""
     order = {v: i for i, v in enumerate(variants)}
+    table = cells.assign(**{by: cells[by].astype("int64")}).set_index(["variant", by])
     return table.sort_index(key=lambda i: i.map(order) if i.name == "variant" else i)[
         ["impressions", "clicks", "users", *CELL]
     ]
-
-
-def _by_position(log: nw.LazyFrame, variants: Sequence[str]) -> pd.DataFrame:
-    units = log.group_by(*UNIT, "position").agg(
-        nw.len().cast(nw.Float64).alias("impressions"), nw.col("clicked").cast(nw.Float64).sum().alias("clicks")
-    )
-    return _cells(units, "position", None, variants)

@@ -71,7 +71,8 @@ def example_users(rows: UserRows, n: int = 2) -> pd.DataFrame:
         of = clicked if clicked.select(nw.len().alias("n")).collect("pyarrow")["n"][0] else of
         median = float(of.select(nw.col("clicks").median()).collect("pyarrow")["clicks"][0])
         near = of.with_columns(distance=(nw.col("clicks") - median).abs()).sort("distance", "user_id").head(n)
-        chosen.append(near.select("user_id", "variant", "sessions", "clicks").collect("pandas").to_native())
+        near = near.select(nw.col("user_id").cast(nw.String), "variant", "sessions", "clicks")
+        chosen.append(near.collect("pandas").to_native())
     return pd.concat(chosen, ignore_index=True).drop_duplicates("user_id", ignore_index=True)
 
 
@@ -103,7 +104,11 @@ def examples(
 
 
 def _of_users(table: nw.LazyFrame | None, ids: Sequence[str]) -> pd.DataFrame | None:
-    return None if table is None else table.filter(nw.col("user_id").is_in(ids)).collect("pandas").to_native()
+    if table is None:
+        return None
+    as_there = [int(i) for i in ids] if table.collect_schema()["user_id"].is_integer() else ids
+    found = table.filter(nw.col("user_id").is_in(as_there))
+    return found.with_columns(nw.col("user_id", "item_id").cast(nw.String)).collect("pandas").to_native()
 
 
 def _example(user, shown_as: str, seen: pd.DataFrame, recommended, met, *, titles: pd.Series) -> Example:

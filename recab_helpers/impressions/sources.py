@@ -1,8 +1,6 @@
 """Where a log or a table of users lies, and how it is read: a lazy frame whose columns have their types."""
 
-import weakref
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +26,8 @@ from recab_helpers.impressions.contract import (
     require_columns,
     time_column,
 )
+from recab_helpers.impressions.counting import count
+from recab_helpers.impressions.kept import here
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
 from recab_helpers.tables import (
     engine,
@@ -40,7 +40,6 @@ from recab_helpers.tables import (
     refuse_swallowed_rows,
 )
 
-_NUMBERS = count()
 Table: TypeAlias = Any  # a file, a folder, a glob, a pandas frame, or what narwhals takes as a lazy frame
 CLICK_KEYS = ("slate_id", "user_id", "item_id", "position")  # what an impression and its click share
 
@@ -78,7 +77,7 @@ def read_log(
     if clicks is not None:
         native = here(frame).to_native()
     with reading(source):
-        log = Reader(native, source, how, way=" (bad_rows=drop)")
+        log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         _unfold(log)
         log.keep_only()
         if clicks is not None:
@@ -86,7 +85,7 @@ def read_log(
         _read_columns(log, numbers, pilot=pilot)
         log.check()
         if not log.faults:
-            _make_slates_whole(log)
+            _make_slates_whole(log, numbers)
         log.refuse()
         return _read(log)
 
@@ -217,9 +216,14 @@ def _of_both(log: Reader, clicks: nw.LazyFrame) -> dict[str, str]:
     return {ours: theirs for ours, theirs in log.reading.columns.items() if theirs in names}
 
 
-def _make_slates_whole(log: Reader) -> None:
-    """Make slate ids that count per day or per moment those of one slate each; refuse rows that stand there twice."""
-    if "slate_id" not in log.typed:
+def _make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
+    """Make slate ids that count per day or per moment those of one slate each; refuse rows that stand there twice.
+
+    The log is counted on the way, so that a log whose slates are whole is not gone through for that alone.
+    """
+    if not log.exempt:
+        log.counted = count(nw.from_native(log.frame()), numbers)
+    if "slate_id" not in log.typed or (log.counted and log.counted.last and not log.counted.repeats):
         return
     kept, time = log.frame(), log.typed[log.time]
     rank = "position" if "position" in log.typed else "item_id"
@@ -230,6 +234,7 @@ def _make_slates_whole(log: Reader) -> None:
         if twice.limit(1).fetchall():
             continue
         if key:
+            log.counted = None
             log.typed["slate_id"] = (
                 f"concat_ws(' ', {log.typed['slate_id']}, {key.replace(name(log.time), f'({time})')})"
             )
@@ -275,6 +280,7 @@ def _read(log: Reader) -> Read:
         columns={ours: log.written(ours) for ours in log.typed},
         notes=tuple(log.notes),
         before=before,
+        counted=log.counted,
         dropped=dropped,
     )
 
@@ -357,29 +363,6 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
     """
     names = opened(table, how.table, rows=False)[0].collect_schema().names()
     return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
-
-
-def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame computed once and kept by the engine of this process, for as long as what is returned lives."""
-    kept_as = f"recab_{next(_NUMBERS)}"
-    here(frame).to_native().create(kept_as)
-    kept = nw.from_native(engine().table(kept_as))
-    weakref.finalize(kept, _drop, kept_as).atexit = False
-    return kept
-
-
-def here(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame in the engine of this process; one of another engine is computed there."""
-    native = frame.to_native()
-    if isinstance(native, duckdb.DuckDBPyRelation):
-        marked = native.query("recab_frame", "select getvariable('recab_engine')")
-        if marked and marked.fetchall() == [(True,)]:
-            return frame
-    return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
-
-
-def _drop(kept_as: str) -> None:
-    engine().cursor().execute(f"drop table if exists {kept_as}")
 
 
 def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:

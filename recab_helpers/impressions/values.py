@@ -32,12 +32,18 @@ WORDS = {
 ORDERS = {"day_first": "%d/%m/%Y", "month_first": "%m/%d/%Y"}
 HOURS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 OFFSET = r"(z|utc|gmt|[+-]\d{2}(:?\d{2})?)$"
+MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")  # without a zone
 NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL")
 
 
 def is_number(kind: str) -> bool:
     """Whether the type is one of numbers."""
     return any(n in kind for n in NUMBERS) and "[" not in kind
+
+
+def is_whole(kind: str) -> bool:
+    """Whether the type is one of whole numbers."""
+    return "INT" in kind and is_number(kind)
 
 
 def number(column: str, kind: str) -> str:
@@ -75,6 +81,10 @@ def flag(column: str, kind: str, clicks: Sequence[str]) -> str:
     """1.0 for a click and 0.0 for none; `clicks` names the values that are one where they are not 0 and 1 in words."""
     written = f"lower(trim({column}::varchar))"
     if not clicks:
+        if is_number(kind):
+            return f"case when {column} in (0, 1) then {column}::double end"
+        if kind == "BOOLEAN":
+            return f"{column}::double"
         words = ", ".join(map(literal, YES)), ", ".join(map(literal, NO))
         return f"case when {written} in ({words[0]}) then 1.0 when {written} in ({words[1]}) then 0.0 end"
     value = number(column, kind)

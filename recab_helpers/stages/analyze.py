@@ -169,7 +169,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
     numbers = _columns_of_the_log(log, metrics, known)
     read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
-    rows = impressions.user_rows(read.rows, known, numbers=numbers, before=read.before)
+    rows = impressions.user_rows(read.rows, known, numbers=numbers, before=read.before, counted=read.counted)
     return replace(
         rows, notes=(*read.notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
     )
@@ -317,6 +317,7 @@ def titles_of(log: Log, rows: UserRows | Sums) -> pd.Series | None:
         named = log.catalog[["item_id", "title"]].dropna()
     elif rows.log is not None and "title" in rows.log.collect_schema().names():
         titles = rows.log.group_by("item_id").agg(nw.col("title").cast(nw.String).min())
+        titles = titles.with_columns(nw.col("item_id").cast(nw.String))
         named = titles.collect("pandas").to_native().dropna()
     else:
         return None

@@ -77,7 +77,7 @@ def pilot_users(log_file: str, users_file: str = "", *, how: Reading | None = No
     known = open_users(users_file, how=how) if users_file else None
     if known is None and own:
         known = _known_in(log.rows, own, source=log_file)
-    return reduce(user_rows(log.rows, known, before=log.before)).users
+    return reduce(user_rows(log.rows, known, before=log.before, counted=None if own else log.counted)).users
 
 
 def design_of(params: PlanParams) -> Design:

@@ -401,3 +401,14 @@ def test_a_limit_is_written_out(opened, tmp_path, capsys):
     LOG.to_csv(tmp_path / "log.csv", index=False)
     said = refusal(capsys, "analyze", "--log", str(tmp_path / "log.csv"), "--set", "planned_users=0")
     assert "planned_users is 0; give a value from 1 to 1,000,000,000." in said
+
+
+def test_users_of_another_log_and_a_log_of_one_variant_are_refused_before_anything_starts(opened, tmp_path, capsys):
+    log, users = str(tmp_path / "log.csv"), str(tmp_path / "users.csv")
+    LOG.to_csv(log, index=False)
+    pd.DataFrame({"user_id": ["1", "2", "3"], "pre_clicks": 1}).to_csv(users, index=False)
+    assert "their ids are not the same" in refusal(capsys, "analyze", "--log", log, "--users", users)
+    LOG.assign(variant="control").to_csv(log, index=False)
+    assert "it needs control and at least one treatment" in refusal(capsys, "analyze", "--log", log)
+    assert not opened
+    assert main(["plan", "--log", log]) == 0

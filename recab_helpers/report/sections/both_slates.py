@@ -10,7 +10,7 @@ from recab_helpers import formats
 from recab_helpers.analysis import Analysis, BothSlates
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import answered, folded, interval, joined, note, show, table
+from recab_helpers.report.kit.html import Number, answered, folded, interval, joined, note, show, table
 from recab_helpers.report.kit.plot import (
     BETTER,
     SERIES,
@@ -26,6 +26,7 @@ NAMES = {
     "triggered": "Only from the first difference on",
     "both": "Every click counted for both slates",
 }
+FEW_POSITIONS = 3  # below which examination is not drawn
 
 
 def both_slates(found: Analysis, known: Background) -> HTML:
@@ -81,7 +82,7 @@ def _users(reading: BothSlates, *, power: float) -> HTML:
                 "reading": label,
                 "lift": e.lift,
                 f"{formats.confidence(e.alpha)} interval": interval(e.lift_ci),
-                "users that find the first lift": formats.count(needed),
+                "users that find the first lift": Number(needed, formats.count(needed)),
             }
         )
     return table(pd.DataFrame(rows).set_index("reading"))
@@ -90,8 +91,8 @@ def _users(reading: BothSlates, *, power: float) -> HTML:
 def _examination(reading: BothSlates) -> HTML:
     """How likely each position is looked at, told from items that the variants show at different positions."""
     e = reading.examination
-    if len(e.position) < 2:
-        return note("No item moved between positions often enough to tell.")
+    if len(e.position) < FEW_POSITIONS:
+        return note("Too few clicks on items that moved between positions to tell.")
     with report_style():
         fig = Figure(figsize=(WIDTH, SERIES))
         ax = fig.subplots()
