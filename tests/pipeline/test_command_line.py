@@ -183,6 +183,20 @@ def test_a_broken_log_is_refused_with_all_that_is_wrong_before_a_kernel_starts(t
     assert not opened
 
 
+def test_a_log_without_a_control_and_users_of_other_ids_are_refused_before_a_kernel_starts(tmp_path, opened, capsys):
+    LOG.replace({"control": "0", "treatment": "1"}).to_csv(tmp_path / "named.csv", index=False)
+    said = refusal(capsys, "analyze", "--log", str(tmp_path / "named.csv"))
+    assert "Name the one that users had before: control=0" in said
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    ids = [f"other {i}" for i in range(9)]
+    pd.DataFrame({"user_id": ids, "pre_clicks": 1}).to_csv(tmp_path / "users.csv", index=False)
+    said = refusal(capsys, "analyze", "--log", str(tmp_path / "log.csv"), "--users", str(tmp_path / "users.csv"))
+    assert "their ids are not the same" in said
+    assert not opened
+    LOG[LOG["variant"] == "control"].to_csv(tmp_path / "pilot.csv", index=False)
+    assert main(["plan", "--log", str(tmp_path / "pilot.csv")]) == 0
+
+
 def test_look_says_what_is_understood_of_a_log_with_foreign_names(tmp_path, capsys, opened):
     foreign = LOG.rename(columns={"user_id": "uid", "clicked": "click"}).replace({"control": "A", "treatment": "B"})
     foreign.to_csv(tmp_path / "log.csv", index=False)
