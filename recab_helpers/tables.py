@@ -330,6 +330,9 @@ def _is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
 
     A cell is no name where it has a digit, is empty, or stands in its column again.
     """
+    numbered = [[str(i + first) for i in range(len(fields))] for first in (0, 1)]
+    if list(fields) in numbered:  # as a frame without names is written
+        return False
     again = [{row[i] for row in rows if i < len(row)} for i in range(len(fields))]
     values = any(re.fullmatch(r"[-+]?\d+([.,:/\- ]\d+)*([ T]?[AP]M)?", f.strip()) for f in fields)
     return values and all(not f.strip() or re.search(r"\d", f) or f in of for f, of in zip(fields, again, strict=True))

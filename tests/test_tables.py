@@ -130,6 +130,7 @@ def test_a_header_that_begins_with_a_hash_is_one(tmp_path):
         ("1\tU13\t11/11/2019 9:05:58 AM\tN5 N4\tN9-1 N3-0", False),  # as MIND comes
         ("u1\tcontrol\ti3\t0\t1714665675", False),
         ("user\tvariant\t1\t2\t3", True),  # names of columns may be numbers
+        ("0\t1\t2\t3\t4", True),  # as pandas writes a frame whose columns have none
         ("user_id\tday1\tday2\tday3\tday4", True),
         ("id\tgroup\ti1\ti2\ti3", True),
     ],
