@@ -55,6 +55,6 @@ def sample() -> tuple[Analysis, Background]:
         rows = stages.user_rows(log, analysis.METRICS)
         reduced = stages.reduce(rows, analysis.METRICS)
         found = analysis.analyze(reduced, planned=test.planned)
-        grading = stages.grade_like(reduced, test.planned, ANALYZE)
+        grading = stages.grade_own(rows, reduced, analysis.METRICS, test.planned, ANALYZE)
         known = stages.background(log, rows, found, SimpleNamespace(run_id="sample"), grading)
     return found, known

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from recab_helpers.analysis.effects import estimate
-from recab_helpers.analysis.metrics import mean_of, ratio_of
-from recab_helpers.analysis.statistics import bonferroni
+from recab_helpers.analysis.metrics import ratio_of
+from recab_helpers.analysis.sensitivity import mann_whitney
+from recab_helpers.analysis.statistics import bonferroni, effective_users, t_tail, variance_of, welch_freedom
 from recab_helpers.brief import Brief
 from recab_helpers.formats import lift
-from recab_helpers.impressions.aggregates import PRE, Aggregates
-from recab_helpers.references import CONTROL
+from recab_helpers.impressions.aggregates import PRE, Aggregates, SufficientStatistics
 
 SRM_ALPHA = 5e-4  # one false alarm in two thousand healthy experiments
 GATE_ALPHA = 1e-3  # of the other gates that test a hypothesis
@@ -27,6 +27,7 @@ FEW_EXPECTED = 100  # users of a variant, below which the tail of chi-squared is
 SMALL_N = 500  # users in a variant, below which normal intervals are doubtful for heavy-tailed counts
 SMALL_CLICKED = 100  # users of a variant who clicked, likewise
 MOST_TWICE = 0.01  # share of users in two variants, above which those left out may not be like the others
+WEEK = 7
 FEW_DAYS = 4  # with clicks in both variants, below which no trend is told
 
 State = Literal["passed", "failed", "not tested"]
@@ -80,8 +81,9 @@ def not_tested(name: str, why: str, *, gate: bool = True) -> Check:
 def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     """Chance of a split this uneven or worse, had assignment followed `weights`.
 
-    Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019); the exact binomial test of
-    two variants where fewer than FEW_EXPECTED users are expected in one.
+    Pearson chi-squared on counts of users, never of impressions (Fabijan et al., KDD 2019). Where fewer than
+    FEW_EXPECTED users are expected in a variant, twice the smaller tail of the binomial: of one of two variants, or of
+    each against the others with Bonferroni's correction. Nan without users.
 
     >>> f"{srm_p_value([502, 498], [0.5, 0.5]):.3f}"
     '0.899'
@@ -89,9 +91,13 @@ def srm_p_value(counts: Sequence[float], weights: Sequence[float]) -> float:
     '1.8e-06'
     """
     total, mass = sum(counts), sum(weights)
-    if len(counts) == 2 and total * min(weights) < FEW_EXPECTED * mass:
-        return float(stats.binomtest(round(counts[1]), round(total), weights[1] / mass).pvalue)
-    return float(stats.chisquare(counts, [total * w / mass for w in weights]).pvalue)
+    if total * min(weights) < FEW_EXPECTED * mass:
+        pairs = list(zip(counts, weights, strict=True))[1 if len(counts) == 2 else 0 :]  # of two, one says both
+        tails = ((special.bdtr(c, total, w / mass), special.bdtrc(c - 1, total, w / mass)) for c, w in pairs if total)
+        return bonferroni(min(1.0, 2 * float(min(two))) for two in tails)
+    expected = [total * w / mass for w in weights]
+    statistic = sum((c - e) ** 2 / e for c, e in zip(counts, expected, strict=True))
+    return float(special.chdtrc(len(expected) - 1, statistic))
 
 
 def srm_check(test: Aggregates, planned: Planned) -> Check:
@@ -112,7 +118,10 @@ def srm_check(test: Aggregates, planned: Planned) -> Check:
 
 
 def srm_by_part(test: Aggregates, planned: Planned) -> Check:
-    """The sample ratio of every day's newly exposed users and of every segment, Bonferroni over them."""
+    """The sample ratio of every day's newly exposed users and of every segment, Bonferroni over them.
+
+    Segments of a table of users alone may be counted after the treatment, which can then change them: a warning only.
+    """
     parts = {}
     if test.users.first_seen is not None:
         for day, row in test.users.first_seen.iterrows():
@@ -121,14 +130,15 @@ def srm_by_part(test: Aggregates, planned: Planned) -> Check:
         for level, group in levels.items():
             parts[f"{segment} {level}"] = [group[v].n if v in group else 0 for v in planned]
     smallest = min(planned.values())
-    enough = {k: c for k, c in parts.items() if sum(c) * smallest >= 5}  # chi-squared needs five expected
+    enough = {k: c for k, c in parts.items() if sum(c) * smallest >= 1}  # fewer cannot fail the exact test
     name = "Split as planned by day and segment"
     if not enough:
         return not_tested(name, "no day or segment has users enough to test")
     p_values = {k: srm_p_value(c, list(planned.values())) for k, c in enough.items()}
     p = bonferroni(p_values.values())
     detail = f"{len(enough)} days and segments, the least even is {min(p_values, key=p_values.__getitem__)}"
-    return judged(name, p >= SRM_ALPHA, detail, "Look at what happened to assignment or logging there.", p_value=p)
+    where, gate = "Look at what happened to assignment or logging there.", test.users.first_seen is not None
+    return judged(name, p >= SRM_ALPHA, detail, where, p_value=p, gate=gate)
 
 
 def one_variant_check(test: Aggregates, planned: Planned) -> Check:
@@ -197,68 +207,108 @@ def days_check(test: Aggregates, planned: Planned) -> Check:
     return judged(name, False, detail, "Look for lost logs, or keep whole days only.")
 
 
+def weeks_check(test: Aggregates, planned: Planned) -> Check:
+    """Does every day of the week count as often? A warning only: weekends are unlike other days.
+
+    Only where days have dates; those of a log without are not known to be days of the calendar.
+    """
+    name = "Whole weeks"
+    if test.by_day is None or test.first_day is None:
+        return not_tested(name, "days have no dates", gate=False)
+    days = test.by_day.index.get_level_values("day")
+    n = int(days.max() - days.min()) + 1
+    detail = f"{n} {'day' if n == 1 else 'days'}" + (f", {n // WEEK} of 7 days each" if n >= WEEK else "")
+    where = "Some days of the week count more often than others: run whole weeks."
+    return judged(name, n % WEEK == 0, detail, where, gate=False)
+
+
 def pre_period_check(test: Aggregates, planned: Planned) -> Check:
-    """An A/A test of CTR on the pre-experiment period, when both variants had the same model."""
+    """An A/A test of CTR on the pre-experiment period, when both variants had the same model.
+
+    By ranks of what users clicked beyond the common CTR (Mann and Whitney 1947), which hold their level whatever the
+    tails: means of a few heavy users do not.
+    """
     name = "No difference before the test (A/A)"
     spec = ratio_of(f"{PRE}clicks", f"{PRE}impressions", name="pre", label="CTR before the test", covariate=())
-    if not set(spec.columns) <= set(test.users.columns):
+    before = test.users.histograms.get(spec.columns)
+    if before is None:
         return not_tested(name, "clicks and impressions of the period before the test are not known")
     statistics = test.users.statistics
     effects = [estimate(spec, statistics[c.against], statistics[c.variant]) for c in test.users.comparisons]
-    p = bonferroni(e.p_value for e in effects)
+    clicks, shown = before.values.T
+    beyond = before.of_value("clicks beyond", clicks - shown * (test.users.whole.gradient(spec.columns)[0]))
+    p = bonferroni(mann_whitney(beyond, c).p_value for c in test.users.comparisons)
     if math.isnan(p):
-        return not_tested(name, next(e.reason for e in effects))
-    detail = f"CTR lift {', '.join(lift(e.lift) for e in effects)} before the test"
+        return not_tested(name, next((e.reason for e in effects if e.reason), "all users had the same CTR"))
+    detail = f"CTR lift {', '.join(lift(e.lift) for e in effects)} before the test, compared by ranks"
     where = "The variants differed before the test: look at assignment and at earlier experiments."
     return judged(name, p >= GATE_ALPHA, detail, where, p_value=p)
 
 
 def balance_check(test: Aggregates, planned: Planned) -> Check:
-    """Do the variants have alike means of what is known from before? Welch tests, Bonferroni over columns."""
-    name, columns = "Users alike before the test (balance)", test.users.pre_columns
-    if not columns:
+    """Are the variants alike in what is known from before? Rank tests, Bonferroni over columns and treatments."""
+    name = "Users alike before the test (balance)"
+    of = {c: h.only(c) for h in test.users.histograms.values() for c in h.columns if c.startswith(PRE)}
+    if not of:
         return not_tested(name, "nothing is known of the period before the test")
-    statistics = test.users.statistics
-    p_values = {}
-    for c in test.users.comparisons:
-        for column in columns:
-            spec = mean_of(column, covariate=())
-            p_values[column, c] = estimate(spec, statistics[c.against], statistics[c.variant]).p_value
+    p_values = {
+        (column, c): mann_whitney(histogram, c).p_value
+        for column, histogram in of.items()
+        for c in test.users.comparisons
+    }
     p = bonferroni(p_values.values())
     if math.isnan(p):
         return not_tested(name, "nothing known of the period before the test varies between users")
     column, _ = min(p_values, key=lambda k: (math.isnan(p_values[k]), p_values[k]))
-    detail = f"{len(columns)} counts from before the test, the least alike is {column.removeprefix(PRE)}"
+    n = len({c for (c, _), p in p_values.items() if not math.isnan(p)})
+    detail = f"{n} counts from before the test by ranks, the least alike is {column.removeprefix(PRE)}"
     where = "The variants were unlike before the test: look at assignment."
     return judged(name, p >= GATE_ALPHA, detail, where, p_value=p)
 
 
 def novelty_check(test: Aggregates, planned: Planned) -> Check:
-    """Does the daily effect drift? A trend of daily log CTR ratios over days, weighted by clicks; a warning only."""
+    """Does the effect drift over the days? A warning only.
+
+    The lift of CTR with late days weighing more, against that with early days weighing more; users are the clusters
+    (delta method), since they come on several days.
+    """
     name, few = "Steady effect (novelty)", f"fewer than {FEW_DAYS} days with clicks in both variants, or all alike"
-    if test.by_day is None:
+    if test.by_day is None or not test.trend:
         return not_tested(name, "days are not known", gate=False)
     clicks = test.by_day["clicks"].unstack("variant")
-    ctr = clicks / test.by_day["impressions"].unstack("variant")
+    shown = test.by_day["impressions"].groupby(level="day").sum()
+    day = shown.index.to_numpy(dtype=float)
+    last, weight = day.max(), shown.to_numpy(dtype=float)
     trends = []
-    for treatment in [v for v in ctr if v != CONTROL]:
-        defined = (clicks[treatment] > 0) & (clicks[CONTROL] > 0)
-        if defined.sum() < FEW_DAYS:
+    for comparison in test.users.comparisons:
+        if ((clicks[comparison.variant] > 0) & (clicks[comparison.against] > 0)).sum() < FEW_DAYS:
             continue
-        y = np.log(ctr.loc[defined, treatment] / ctr.loc[defined, CONTROL]).to_numpy()
-        weight = 1 / (1 / clicks.loc[defined, treatment] + 1 / clicks.loc[defined, CONTROL]).to_numpy()
-        x = np.arange(len(y)) - np.average(np.arange(len(y)), weights=weight)
-        slope = np.sum(weight * x * y) / np.sum(weight * x**2)
-        rest = y - np.average(y, weights=weight) - slope * x
-        se = math.sqrt(np.sum(weight * rest**2) / (len(y) - 2) / np.sum(weight * x**2))
-        if se > 0:
-            trends.append((float(2 * stats.t.sf(abs(slope) / se, len(y) - 2)), slope))
+        ends = [_late_over_early(test.trend[v], last) for v in (comparison.against, comparison.variant)]
+        (c, c_var, c_users), (t, t_var, t_users) = ends
+        if not c_var + t_var > 0:
+            continue
+        apart = np.average(day, weights=weight * day) - np.average(day, weights=weight * (last - day))
+        p = 2 * t_tail(abs(t - c) / math.sqrt(c_var + t_var), welch_freedom(c_var, c_users, t_var, t_users))
+        trends.append((p, (t - c) / apart))
     if not trends:
         return not_tested(name, few, gate=False)
     p = bonferroni(p for p, _ in trends)
     detail = f"the lift changes by {lift(float(np.expm1(min(trends)[1])), 2)} of itself a day"
     where = "Run longer, and compare new with old users in the segments."
     return judged(name, p >= NOVELTY_ALPHA, detail, where, p_value=p, gate=False)
+
+
+def _late_over_early(s: SufficientStatistics, last: float) -> tuple[float, float, float]:
+    """log of the CTR weighted by the day over that weighted by the days to the last, its variance, effective users."""
+    clicks, shown, late_clicks, late_shown = s.mean
+    parts = np.array([late_clicks, late_shown, last * clicks - late_clicks, last * shown - late_shown])
+    if not (parts > 0).all():
+        return math.nan, math.nan, math.nan
+    by_part = np.array([1, -1, -1, 1]) / parts  # derivatives of the log by the four weighted sums
+    gradient = np.array([last * by_part[2], last * by_part[3], by_part[0] - by_part[2], by_part[1] - by_part[3]])
+    users = effective_users(s, "impressions")
+    grow = (1 - 1 / s.n) / (1 - 1 / users)
+    return float(np.log(parts) @ [1, -1, -1, 1]), grow * variance_of(s, gradient), users
 
 
 def smallest(test: Aggregates) -> tuple[int, int | None]:
@@ -313,6 +363,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     concentration_check,
     known_check,
     days_check,
+    weeks_check,
     pre_period_check,
     balance_check,
     novelty_check,

@@ -16,8 +16,11 @@ from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
 from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.statistics import (
     ROUNDING,
+    before,
     benjamini_hochberg,
+    effective_users,
     holm,
+    regression,
     t_critical,
     t_tail,
     variance_of,
@@ -39,7 +42,8 @@ BOTH = "a lift needs both above 0"
 class Effect(Brief):
     """One variant against another on one metric; lifts are fractions; undefined numbers are nan, `reason` says why.
 
-    `alpha` is the level of its intervals. `se` is of the difference, `log_se` of log(treatment / control).
+    `alpha` is the level of its intervals. `se` is of the difference, `log_se` of log(treatment / control), and
+    `log_freedom` are the degrees of freedom with which the latter is known.
     `variance_reduction` is the share of variance that CUPED removed. `noninferiority_p` tests that a guardrail is
     worse than its margin.
     """
@@ -60,6 +64,7 @@ class Effect(Brief):
     adjusted_p_value: float = math.nan
     se: float = math.nan
     log_se: float = math.nan
+    log_freedom: float = math.nan
     variance_reduction: float = math.nan
     noninferiority_p: float = math.nan
     reason: str = ""
@@ -159,7 +164,8 @@ def estimate(
 ) -> Effect:
     """Difference with Welch's interval and p, and the lift with its interval on the log scale.
 
-    Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized. With a covariate
+    Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized, and of whom the heavy
+    ones leave fewer (`effective_users`). With a covariate
     both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control. That mean is of
     the same users, so that it varies with both values: the lift's variance is by the delta method over all of it.
 
@@ -174,13 +180,14 @@ def estimate(
     c_shared = t_shared = np.zeros_like(c_grad)  # derivatives of the common mean, times theta, by each group's means
     method = "delta method" if metric.kind == "ratio" else "Welch"
     reduction = math.nan
-    if cuped and (theta := _cuped_coefficient(metric, control, treatment)):
+    both = control + treatment
+    covariates, theta = regression(both, both.gradient(metric.columns)[1], metric.covariate if cuped else ())
+    if covariates:
         plain = variance_of(control, c_grad) + variance_of(treatment, t_grad)
-        (c_pre, c_pre_grad), (t_pre, t_pre_grad) = (s.gradient(metric.covariate) for s in (control, treatment))
-        pre, pre_grad = (control + treatment).gradient(metric.covariate)
-        c_shared, t_shared = (theta * s.n / (control.n + treatment.n) * pre_grad for s in (control, treatment))
-        c, t = c - theta * (c_pre - pre), t - theta * (t_pre - pre)
-        c_grad, t_grad = c_grad - theta * c_pre_grad, t_grad - theta * t_pre_grad
+        (c_pre, c_by), (t_pre, t_by), (pre, by) = (before(s, covariates) for s in (control, treatment, both))
+        c_shared, t_shared = (s.n / both.n * (theta @ by) for s in (control, treatment))
+        c, t = float(c - theta @ (c_pre - pre)), float(t - theta @ (t_pre - pre))
+        c_grad, t_grad = c_grad - theta @ c_by, t_grad - theta @ t_by
         method += ", CUPED"
         reduction = 1 - (variance_of(control, c_grad) + variance_of(treatment, t_grad)) / plain
     effect = Effect(
@@ -195,31 +202,34 @@ def estimate(
         difference=t - c,
         variance_reduction=reduction,
     )
-    variances, log_variances = (variance_of(control, c_grad), variance_of(treatment, t_grad)), None
+    users, grow = (float(control.n), float(treatment.n)), (1.0, 1.0)
+    if metric.kind == "ratio" and min(users) > 1:
+        users = effective_users(control, metric.denominator), effective_users(treatment, metric.denominator)
+        grow = (1 - 1 / control.n) / (1 - 1 / users[0]), (1 - 1 / treatment.n) / (1 - 1 / users[1])
+    variances, log_variances = (grow[0] * variance_of(control, c_grad), grow[1] * variance_of(treatment, t_grad)), None
     if c > 0 and t > 0:
         by_control = c_shared / t - (c_grad + c_shared) / c
         by_treatment = (t_grad + t_shared) / t - t_shared / c
-        log_variances = variance_of(control, by_control), variance_of(treatment, by_treatment)
+        log_variances = grow[0] * variance_of(control, by_control), grow[1] * variance_of(treatment, by_treatment)
     why = _why_undefined(effect, control, treatment)
-    return with_uncertainty(effect, *variances, log_variances=log_variances, reason=why)
+    return with_uncertainty(effect, *variances, log_variances=log_variances, users=users, reason=why)
 
 
 def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tuple[float, float]]:
     """Every variant's value and its standard error, adjusted to the pre-experiment mean of all variants together."""
     first, *others = statistics.values()
-    rest = sum(others[1:], others[0])
-    theta, values = _cuped_coefficient(metric, first, rest), {}
-    pre = (first + rest).gradient(metric.covariate)[0] if theta else 0.0
+    whole, values = sum(others, first), {}
+    covariates, theta = regression(whole, whole.gradient(metric.columns)[1], metric.covariate)
     for name, s in statistics.items():
         value, gradient = s.gradient(metric.columns)
-        if theta:
-            before, before_gradient = s.gradient(metric.covariate)
-            value, gradient = value - theta * (before - pre), gradient - theta * before_gradient
+        if covariates:
+            (was, by), pre = before(s, covariates), before(whole, covariates)[0]
+            value, gradient = float(value - theta @ (was - pre)), gradient - theta @ by
         values[name] = value, math.sqrt(max(variance_of(s, gradient), 0.0))
     return values
 
 
-def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
+def per_user(effect: Effect, effects: Sequence[Effect], users: Users, *, cuped: bool = True) -> Effect:
     """What the effect's metric counts, as its mean per user: the effect itself, another of the list, or a new one."""
     metric, c = effect.metric, effect.comparison
     for e in (effect, *effects):
@@ -227,7 +237,7 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users) -> Effect:
             return e
     mean = mean_of(metric.numerator)
     of = users.read_by(mean.columns)
-    return estimate(mean, of[c.against], of[c.variant], comparison=c)
+    return estimate(mean, of[c.against], of[c.variant], comparison=c, cuped=cuped)
 
 
 def with_uncertainty(
@@ -236,12 +246,13 @@ def with_uncertainty(
     t_var: float,
     *,
     log_variances: tuple[float, float] | None = None,
+    users: tuple[float, float] | None = None,
     reason: str = "",
 ) -> Effect:
     """The effect with intervals and p-values from the variances of both values.
 
     `log_variances` are what the users of control and of treatment add to the variance of log(treatment / control);
-    those of values that do not depend on each other unless given.
+    those of values that do not depend on each other unless given. `users` count as many as they are unless given.
 
     Where nobody in treatment has any, the interval of the lift is that of the difference, over control's value. A
     guardrail that is the same for all users of both variants is inside its margin.
@@ -256,7 +267,8 @@ def with_uncertainty(
             zero = (0.0, 0.0)
             return replace(effect, lift=0.0, lift_ci=zero, difference_ci=zero, noninferiority_p=0.0, reason=reason)
         return replace(effect, reason=reason)
-    freedom, se = welch_freedom(c_var, n[0], t_var, n[1]), math.sqrt(variance)
+    users = users or n
+    freedom, se = welch_freedom(c_var, users[0], t_var, users[1]), math.sqrt(variance)
     half = t_critical(effect.alpha / 2, freedom) * se
     effect = replace(
         effect,
@@ -274,14 +286,15 @@ def with_uncertainty(
     if not (c > 0 and t > 0):
         return replace(effect, reason=f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}")
     log_vars = log_variances or (c_var / c**2, t_var / t**2)
-    log_freedom, log_se = welch_freedom(log_vars[0], n[0], log_vars[1], n[1]), math.sqrt(sum(log_vars))
+    log_freedom, log_se = welch_freedom(log_vars[0], users[0], log_vars[1], users[1]), math.sqrt(sum(log_vars))
     factor = math.exp(min(t_critical(effect.alpha / 2, log_freedom) * log_se, 700.0))
     p = math.nan
     if effect.metric.role == "guardrail":
         worst = math.log(t / c) - math.log(1 - effect.metric.direction * effect.metric.margin)
         p = t_tail(effect.metric.direction * worst / log_se, log_freedom)
     lift_ci = (t / c / factor - 1, t / c * factor - 1)
-    return replace(effect, lift=t / c - 1, lift_ci=lift_ci, log_se=log_se, noninferiority_p=p)
+    found: dict[str, Any] = {"lift_ci": lift_ci, "log_se": log_se, "log_freedom": log_freedom, "noninferiority_p": p}
+    return replace(effect, lift=t / c - 1, **found)
 
 
 def adjust_p_values(effects: list[Effect]) -> list[Effect]:
@@ -292,17 +305,6 @@ def adjust_p_values(effects: list[Effect]) -> list[Effect]:
         for i, p in zip(at, adjust(np.array([effects[i].p_value for i in at])), strict=True):
             adjusted[i] = replace(effects[i], adjusted_p_value=float(p))
     return adjusted
-
-
-def _cuped_coefficient(metric: MetricSpec, control: SufficientStatistics, treatment: SufficientStatistics) -> float:
-    """Regression of the metric on its covariate over both variants; 0 where there is none or it is constant."""
-    if not metric.covariate or not set(metric.covariate) <= set(control.columns):
-        return 0.0
-    both = control + treatment
-    (_, grad), (value, pre_grad) = both.gradient(metric.columns), both.gradient(metric.covariate)
-    pre_variance = pre_grad @ both.cov @ pre_grad if math.isfinite(value) else 0.0
-    theta = float(grad @ both.cov @ pre_grad / pre_variance) if pre_variance > 0 else 0.0
-    return theta if math.isfinite(theta) else 0.0
 
 
 def _why_undefined(effect: Effect, control: SufficientStatistics, treatment: SufficientStatistics) -> str:

@@ -21,6 +21,7 @@ LOOK_COLUMNS = {
     "fraction": "share of the final information; of the planned end, where the test may be read every evening",
     "log_ratio": "log(1 + lift) of all data to date",
     "log_se": "its standard error",
+    "log_freedom": "degrees of freedom with which it is known",
     "lift": "of all data to date, a fraction",
     "low": "of the band for looks planned at the end of every day",
     "high": "of the same band",
@@ -59,7 +60,10 @@ def cumulative_effects(
 def looks_to_date(
     running: Running, goal: MetricSpec, *, alpha: float = 0.05, progress: Progress | None = None
 ) -> list[pd.DataFrame]:
-    """One table per treatment with the goal's lift to date by day, before any band; none where nothing is defined."""
+    """One table per treatment with the goal's lift to date by day, before any band; none where nothing is defined.
+
+    CUPED removes what it does at the end, where the days know of the period before.
+    """
     if not set(goal.columns) <= set(running.columns):
         return []
     days = [running.at(day) for day in range(len(running))]
@@ -67,13 +71,13 @@ def looks_to_date(
     fraction = np.array(progress.reached) if progress and planned else information_fraction(running, goal)
     tables = []
     for name in [v for v in days[-1] if v != CONTROL]:
-        effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha, cuped=False) for s in days]
+        effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha) for s in days]
         rows = [
-            (d, f, math.log1p(e.lift), e.log_se, e.lift, *e.lift_ci)
+            (d, f, math.log1p(e.lift), e.log_se, e.log_freedom, e.lift, *e.lift_ci)
             for d, (e, f) in enumerate(zip(effects, fraction, strict=True))
             if e.log_se > 0
         ]
-        names = ["day", "fraction", "log_ratio", "log_se", "lift", "naive_low", "naive_high"]
+        names = ["day", "fraction", "log_ratio", "log_se", "log_freedom", "lift", "naive_low", "naive_high"]
         table = pd.DataFrame(rows, columns=names)
         table = table[table["fraction"].diff().fillna(1) > 0]
         tables += [table.assign(metric=goal.name, variant=name, against=CONTROL)] if len(table) else []
@@ -105,9 +109,13 @@ def could_have_stopped(looks: pd.DataFrame, metric: str) -> dict[Comparison, int
 
 
 def bands_of(table: pd.DataFrame, *, alpha: float, shape: Shape) -> dict[str, np.ndarray]:
-    """The ends of both bands, as lifts, of a table with log_ratio, log_se and fraction."""
-    estimates, se, fraction = (table[c].to_numpy(dtype=float) for c in ("log_ratio", "log_se", "fraction"))
-    planned = adjusted_intervals(estimates, se, fraction, alpha=alpha, shape=shape)
-    anytime = confidence_sequence(estimates, se, alpha=alpha)
+    """The ends of both bands, as lifts, of a table with log_ratio, log_se, log_freedom and fraction.
+
+    Where users are few, a band is as much wider as Student's interval of the same level is than the normal one.
+    """
+    columns = ("log_ratio", "log_se", "log_freedom", "fraction")
+    estimates, se, freedom, fraction = (table[c].to_numpy(dtype=float) for c in columns)
+    planned = adjusted_intervals(estimates, se, fraction, alpha=alpha, shape=shape, freedom=freedom)
+    anytime = confidence_sequence(estimates, se, alpha=alpha, freedom=freedom)
     names = ("low", "high", "anytime_low", "anytime_high")
     return {n: np.expm1(np.minimum(b, 700)) for n, b in zip(names, (*planned, *anytime), strict=True)}

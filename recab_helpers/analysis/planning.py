@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from recab_helpers.analysis.metrics import MetricSpec
-from recab_helpers.analysis.statistics import ROUNDING
+from recab_helpers.analysis.statistics import ROUNDING, before, regression
 from recab_helpers.assumptions import ACTIVITY_SHAPE
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.aggregates import SufficientStatistics
@@ -159,10 +159,9 @@ class Baseline:
         value, gradient = statistics.gradient(metric.columns)
         variance, reduction = float(gradient @ statistics.cov @ gradient), 0.0
         variance = 0.0 if variance < ROUNDING * value**2 else variance
-        if metric.covariate and set(metric.covariate) <= set(statistics.columns):
-            pre_gradient = statistics.gradient(metric.covariate)[1]
-            scale = variance * float(pre_gradient @ statistics.cov @ pre_gradient)
-            reduction = float(gradient @ statistics.cov @ pre_gradient) ** 2 / scale if scale > 0 else 0.0
+        covariates, theta = regression(statistics, gradient, metric.covariate)
+        if covariates and variance > 0:
+            reduction = float(theta @ before(statistics, covariates)[1] @ statistics.cov @ gradient) / variance
         return cls(value=value, variance=variance, reduction=reduction, label=metric.label)
 
     @classmethod

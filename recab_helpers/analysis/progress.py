@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.stats import norm
 
-from recab_helpers.analysis.sequential import Shape, boundaries, confidence_sequence
+from recab_helpers.analysis.sequential import NEGLIGIBLE_ALPHA, Shape, boundaries, confidence_sequence
 from recab_helpers.errors import ParameterError
 from recab_helpers.impressions.aggregates import Running
 
 TIGHTEST_AT = 14  # days at which the band without a planned end is tightest
-LEAST_LEVEL = 1e-12  # of a look that may spend nothing yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ class Progress:
         else:
             _, critical = confidence_sequence(np.zeros(1), np.ones(1), alpha=alpha, best_at=TIGHTEST_AT / self.days)
             critical = critical[0]
-        return max(float(2 * norm.sf(critical)), LEAST_LEVEL)
+        return max(float(2 * norm.sf(critical)), NEGLIGIBLE_ALPHA)
 
 
 def progress_of(

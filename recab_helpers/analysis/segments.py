@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
-from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.effects import Effect, estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import benjamini_hochberg
 from recab_helpers.impressions.aggregates import ByVariant, Users
@@ -70,9 +70,23 @@ def heterogeneity(segments: pd.DataFrame) -> pd.DataFrame:
             continue
         weight, log_ratio = part["log_se"] ** -2.0, np.log1p(part["lift"])
         q = float(np.sum(weight * (log_ratio - np.average(log_ratio, weights=weight)) ** 2))
-        rows.append((*names, len(part), q, float(stats.chi2.sf(q, len(part) - 1))))
+        rows.append((*names, len(part), q, float(special.chdtrc(len(part) - 1, q))))
     table = pd.DataFrame(rows, columns=list(HETEROGENEITY_COLUMNS)[:-1])
     return table.assign(adjusted_p_value=benjamini_hochberg(table["p_value"].to_numpy(dtype=float)))
+
+
+def reversed_in(segments: pd.DataFrame, effect: Effect) -> list[str]:
+    """The segments in all of whose levels the lift points the other way than in all users together (Simpson 1951).
+
+    From the table of `segment_effects`. The variants then hold the levels in unlike shares: believe neither.
+    """
+    of = segments[(segments["metric"] == effect.metric.name) & (segments["variant"] == effect.comparison.variant)]
+    found = []
+    for segment, part in of.groupby("segment", sort=False):
+        whole = part["lift"].notna().all() and len(part) > 1
+        if whole and effect.defined and effect.lift and (np.sign(part["lift"]) == -np.sign(effect.lift)).all():
+            found.append(str(segment))
+    return found
 
 
 def losing(segments: pd.DataFrame, goal: MetricSpec, comparison: Comparison, *, alpha: float = 0.05) -> pd.DataFrame:

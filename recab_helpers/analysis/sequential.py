@@ -16,7 +16,7 @@ Shape = Literal["obrien_fleming", "pocock"]
 Band = tuple[np.ndarray, np.ndarray]  # low, high; one value per look
 Density = Callable[[np.ndarray], np.ndarray]
 
-NEGLIGIBLE_ALPHA = 1e-12  # less than this is not spent but kept for the next look
+NEGLIGIBLE_ALPHA = 1e-12  # less than this is not spent but kept for the next look; no level is smaller
 REACH = 9.0  # standard deviations that carry all the mass: sf(9) = 1e-19
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # exact to 1e-12 on a normal density over +-REACH
 ANGLES = np.linspace(-math.pi / 2, math.pi / 2, 321)  # sines of these crowd at the boundary, where the density bends
@@ -69,22 +69,33 @@ def adjusted_intervals(
     *,
     alpha: float = 0.05,
     shape: Shape = "obrien_fleming",
+    freedom: np.ndarray | None = None,
 ) -> Band:
-    """Repeated confidence intervals (Jennison and Turnbull 1989): the band that may be read at every planned look."""
+    """Repeated confidence intervals (Jennison and Turnbull 1989): the band that may be read at every planned look.
+
+    Where `se` is known with few degrees of `freedom`, Student's t takes the place of the normal at every look's level.
+    """
     estimate, se = _checked_looks(estimate, se)
     critical = boundaries(fraction, alpha=alpha, shape=shape)
     if critical.shape != se.shape:
         raise ValueError(f"fraction has {critical.size} looks, estimate has {se.size}; give one fraction per look.")
-    return estimate - critical * se, estimate + critical * se
+    half = se * (critical if freedom is None else students(critical, freedom))
+    return estimate - half, estimate + half
 
 
 def confidence_sequence(
-    estimate: np.ndarray, se: np.ndarray, *, alpha: float = 0.05, best_at: float | None = None
+    estimate: np.ndarray,
+    se: np.ndarray,
+    *,
+    alpha: float = 0.05,
+    best_at: float | None = None,
+    freedom: np.ndarray | None = None,
 ) -> Band:
     """Band that may be read at any look, planned or not (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas 2024).
 
     Robbins' normal mixture on information 1 / se^2, tightest where information is `best_at` times that of the last
     look (default 1). Fix that point before the test: while it runs, give planned / current information, above 1.
+    `freedom` is that of `adjusted_intervals`.
     """
     _check_alpha(alpha)
     estimate, se = _checked_looks(estimate, se)
@@ -95,8 +106,19 @@ def confidence_sequence(
         raise ValueError(f"se of the last look is {se[-1]}; leave out looks after the last one that has a number.")
     surprise = -2 * math.log(alpha)
     r = (surprise + math.log1p(surprise)) * (se[-1] / se) ** 2 / best_at  # rho^2 t of the paper
-    half = se * np.sqrt((1 + 1 / r) * (np.log1p(r) + surprise))
+    critical = np.sqrt((1 + 1 / r) * (np.log1p(r) + surprise))
+    half = se * (critical if freedom is None else students(critical, freedom))
     return estimate - half, estimate + half
+
+
+def students(critical: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Student's t at the levels of these critical |z|, which are inf where nothing may be spent.
+
+    >>> students(np.array([1.96, np.inf]), np.array([10.0, 10.0])).round(3)
+    array([2.228,   inf])
+    """
+    tail = np.maximum(special.ndtr(-critical), NEGLIGIBLE_ALPHA / 2)
+    return np.where(np.isfinite(critical), -special.stdtrit(freedom, tail), math.inf)
 
 
 def first_crossing(low: np.ndarray, high: np.ndarray) -> int | None:

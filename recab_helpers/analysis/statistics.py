@@ -1,13 +1,14 @@
 """What the estimates share: variances by the delta method, Welch's degrees of freedom, tails, corrections for many."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import special, stats
 
-from recab_helpers.impressions.aggregates import SufficientStatistics
+from recab_helpers.impressions.aggregates import KNOWN, SufficientStatistics
 
+FEW_EFFECTIVE = 100  # users, from which on their number changes an interval by about one in a hundred
 ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
 
 
@@ -16,7 +17,50 @@ def variance_of(s: SufficientStatistics, gradient: np.ndarray) -> float:
     return float(gradient @ s.cov @ gradient) / s.n if s.n else math.nan
 
 
-def welch_freedom(c_var: float, c_n: int, t_var: float, t_n: int) -> float:
+def before(s: SufficientStatistics, covariates: Sequence[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    """Values of covariates, shape (k,), and their derivatives by the column means, shape (k, n_columns)."""
+    values, gradients = zip(*(s.gradient(c) for c in covariates), strict=True)
+    return np.array(values), np.array(gradients)
+
+
+def regression(
+    s: SufficientStatistics, gradient: np.ndarray, covariate: tuple[str, ...]
+) -> tuple[list[tuple[str, ...]], np.ndarray]:
+    """What CUPED adjusts a value with this derivative for, and the coefficients of it, shape (k,); nothing is none.
+
+    That is the covariate of these columns, and whether a user was known before, which tells zeros for want of knowledge
+    from those of users who did nothing. What does not vary, or says nothing, is left out.
+    """
+    there = [c for c in (covariate, (KNOWN,)) if set(c) <= set(s.columns)]
+    if not covariate or covariate not in there:
+        return [], np.zeros(0)
+    values, by = before(s, there)
+    variance = np.array([g @ s.cov @ g for g in by])
+    used = np.isfinite(values) & (variance > 0)
+    scaled = by[used] / np.sqrt(variance[used])[:, None]
+    if not used.any() or not np.isfinite(gradient).all():
+        return [], np.zeros(0)
+    theta = np.linalg.pinv(scaled @ s.cov @ scaled.T, rcond=1e-9) @ (scaled @ s.cov @ gradient)
+    theta /= np.sqrt(variance[used])
+    kept = [c for c, u in zip(there, used, strict=True) if u]
+    return [c for c, t in zip(kept, theta, strict=True) if t], theta[theta != 0]
+
+
+def effective_users(s: SufficientStatistics, denominator: str) -> float:
+    """Users that count as much in a ratio as so many with equal denominators: (sum d)^2 / sum d^2 (Kish 1965).
+
+    A few heavy users carry a ratio, so that its error is known less well than the number of users says (Carter,
+    Schnepel and Steigerwald 2017). At least 2. Where it is FEW_EFFECTIVE or more it is of no account, and all users
+    count.
+    """
+    at = s.columns.index(denominator)
+    square = float(s.mean[at]) ** 2
+    spread = float(s.cov[at, at]) * (s.n - 1) / s.n if s.n > 1 else 0.0
+    effective = s.n * square / (square + spread) if square > 0 else math.inf
+    return max(effective, 2.0) if effective < FEW_EFFECTIVE else float(s.n)
+
+
+def welch_freedom(c_var: float, c_n: float, t_var: float, t_n: float) -> float:
     """Degrees of freedom of the difference of two estimates with these variances (Welch 1947)."""
     return (c_var + t_var) ** 2 / (c_var**2 / (c_n - 1) + t_var**2 / (t_n - 1))
 

@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,31 +16,40 @@ from scipy.stats import norm
 from tqdm.auto import tqdm
 
 from recab_helpers.analysis import (
-    CLICKS_PER_USER,
     CTR,
-    Effect,
+    MetricSpec,
     estimate_effects,
+    heterogeneity,
     posterior_of,
+    segment_effects,
     sensitivity,
     srm_p_value,
 )
-from recab_helpers.analysis.checks import SRM_ALPHA
+from recab_helpers.analysis.checks import SRM_ALPHA, run_checks
+from recab_helpers.analysis.decision import decide
+from recab_helpers.analysis.effects import per_user
 from recab_helpers.analysis.looks import bands_of, looks_to_date
+from recab_helpers.analysis.metrics import METRICS
+from recab_helpers.analysis.progress import progress_of
 from recab_helpers.analysis.sequential import first_crossing
-from recab_helpers.calibration.populations import BATCH, Population, draw_tests
+from recab_helpers.analysis.totals import ctr_table
+from recab_helpers.calibration.populations import BATCH, Tests, draw_tests
 from recab_helpers.calibration.usual_ways import impressions_p, total_clicks_p
 from recab_helpers.impressions.aggregates import Aggregates, Running
+from recab_helpers.references import CONTROL
 
 LOOKS_EVERY, BOOTSTRAP_EVERY = 4, 16  # looks at tests with an effect and the bootstrap cost most: graded on a part
-GUARDRAIL = replace(CTR, name="guardrail", label="CTR at its margin", role="guardrail", margin=0.05)
+GUARDRAIL_MARGIN = 0.05
+TYPED = "typed every evening"  # a report of a test with a planned end
 RATES_COLUMNS = {
-    "kind": "what is counted: a p below its level, an interval that holds the true lift, a test that a look stops",
+    "kind": "what is counted: a p below its level, an interval that holds the truth, a test that a look stops, that "
+    "ships, or that a failed gate voids",
     "method": "whose doing it is",
     "rate": "share of the tests",
     "error": "two standard errors of that share",
     "tests": "tests in which it was defined",
 }
-Kind = Literal["rejects", "covers", "stops", "passes", "chance", "truth"]
+Kind = Literal["rejects", "covers", "stops", "passes", "ships", "voids", "chance", "truth"]
 
 
 @dataclass(frozen=True)
@@ -53,62 +62,114 @@ class Grade:
 
 
 def grade_one(
-    true_lift: float, test: Aggregates, *, planned: dict[str, float], alpha: float, boot: bool
+    true_lift: float,
+    test: Aggregates,
+    *,
+    planned: dict[str, float],
+    alpha: float,
+    boot: bool,
+    whole: bool = True,
+    goal: MetricSpec = CTR,
+    rate: float = math.nan,
 ) -> list[Grade]:
-    """What every method says of one test with two variants, ours and the usual ways."""
-    users, metrics = test.users, (CTR, CLICKS_PER_USER, GUARDRAIL)
-    ctr, per_user, guard = estimate_effects(users, metrics, alpha=alpha)
-    plain, welch, _ = estimate_effects(users, metrics, alpha=alpha, cuped=False)
-    p_values = {
-        "CTR, CUPED": ctr.p_value,
-        "CTR": plain.p_value,
-        "clicks per user, CUPED": per_user.p_value,
-        "clicks per user, Welch": welch.p_value,
-        "usual way, total clicks": total_clicks_p(users),
-        "usual way, impressions z": impressions_p(users),
-    }
-    intervals = {"CTR, CUPED": ctr, "CTR": plain}
-    for effect in sensitivity(users, (CTR,), alpha=alpha, boot=boot)[1:]:  # the first is plain
+    """What every method says of one test with two variants, ours and the usual ways; `rate` is control's true CTR.
+
+    The `whole` of it are the checks, the verdict, segments and days too.
+    """
+    users = test.users
+    guard_spec = replace(goal, name="guardrail", role="guardrail", margin=GUARDRAIL_MARGIN)
+    both = (goal, guard_spec)
+    main, guard = estimate_effects(users, both, alpha=alpha)
+    plain, _ = estimate_effects(users, both, alpha=alpha, cuped=False)
+    intervals = {f"{goal.label}, CUPED": main, goal.label: plain}
+    p_values = {name: effect.p_value for name, effect in intervals.items()}
+    if goal.kind == "ratio":
+        counted = f"{goal.numerator} per user"
+        p_values[f"{counted}, CUPED"] = per_user(main, [], users).p_value
+        p_values[f"{counted}, Welch"] = per_user(main, [], users, cuped=False).p_value
+    if {"clicks", "impressions"} <= set(users.columns):
+        p_values["usual way, total clicks"] = total_clicks_p(users)
+        p_values["usual way, impressions z"] = impressions_p(users)
+    for effect in sensitivity(users, (goal,), alpha=alpha, boot=boot)[1:]:  # the first is plain
         ranks = effect.method == "Mann-Whitney"
-        method = "clicks, Mann-Whitney" if ranks else f"CTR, {effect.method}"
+        method = f"{effect.metric.numerator}, Mann-Whitney" if ranks else f"{goal.label}, {effect.method}"
         p_values[method] = effect.p_value
         intervals |= {} if ranks else {method: effect}
-    chance = posterior_of(ctr)
-    srm = srm_p_value(list(users.counts.values()), list(planned.values()))
+    more = _whole(test, goal, planned=planned, alpha=alpha, rate=rate) if whole else []
+    chance = posterior_of(main)
+    srm = srm_p_value(list(users.counts.values()), list(planned.values())) if len(users.counts) == 2 else math.nan
     return [
         *(Grade("rejects", method, _below(p, alpha)) for method, p in p_values.items()),
         Grade("rejects", "SRM", _below(srm, SRM_ALPHA)),
         Grade("passes", "guardrail, non-inferiority", _below(guard.noninferiority_p, alpha)),
-        *(Grade("covers", method, _covers(effect, true_lift)) for method, effect in intervals.items()),
+        *(Grade("covers", method, _covers(effect.lift_ci, true_lift)) for method, effect in intervals.items()),
+        *more,
         Grade("chance", "to be better", chance.chance_to_be_better if chance else math.nan),
         Grade("truth", "lift", true_lift),
     ]
 
 
-def grade_looks(running: Running, *, alpha: float) -> list[Grade]:
-    """Did daily looks ever exclude zero: with planned spending, at any look, and unadjusted?"""
-    (table,) = looks_to_date(running, CTR, alpha=alpha) or [None]
+def _whole(test: Aggregates, goal: MetricSpec, *, planned: dict[str, float], alpha: float, rate: float) -> list[Grade]:
+    """What a test is judged by beside its effects: checks, verdict, segments, and the CTR of a day."""
+    users, p_values = test.users, {}
+    for row in heterogeneity(segment_effects(users, (goal,), alpha=alpha)).itertuples():
+        p_values[f"lifts differ by {row.segment}"] = row.p_value
+    checks = run_checks(test, planned)
+    p_values |= {f"check, {c.name}": c.p_value for c in checks if not math.isnan(c.p_value)}
+    metrics = (goal, *(m for m in METRICS if m.role != "goal" and set(m.columns) <= set(users.columns)))
+    verdict = decide(estimate_effects(users, metrics, alpha=alpha), checks)
+    return [
+        *(Grade("rejects", method, _below(p, alpha)) for method, p in p_values.items()),
+        Grade("voids", "any gate", float(not verdict.valid)),
+        Grade("ships", "verdict", float(verdict.call == "ship")),
+        *_days_covered(test, rate, alpha=alpha),
+    ]
+
+
+def _days_covered(test: Aggregates, rate: float, *, alpha: float) -> list[Grade]:
+    """Does the interval of control's CTR on the day in the middle hold the true one?"""
+    if test.by_day is None or math.isnan(rate):
+        return []
+    days = ctr_table(test.by_day, alpha=alpha)
+    assert days is not None
+    row = days.loc[CONTROL].iloc[len(days.loc[CONTROL]) // 2]
+    return [Grade("covers", "CTR of one day", _covers((row["low"], row["high"]), rate))]
+
+
+def grade_looks(running: Running, *, alpha: float, goal: MetricSpec = CTR) -> list[Grade]:
+    """Did daily looks ever exclude zero: with planned spending, at any look, every evening, and unadjusted?"""
+    (table,) = looks_to_date(running, goal, alpha=alpha) or [None]
     if table is None:
         return []
     naive = first_crossing(table["naive_low"].to_numpy(), table["naive_high"].to_numpy()) is not None
     stops = {"planned looks (O'Brien-Fleming)": False, "planned looks (Pocock)": False}
-    stops |= {"any look (confidence sequence)": False, "usual way, unadjusted daily looks": naive}
+    stops |= {"any look (confidence sequence)": False, TYPED: False, "usual way, unadjusted daily looks": naive}
     surprise = table["log_ratio"].abs() / table["log_se"]
     if surprise.max() > norm.isf(alpha / 2):  # no band of looks is narrower than that of one look, by the normal
         spent, pocock = (bands_of(table, alpha=alpha, shape=shape) for shape in ("obrien_fleming", "pocock"))
-        ends = ((spent, ""), (pocock, ""), (spent, "anytime_"))
-        for method, (bands, which) in zip(list(stops)[:3], ends, strict=True):
+        progress = progress_of(running, planned_days=len(running), shape="obrien_fleming")
+        (evenings,) = looks_to_date(running, goal, alpha=alpha, progress=progress)
+        typed = bands_of(evenings, alpha=alpha, shape="obrien_fleming")
+        ends = ((spent, ""), (pocock, ""), (spent, "anytime_"), (typed, ""))
+        for method, (bands, which) in zip(list(stops)[:4], ends, strict=True):
             stops[method] = first_crossing(bands[f"{which}low"], bands[f"{which}high"]) is not None
     return [Grade("stops", method, float(stopped)) for method, stopped in stops.items()]
 
 
 def grade(
-    population: Population, n_tests: int, *, seed: int = 1, alpha: float = 0.05, boot: bool = True, workers: int = 2
+    population: Tests,
+    n_tests: int,
+    *,
+    seed: int = 1,
+    alpha: float = 0.05,
+    boot: bool = True,
+    whole: bool = True,
+    workers: int = 2,
 ) -> pd.DataFrame:
     """Every grade of every test (columns test, kind, method, value); the same for any number of processes."""
     starts = range(0, n_tests, BATCH)
     jobs = [(population, min(BATCH, n_tests - start), (seed * 1_000_003) + start, start) for start in starts]
-    run: Callable = partial(_grade_batch, alpha=alpha, boot=boot)
+    run: Callable = partial(_grade_batch, alpha=alpha, boot=boot, whole=whole)
     progress = partial(tqdm, total=len(jobs), desc="simulated tests", unit="batch")
     if min(workers, len(jobs)) == 1:
         parts = list(progress(map(run, jobs)))
@@ -144,14 +205,15 @@ def chance_calibration(graded: pd.DataFrame, bins: int = 5) -> pd.DataFrame:
     return table.rename_axis("chance to be better")
 
 
-def _grade_batch(job: tuple[Population, int, int, int], *, alpha: float, boot: bool) -> list[tuple]:
+def _grade_batch(job: tuple[Tests, int, int, int], *, alpha: float, boot: bool, whole: bool) -> list[tuple]:
     population, n, seed, first = job
     rows = []
     for i, (lift, test) in enumerate(draw_tests(population, n, seed)):
         boot_too = boot and i % BOOTSTRAP_EVERY == 0
-        grades = grade_one(lift, test, planned=population.planned, alpha=alpha, boot=boot_too)
+        of: dict[str, Any] = {"planned": population.planned, "goal": population.goal, "rate": population.rate}
+        grades = grade_one(lift, test, alpha=alpha, boot=boot_too, whole=whole, **of)
         if test.running and (population.null or i % LOOKS_EVERY == 0):
-            grades += grade_looks(test.running, alpha=alpha)
+            grades += grade_looks(test.running, alpha=alpha, goal=population.goal)
         rows += [(first + i, *astuple(g)) for g in grades]
     return rows
 
@@ -172,6 +234,6 @@ def _below(p: float, level: float) -> float:
     return math.nan if math.isnan(p) else float(p < level)
 
 
-def _covers(effect: Effect, truth: float) -> float:
-    low, high = effect.lift_ci
+def _covers(interval: tuple[float, float], truth: float) -> float:
+    low, high = interval
     return float(low <= truth <= high) if math.isfinite(low) else math.nan

@@ -1,27 +1,73 @@
 """Populations of users whose tests are drawn by the thousand, straight as aggregates; their truth is known.
 
-Session rates are gamma (a few users come very often) and click rates beta, both shared with a period before the test.
-No slates are drawn: a test is made of per-user counts by day.
+Session rates are gamma or Pareto (a few users come very often) and click rates beta, both shared with a period before
+the test. No slates are drawn: a test is made of per-user counts by day. The users of a log are a population too, whose
+tests assign them anew.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import numpy as np
+import pandas as pd
 
+from recab_helpers.analysis.metrics import CTR, MetricSpec
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
-from recab_helpers.impressions.aggregates import Aggregates, Running, Users
+from recab_helpers.impressions.aggregates import (
+    KNOWN,
+    PRE,
+    TREND,
+    Aggregates,
+    Running,
+    Sample,
+    SufficientStatistics,
+    Users,
+    users_before,
+    weight_of,
+)
+from recab_helpers.impressions.counting import CELL
 from recab_helpers.references import CONTROL
 
 BATCH = 50  # tests drawn at once
-MOST_USERS = 2000  # of the tests that grade a report
-MOST_LOOKS = 28  # of theirs; work and memory grow with looks, and the bands keep their error at any number of them
 VARIANTS = (CONTROL, "treatment")
+PARETO_SHAPE = 1.5  # of the session rates: their mean is finite, their variance is not
+BOT_SESSIONS = 1000  # of ten impressions each
+WEEK = 7  # every seventh day a shop that closes has no traffic
+
+
+class Tests(Protocol):
+    """What tests are drawn from."""
+
+    @property
+    def planned(self) -> dict[str, float]:
+        """Planned share of users by variant."""
+
+    @property
+    def null(self) -> bool:
+        """Whether there is nothing to find."""
+
+    @property
+    def goal(self) -> MetricSpec:
+        """The metric that decides."""
+
+    @property
+    def rate(self) -> float:
+        """CTR of control in truth; nan where it is not known."""
+
+    def draw(self, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
+        """True lift and aggregates of `n` tests."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Users of simulated tests; `ctr` is control's, `click_cv` the relative spread of users' click rates."""
+    """Users of simulated tests; `ctr` is control's, `click_cv` the relative spread of users' click rates.
+
+    `bots` users make ten thousand impressions each. Where the shop is `closed` on one day of the week nobody comes, and
+    where users are `late` each comes for the first time on some day of the test, all as likely. `away` is the share of
+    their sessions that a treatment takes from the more active half of the users, in the test only.
+    """
 
     n_users: int = 2000
     ctr: float = 0.06
@@ -33,74 +79,187 @@ class Population:
     click_cv: float = 0.5
     retained: float = 0.7  # chance that a user's click rate was the same before the test
     allocation: float = 0.5
+    activity: Literal["gamma", "pareto"] = "gamma"
+    bots: int = 0
+    closed: bool = False
+    late: bool = False
+    away: float = 0.0
 
     @property
     def planned(self) -> dict[str, float]:
         """Planned share of users by variant."""
-        return dict(zip(VARIANTS, (1 - self.allocation, self.allocation), strict=True))
+        return _shares(self.allocation)
 
     @property
     def null(self) -> bool:
         """Whether there is nothing to find."""
-        return self.lift == self.lift_sd == 0
+        return self.lift == self.lift_sd == self.away == 0
 
+    @property
+    def goal(self) -> MetricSpec:
+        """CTR."""
+        return CTR
 
-def draw_tests(population: Population, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
-    """True lift and aggregates of `n` tests."""
-    p = population
-    rng = np.random.default_rng(seed)
-    for start in range(0, n, BATCH):
-        size = (min(BATCH, n - start), p.n_users)
-        rate = rng.gamma(ACTIVITY_SHAPE, p.mean_sessions / ACTIVITY_SHAPE, size)
-        concentration = max((1 - p.ctr) / p.ctr / p.click_cv**2 - 1, 0.1)
-        shape = concentration * p.ctr, concentration * (1 - p.ctr)
+    @property
+    def rate(self) -> float:
+        """CTR of control."""
+        return self.ctr
+
+    def draw(self, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
+        """True lift and aggregates of `n` tests."""
+        rng = np.random.default_rng(seed)
+        for start in range(0, n, BATCH):
+            yield from self._drawn((min(BATCH, n - start), self.n_users), rng)
+
+    def _drawn(self, size: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[float, Aggregates]]:
+        rate = self._session_rates(size, rng)
+        concentration = max((1 - self.ctr) / self.ctr / self.click_cv**2 - 1, 0.1)
+        shape = concentration * self.ctr, concentration * (1 - self.ctr)
         before, fresh = rng.beta(*shape, size), rng.beta(*shape, size)
-        taste = np.where(rng.random(size) < p.retained, before, fresh)
-        lift = p.lift + np.expm1(p.lift_sd * rng.standard_normal(size[0]))
-        treated = rng.random(size) < p.allocation
+        taste = np.where(rng.random(size) < self.retained, before, fresh)
+        lift = self.lift + np.expm1(self.lift_sd * rng.standard_normal(size[0]))
+        treated = rng.random(size) < self.allocation
         chance = np.clip(taste * (1 + lift[:, None] * treated), 0, 1)
-        sessions = rng.poisson(rate[:, :, None] / p.n_days, (*size, p.n_days))
-        clicks = rng.binomial(p.slate_size * sessions, chance[:, :, None])
+        came = rate * np.where(treated & (rate > np.median(rate)), 1 - self.away, 1.0)
+        daily = np.broadcast_to(came[:, :, None] / self.n_days, (*size, self.n_days))
+        if self.closed:
+            daily = daily * (np.arange(self.n_days) % WEEK != WEEK - 1)
+        if self.late:
+            daily = daily * (np.arange(self.n_days) >= rng.integers(0, self.n_days, size)[:, :, None])
+        sessions = rng.poisson(daily)
+        clicks = rng.binomial(self.slate_size * sessions, chance[:, :, None])
         pre_sessions = rng.poisson(rate)
-        pre_clicks = rng.binomial(p.slate_size * pre_sessions, before)
+        pre_clicks = rng.binomial(self.slate_size * pre_sessions, before)
         for i in range(size[0]):
             seen = sessions[i].sum(axis=1) > 0
-            daily = np.stack([clicks[i], p.slate_size * sessions[i]], axis=-1)[seen]
-            known = pre_clicks[i][seen], pre_sessions[i][seen]
-            yield float(lift[i]), _aggregates(treated[i][seen].astype(np.int64), daily, *known, p.slate_size)
+            counts = {"pre_clicks": pre_clicks[i], "pre_impressions": self.slate_size * pre_sessions[i]}
+            columns = {
+                "impressions": self.slate_size * sessions[i].sum(axis=1),
+                "clicks": clicks[i].sum(axis=1),
+                "sessions": sessions[i].sum(axis=1),
+                "clicked_any": clicks[i].sum(axis=1) > 0,
+                **counts,
+            }
+            people = Sample(
+                columns={c: v[seen] for c, v in columns.items()},
+                segments={"activity": np.where(pre_sessions[i][seen] > 4, "often", "seldom")},
+                daily=np.stack([clicks[i], self.slate_size * sessions[i]], axis=-1)[seen],
+                daily_columns=("clicks", "impressions"),
+            )
+            code = treated[i][seen].astype(np.int64)
+            if 0 < code.sum() < len(code):
+                yield float(lift[i]), assigned(people, code, CTR)
+
+    def _session_rates(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """Sessions that each user is expected to have, shape `size`."""
+        if self.activity == "gamma":
+            rate = rng.gamma(ACTIVITY_SHAPE, self.mean_sessions / ACTIVITY_SHAPE, size)
+        else:
+            rate = self.mean_sessions * (1 - 1 / PARETO_SHAPE) * (1 + rng.pareto(PARETO_SHAPE, size))
+        rate[:, : self.bots] = BOT_SESSIONS
+        return rate
 
 
-def like(test: Aggregates, planned: dict[str, float]) -> Population:
-    """The population of A/A tests of the size and click rates of this one, of at most MOST_USERS and MOST_LOOKS days.
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """The users of one log, whom every drawn test assigns to two variants anew: there is nothing to find.
 
-    A day of a longer test stands for several, so that as much is seen in all.
+    Whatever fooled the analysis in this log, a few heavy users, rare clicks or days without any, is in all its tests.
     """
-    control, whole = test.users.statistics[CONTROL], test.users.whole
-    ctr = control.sum("clicks") / control.sum("impressions")
-    return Population(
-        n_users=min(whole.n, MOST_USERS),
-        ctr=float(np.clip(ctr, 1e-4, 0.5)),
-        mean_sessions=whole.sum("sessions") / whole.n,
-        slate_size=max(1, round(whole.sum("impressions") / whole.sum("sessions"))),
-        n_days=1 if test.running is None else min(len(test.running), MOST_LOOKS),
-        allocation=1 - planned[CONTROL],
+
+    people: Sample
+    goal: MetricSpec = field(default=CTR)
+    allocation: float = 0.5
+
+    @property
+    def planned(self) -> dict[str, float]:
+        """Planned share of users by variant."""
+        return _shares(self.allocation)
+
+    @property
+    def null(self) -> bool:
+        """Nothing is to be found."""
+        return True
+
+    @property
+    def rate(self) -> float:
+        """Not known."""
+        return math.nan
+
+    def draw(self, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
+        """Zero, and the aggregates of `n` tests."""
+        rng = np.random.default_rng(seed)
+        for _ in range(n):
+            code = (rng.random(len(self.people)) < self.allocation).astype(np.int64)
+            if 0 < code.sum() < len(code):
+                yield 0.0, assigned(self.people, code, self.goal)
+
+
+def draw_tests(population: Tests, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
+    """True lift and aggregates of `n` tests; one with nobody in a variant is left out."""
+    return population.draw(n, seed)
+
+
+def assigned(people: Sample, code: np.ndarray, goal: MetricSpec) -> Aggregates:
+    """What a log of these users would be reduced to, had each been in the variant of this code (VARIANTS)."""
+    variant = np.array(VARIANTS)[code]
+    users = Users.of(variant, people.columns, segments=people.segments, histograms=(goal.columns,))
+    if people.daily is None:
+        return Aggregates(users=users)
+    names, daily = users.variants, people.daily
+    code = np.array([names.index(v) if v in names else -1 for v in VARIANTS])[code]
+    at = {c: daily[:, :, i] for i, c in enumerate(people.daily_columns)}
+    goal_there = [c for c in dict.fromkeys(("impressions", *goal.columns)) if c in at]
+    caps = {c: cap for c, cap in users.caps.items() if c in goal_there}
+    before = (*(f"{PRE}{c}" for c in goal_there), KNOWN)
+    known = {c: users_before(people.columns, c, users.caps) for c in before}
+    running = Running.of(
+        code,
+        np.stack([at[c] for c in goal_there], axis=-1),
+        goal_there,
+        names,
+        seen="impressions",
+        caps=caps,
+        known={c: v for c, v in known.items() if v is not None},
+    )
+    if not {"clicks", "impressions"} <= set(at):
+        return replace(Aggregates(users=users), running=running)
+    shown, clicks = at["impressions"].astype(np.float64), at["clicks"].astype(np.float64)
+    first = (shown > 0).argmax(axis=1)
+    n_days = shown.shape[1]
+    seen_on = {v: np.bincount(first[code == i], minlength=n_days) for i, v in enumerate(names)}
+    first_seen = pd.DataFrame(seen_on).rename_axis("day")
+    return Aggregates(
+        users=replace(users, first_seen=first_seen[first_seen.sum(axis=1) > 0], in_two_variants=0, impossible=0),
+        running=running,
+        trend=_trend(code, clicks, shown, names, users.caps),
+        by_day=_by_day(code, clicks, shown, names),
+        n_impressions=round(shown.sum()),
     )
 
 
-def _aggregates(
-    treated: np.ndarray, daily: np.ndarray, pre_clicks: np.ndarray, pre_sessions: np.ndarray, slate_size: int
-) -> Aggregates:
-    """Of users with the code of their variant, and clicks and impressions by day, shape (n_users, n_days, 2)."""
-    clicks, shown = daily.sum(axis=1).T
-    columns = {
-        "impressions": shown,
-        "clicks": clicks,
-        "sessions": shown // slate_size,
-        "clicked_any": clicks > 0,
-        "pre_clicks": pre_clicks,
-        "pre_impressions": pre_sessions * slate_size,
-    }
-    goal = ("clicks", "impressions")
-    activity = np.where(pre_sessions > 4, "often", "seldom")
-    users = Users.of(np.array(VARIANTS)[treated], columns, segments={"activity": activity}, histograms=(goal,))
-    return Aggregates(users=users, running=Running.of(treated, daily, goal, users.variants, seen="impressions"))
+def _shares(allocation: float) -> dict[str, float]:
+    return dict(zip(VARIANTS, (1 - allocation, allocation), strict=True))
+
+
+def _trend(
+    code: np.ndarray, clicks: np.ndarray, shown: np.ndarray, names: tuple[str, ...], caps: Mapping[str, float]
+) -> dict[str, SufficientStatistics]:
+    """Statistics of TREND by variant, from clicks and impressions of shape (n_users, n_days)."""
+    day = np.arange(shown.shape[1], dtype=np.float64)
+    values = np.column_stack([clicks.sum(axis=1), shown.sum(axis=1), clicks @ day, shown @ day])
+    sizes = dict(zip(TREND[:2], values.T[:2], strict=True))
+    weight = np.ones(len(values)) * weight_of(sizes, {c: cap for c, cap in caps.items() if c in sizes})
+    return {v: SufficientStatistics.of((values * weight[:, None])[code == i], TREND) for i, v in enumerate(names)}
+
+
+def _by_day(code: np.ndarray, clicks: np.ndarray, shown: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
+    """`Aggregates.by_day` of clicks and impressions of shape (n_users, n_days)."""
+    parts = []
+    for i, name in enumerate(names):
+        c, n = clicks[code == i], shown[code == i]
+        sums = (n.sum(0), c.sum(0), (n > 0).sum(0), (c * c).sum(0), (c * n).sum(0), (n * n).sum(0))
+        table = pd.DataFrame(dict(zip(("impressions", "clicks", "users", *CELL), sums, strict=True)))
+        table = table[table["users"] > 0]
+        parts.append(table.set_index(pd.MultiIndex.from_product([[name], table.index], names=["variant", "day"])))
+    return pd.concat(parts)

@@ -1,8 +1,8 @@
 """From a log of any size to the aggregates that an analysis needs."""
 
-from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, Sample, SufficientStatistics, Users
 from recab_helpers.impressions.reading import Read, Reading
-from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, user_rows, users_alone
+from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, sample, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
 from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log, read_users
 from recab_helpers.impressions.sums import Sums, holds_sums, read_sums
@@ -15,6 +15,7 @@ __all__ = [
     "Read",
     "Reading",
     "Running",
+    "Sample",
     "SufficientStatistics",
     "Sums",
     "UserRows",
@@ -30,6 +31,7 @@ __all__ = [
     "read_sums",
     "read_users",
     "reduce",
+    "sample",
     "user_rows",
     "users_alone",
 ]

@@ -3,7 +3,7 @@
 `impressions.reduce` makes them from a log of any size; `Users.of` and `Running.of` make the same ones from arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -17,7 +17,9 @@ from recab_helpers.references import CONTROL, Comparison, in_order
 HEAVY = 0.01  # share of a variant that one user must make up to outweigh the rest, and
 TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
 CAP = 0.99  # quantile at which users are capped where one outweighs the rest
+TREND = ("clicks", "impressions", "clicks x day", "impressions x day")
 PRE = "pre_"  # begins the name of a column that counts the period before the test
+KNOWN = f"{PRE}known"  # 1 for users of whom the period before is known, 0 for those whose counts are 0 for want of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +130,13 @@ class Histogram:
 
     def only(self, column: str) -> "Histogram":
         """The histogram of one of the columns."""
-        values, inverse = np.unique(self.values[:, self.columns.index(column)], return_inverse=True)
+        return self.of_value(column, self.values[:, self.columns.index(column)])
+
+    def of_value(self, name: str, value: np.ndarray) -> "Histogram":
+        """The histogram of a value that follows from the columns, shape (n_distinct,)."""
+        values, inverse = np.unique(value, return_inverse=True)
         counts = {v: np.bincount(inverse, c, len(values)).astype(np.int64) for v, c in self.counts.items()}
-        return Histogram(columns=(column,), values=values[:, None], counts=counts)
+        return Histogram(columns=(name,), values=values[:, None], counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +144,15 @@ class Users(Brief):
     """The users of a test, summed up once: every function of the analysis reads this and no table of users.
 
     `statistics` are by variant, control first. `segments` are by segment, level and variant, of a few columns.
-    `histograms` are by their columns. `first_seen` counts users by the day of their first impression (rows, from 0)
-    and variant (columns); None where days are not known. `in_two_variants` and `impossible` count users seen in more
-    than one variant, and users with more clicks than impressions or more sessions than impressions; None where the
-    columns that tell are not there. `in_two_variants` are left out of all else. `unknown` counts the users of whom the
-    table of what is known from before says nothing; None without one. `missing` counts the users without a number in a
-    column, and `own` has, by such columns, the statistics of the users who have one in all of them. Where one user
-    outweighs the rest of a goal, `caps` has the most that counts of its last column, and `capped` the statistics with
-    all counts of heavier users shrunk to it, and what they did before likewise; segments are of these too.
+    `histograms` are by their columns; those of before (`histograms_before`) are always there. `first_seen` counts users
+    by the day of their first impression (rows, from 0) and variant (columns); None where days are not known.
+    `in_two_variants` and `impossible` count users seen in more than one variant, and users with more clicks than
+    impressions or more sessions than impressions; None where the columns that tell are not there. `in_two_variants` are
+    left out of all else. `unknown` counts the users of whom the table of what is known from before says nothing; None
+    without one. `missing` counts the users without a number in a column, and `own` has, by such columns, the statistics
+    of the users who have one in all of them. Where one user outweighs the rest of a goal, `caps` has the most that
+    counts of its last column, and `capped` the statistics with all counts of heavier users shrunk to it, and what they
+    did before likewise; segments are of these too.
     """
 
     statistics: ByVariant
@@ -169,7 +176,7 @@ class Users(Brief):
         segments: Mapping[str, np.ndarray] | None = None,
         histograms: Sequence[tuple[str, ...]] = (),
     ) -> "Users":
-        """From arrays of one value per user: the variant, numeric columns, and segments as text.
+        """From arrays of one value per user: the variant, numeric columns, segments as text, and the columns of goals.
 
         >>> users = Users.of(["control", "treatment", "treatment"], {"clicks": [1, 0, 4]})
         >>> users.counts
@@ -182,8 +189,9 @@ class Users(Brief):
         code = np.array([names.index(str(c)) if str(c) in names else -1 for c in coded.categories])[coded.codes]
         values = np.column_stack([np.asarray(c, dtype=np.float64) for c in columns.values()])
         at = {c: i for i, c in enumerate(columns)}
-        by_goal = {h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in histograms}
-        caps = {h[-1]: cap for h, of in by_goal.items() if (cap := of.cap) is not None}
+        wanted = dict.fromkeys((*histograms, *histograms_before(columns)))
+        found = {h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in wanted}
+        caps = {h[-1]: cap for h in histograms if (cap := found[h].cap) is not None}
         weighed = _weighed(values, at, caps)
         by_segment: dict[str, dict[str, ByVariant]] = {}
         for segment, levels in (segments or {}).items():
@@ -195,7 +203,7 @@ class Users(Brief):
         return cls(
             statistics=_by_variant(values, code, tuple(columns), names),
             segments=by_segment,
-            histograms=by_goal,
+            histograms=found,
             caps=caps,
             capped=_by_variant(weighed, code, tuple(columns), names) if caps else {},
         )
@@ -245,7 +253,10 @@ class Users(Brief):
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """Statistics of all data to date at the end of every day (from 0); a user enters on the first day seen."""
+    """Statistics of all data to date at the end of every day (from 0); a user enters on the first day seen.
+
+    What is known of a user from before (columns that begin with PRE) enters with the user.
+    """
 
     columns: tuple[str, ...]
     n: dict[str, np.ndarray]  # by variant, control first; (n_days,) users seen so far
@@ -262,17 +273,22 @@ class Running:
         *,
         seen: str,
         caps: Mapping[str, float] | None = None,
+        known: Mapping[str, np.ndarray] | None = None,
     ) -> "Running":
         """From codes of variants (n_users,) and what each day added, shape (n_users, n_days, n_columns).
 
         A user is seen from the first day on which the column `seen` is above zero, and counts less from that on which
-        one of `caps` (`Users.caps`) is exceeded.
+        one of `caps` (`Users.caps`) is exceeded. `known` has what is known of users from before, shape (n_users,) each.
         """
         to_date = np.cumsum(daily, axis=1, dtype=np.float64)
         exposed = to_date[:, :, list(columns).index(seen)] > 0
         if caps:
             weight = weight_of({c: to_date[:, :, list(columns).index(c)] for c in caps}, caps)
             to_date *= np.asarray(weight)[:, :, None]
+        if known:
+            values = np.column_stack([np.asarray(v, dtype=np.float64) for v in known.values()])
+            to_date = np.concatenate([to_date, exposed[:, :, None] * values[:, None, :]], axis=2)
+            columns = (*columns, *known)
         n, sums, products = {}, {}, {}
         for code, name in enumerate(names):
             rows = to_date[variant == code]
@@ -296,16 +312,36 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample(Brief):
+    """Users of a log, one value each, without what variant they were in: numeric columns, and segments as text.
+
+    `daily` has what each day added to `daily_columns`, shape (n_users, n_days, n_columns), None where days are not
+    known. `of` is the number of users that they stand for.
+    """
+
+    columns: dict[str, np.ndarray]
+    segments: dict[str, np.ndarray] = field(default_factory=dict)
+    daily: np.ndarray | None = None
+    daily_columns: tuple[str, ...] = ()
+    of: int = 0
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aggregates(Brief):
     """A log reduced to what an analysis needs; a part that the log cannot give is None.
 
     `by_day` and `by_position` are indexed by variant and level and hold impressions, clicks, users and, over the
     users of the cell, sums of squares and products (clicks_clicks, clicks_impressions, impressions_impressions).
-    `items` holds impressions by item_id (rows) and variant (columns).
+    `trend` has clicks and impressions of users, and both with every day counted as often as its number (from 0):
+    TREND. `items` holds impressions by item_id (rows) and variant (columns).
     """
 
     users: Users
     running: Running | None = None
+    trend: ByVariant = field(default_factory=dict)
     by_day: pd.DataFrame | None = None
     by_position: pd.DataFrame | None = None
     items: pd.DataFrame | None = None
@@ -320,12 +356,37 @@ def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], 
     return {name: SufficientStatistics.of(values[code == i], columns) for i, name in enumerate(names)}
 
 
+def histograms_before(columns: Iterable[str]) -> list[tuple[str, ...]]:
+    """Which of these columns, that count the period before the test, belong into a histogram together.
+
+    >>> histograms_before(["clicks", "pre_spend", "pre_clicks", "pre_impressions"])
+    [('pre_clicks', 'pre_impressions'), ('pre_spend',)]
+    """
+    pre = [c for c in columns if c.startswith(PRE)]
+    pair = tuple(f"{PRE}{c}" for c in ("clicks", "impressions"))
+    return [pair, *((c,) for c in pre if c not in pair)] if set(pair) <= set(pre) else [(c,) for c in pre]
+
+
 def weight_of(sizes: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.ndarray | float:
     """What users count of these sizes: the least that one of `caps` leaves of them, at most 1."""
     weight: np.ndarray | float = 1.0
     for column, cap in caps.items():
         weight = np.minimum(weight, cap / np.maximum(sizes[column], cap))
     return weight
+
+
+def users_before(columns: Mapping[str, np.ndarray], column: str, caps: Mapping[str, float]) -> np.ndarray | None:
+    """A column of before, its users weighed as `Users.capped` weighs them; None where it is not there."""
+    if column not in columns:
+        return None
+    return np.asarray(columns[column], dtype=np.float64) * (1.0 if column == KNOWN else _early(columns, caps))
+
+
+def _early(columns: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.ndarray | float:
+    """What users count in the period before: its counts are capped at the same quantile as those of the test."""
+    then = {f"{PRE}{c}": np.asarray(columns[f"{PRE}{c}"], dtype=np.float64) for c in caps if f"{PRE}{c}" in columns}
+    most = {c: float(np.quantile(v, CAP)) for c, v in then.items()}
+    return weight_of(then, {c: cap for c, cap in most.items() if cap > 0})
 
 
 def _weighed(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float]) -> np.ndarray:
@@ -336,12 +397,10 @@ def _weighed(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float
     if not caps:
         return values
     found = values.copy()
-    then = {f"{PRE}{c}": values[:, at[f"{PRE}{c}"]] for c in caps if f"{PRE}{c}" in at}
-    most = {c: float(np.quantile(v, CAP)) for c, v in then.items()}
-    early = weight_of(then, {c: cap for c, cap in most.items() if cap > 0})
+    early = _early({c: values[:, i] for c, i in at.items()}, caps)
     now = weight_of({c: values[:, at[c]] for c in caps}, caps)
     for column, i in at.items():
-        if column.startswith(PRE):
+        if column.startswith(PRE) and column != KNOWN:
             found[:, i] *= early
         elif values[:, i].max(initial=0) > 1:
             found[:, i] *= now

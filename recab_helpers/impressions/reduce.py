@@ -5,7 +5,7 @@ are small tables. A slate belongs to the day of its first impression.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -16,13 +16,17 @@ import pandas as pd
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import (
     CAP,
+    KNOWN,
     PRE,
+    TREND,
     Aggregates,
     ByVariant,
     Histogram,
     Running,
+    Sample,
     SufficientStatistics,
     Users,
+    histograms_before,
 )
 from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
@@ -211,13 +215,13 @@ def reduce(
         nobody = SufficientStatistics.of(np.empty((0, len(names))), names)
         found = _statistics(there, names, less, ()).get((), {})
         own[frozenset(several)] = {v: found.get(v, nobody) for v in variants}
-    of_clicks = [("clicks",)] if "clicks" in rows.numeric else []
-    histograms = {g: _histogram(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks))}
+    of_clicks, before = [("clicks",)] if "clicks" in rows.numeric else [], histograms_before(pre)
+    histograms = {g: _histogram(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks, *before))}
     caps = {g[-1]: cap for g in goals if (cap := histograms[g].cap) is not None}
     weighed, capped = rows.users, {}
     if caps:
         counted = [c for c in wanted if c in {*of_goals, *basic, *rows.summed, *pre} and c != "clicked_any"]
-        weighed = _weighed(rows.users, caps, counted)
+        weighed = _weighed(rows.users, caps, [c for c in counted if c != KNOWN])
         capped = _statistics(weighed, counted, np.zeros(len(counted)), ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
@@ -238,10 +242,14 @@ def reduce(
     if rows.days is None or rows.log is None:
         return Aggregates(users=users)
     daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
+    ours = ("clicks" if c == "clicked_any" else c for c in daily)
+    known = [p for p in dict.fromkeys((*(f"{PRE}{c}" for c in ours), KNOWN)) if p in pre]
+    days = rows.days.join(weighed.select(*UNIT, *known), on=list(UNIT), how="left") if known else rows.days
     first, of_days = rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=users,
-        running=_running(rows.days, rows.day_labels, daily, variants, caps),
+        running=_running(days, rows.day_labels, daily, variants, caps, known),
+        trend=_trend(rows.days, first, caps),
         by_day=_ordered(of_days.assign(day=_numbered(of_days["day"], rows.day_labels)), "day", variants),
         by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
         items=rows.items,
@@ -251,6 +259,37 @@ def reduce(
         by_impression=rows.by_impression,
         both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
+
+
+def sample(rows: UserRows, columns: Sequence[str], daily: Sequence[str], *, most: int, looks: int) -> Sample:
+    """Users with these columns, segments and what each day added; every k-th by id where there are more than `most`.
+
+    Where there are more days than `looks`, each of those stands for several.
+    """
+    n = int(rows.users.select(n=nw.len()).collect("pyarrow")["n"][0])
+    step, users = -(-n // most), rows.users
+    if step > 1:
+        numbered = users.with_row_index("recab_row", order_by="user_id")
+        users = keep(numbered.filter(nw.col("recab_row") % step == 0).drop("recab_row"))
+    table = users.select("user_id", "variant", *columns, *rows.segments).collect("pandas").to_native()
+    found = Sample(
+        columns={c: table[c].to_numpy(dtype=np.float64) for c in columns},
+        segments={s: table[s].to_numpy(dtype=str) for s in rows.segments},
+        of=n,
+    )
+    if rows.days is None:
+        return found
+    days = rows.days.select(*UNIT, "day", *daily)
+    if step > 1:
+        days = days.join(users.select(*UNIT), on=list(UNIT), how="semi")
+    parts = days.collect("pandas").to_native()
+    user, day = pd.Index(table["user_id"]).get_indexer(parts["user_id"]), _numbered(parts["day"], rows.day_labels)
+    n_days = int(day.max()) + 1
+    if n_days > looks:
+        day, n_days = day * looks // n_days, looks
+    values = np.zeros((len(table), n_days, len(daily)))
+    np.add.at(values, (user, day), parts[list(daily)].to_numpy(dtype=np.float64))
+    return replace(found, daily=values, daily_columns=tuple(daily))
 
 
 def _impossible(rows: UserRows) -> int | None:
@@ -278,7 +317,10 @@ def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tup
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
-    more = here(known.select(USER.name, *numeric, *text)).rename({USER.name: KEY})
+    known = known.select(USER.name, *numeric, *text)
+    if any(n.startswith(PRE) for n in numeric) and KNOWN not in {*numeric, *taken}:
+        known, numeric = known.with_columns(nw.lit(1.0).alias(KNOWN)), [*numeric, KNOWN]
+    more = here(known).rename({USER.name: KEY})
     joined = users.with_columns(nw.col(USER.name).cast(nw.String).alias(KEY)).join(more, on=KEY, how="left").drop(KEY)
     filled = {n: nw.col(n).cast(nw.Float64).fill_null(0.0) for n in numeric if n.startswith(PRE)}
     filled |= {n: nw.col(n).cast(nw.String).fill_null(UNKNOWN) for n in text}
@@ -374,16 +416,35 @@ def _numbered(days: pd.Series, labels: list[Any]) -> np.ndarray:
     return (pd.to_datetime(days) - pd.Timestamp(first)).dt.days.to_numpy()
 
 
+def _trend(days: nw.LazyFrame, first: Any, caps: dict[str, float]) -> ByVariant:
+    """Statistics of TREND over the users; heavy ones count less."""
+    number = (nw.col("day") - nw.lit(first)).cast(nw.Float64)
+    counts = {c: nw.col(c).cast(nw.Float64) for c in TREND[:2]}
+    rows = days.select(*UNIT, **counts, **{t: counts[c] * number for t, c in zip(TREND[2:], TREND[:2], strict=True)})
+    users = rows.group_by(*UNIT).agg(*(nw.col(c).sum() for c in TREND))
+    caps = {c: cap for c, cap in caps.items() if c in counts}
+    if caps:
+        weight = _weight({c: nw.col(c) for c in caps}, caps)
+        users = users.with_columns(**{c: nw.col(c) * weight for c in TREND})
+    return _statistics(users, TREND, np.zeros(len(TREND)), ())[()]
+
+
 def _running(
-    days: nw.LazyFrame, labels: list[Any], columns: list[str], variants: Sequence[str], caps: dict[str, float]
+    days: nw.LazyFrame,
+    labels: list[Any],
+    columns: Sequence[str],
+    variants: Sequence[str],
+    caps: dict[str, float],
+    known: Sequence[str],
 ) -> Running:
     """Sums to date by day: what each day changes in the sums of users' values and of their products, added up.
 
-    Users whose counts to date exceed one of `caps` count less, as in the statistics.
+    Users whose counts to date exceed one of `caps` count less, as in the statistics. `known` are columns of `days` that
+    say the same of a user on every day.
     """
     sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
     to_date = {f"to {c}": nw.col(c).cum_sum().over("user_id", order_by="day") for c in sources}
-    frame = days.select(*UNIT, "day", *sources).with_columns(
+    frame = days.select(*UNIT, "day", *sources, *known).with_columns(
         **to_date,
         which=nw.col("impressions" if "impressions" in sources else sources[0])
         .cum_count()
@@ -399,6 +460,9 @@ def _running(
             before[f"b{i}"] = (nw.col("to clicks") - nw.col("clicks") > 0).cast(nw.Float64)
         else:
             after[f"a{i}"], before[f"b{i}"] = nw.col(f"to {c}") * now, (nw.col(f"to {c}") - nw.col(c)) * then
+    for i, c in enumerate(known, len(columns)):
+        after[f"a{i}"], before[f"b{i}"] = nw.col(c), nw.col(c) * (nw.col("which") > 1).cast(nw.Float64)
+    columns = (*columns, *known)
     k = len(columns)
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
     frame = frame.with_columns(**after, **before, new=(nw.col("which") == 1).cast(nw.Int64))

@@ -47,7 +47,9 @@ class Background(Brief):
     truth: pd.DataFrame | None = None  # truth, variant, model, true_ctr, true_lift, drawn
     yardsticks: dict[str, float] = field(default_factory=dict)  # true CTR of policies that need no model
     slates: Slates = field(default_factory=Slates)
-    grading: pd.DataFrame | None = None  # calibration.rates of tests like this one: kind, method, rate, error, tests
+    grading: pd.DataFrame | None = (
+        None  # calibration.rates of its users assigned anew: kind, method, rate, error, tests
+    )
     data: dict[str, str] = field(default_factory=dict)  # the size of the data, in words
     dataset: str = ""  # what the models learned from, or the name of the log
     days: tuple[str, ...] = ()  # first and last day of the log

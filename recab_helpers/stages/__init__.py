@@ -4,7 +4,7 @@ from recab_helpers.stages.analyze import (
     Log,
     background,
     find_log,
-    grade_like,
+    grade_own,
     inputs_of,
     log_analysis,
     measured,
@@ -14,7 +14,14 @@ from recab_helpers.stages.analyze import (
     reduce,
     user_rows,
 )
-from recab_helpers.stages.calibrate import chances_of, grade_populations, log_grading, planned_power, rates_of
+from recab_helpers.stages.calibrate import (
+    chances_of,
+    grade_populations,
+    log_grading,
+    planned_power,
+    rates_of,
+    traffic_table,
+)
 from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
 from recab_helpers.stages.simulate import load_variants, log_test, offline_of
 from recab_helpers.stages.train import check_model, load_trained, load_training, log_data, log_models
@@ -28,7 +35,7 @@ __all__ = [
     "design_of",
     "facts",
     "find_log",
-    "grade_like",
+    "grade_own",
     "grade_populations",
     "grounds_of",
     "inputs_of",
@@ -49,5 +56,6 @@ __all__ = [
     "promote",
     "rates_of",
     "reduce",
+    "traffic_table",
     "user_rows",
 ]

@@ -17,12 +17,15 @@ from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
 from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.aggregates import PRE
+from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.parameters import AnalyzeParams, closest, nearest
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Background, Served
 from recab_helpers.tables import digest_of
 
 GRADED_TESTS = 400  # drawn for the grading that stands in every report
+GRADED_LOOKS = 28  # in each at most: work and memory grow with looks, and the bands keep their error at any number
+GRADED_USERS, FAST_USERS = 20_000, 4000  # users in each at most, and at most for that many tests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,17 +233,32 @@ def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...]) -> Aggregates
     return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
 
 
-def grade_like(test: Aggregates, planned: dict[str, float], params: AnalyzeParams) -> pd.DataFrame:
-    """False alarms of the analysis, and of the usual ways, in simulated A/A tests of about this size and CTR."""
-    if not {"clicks", "impressions", "sessions"} <= set(test.users.columns):
+def grade_own(
+    rows: UserRows | Sums,
+    test: Aggregates,
+    metrics: tuple[MetricSpec, ...],
+    planned: dict[str, float],
+    params: AnalyzeParams,
+) -> pd.DataFrame:
+    """False alarms of the analysis, and of the usual ways, in A/A tests of the users of this very log.
+
+    Each draws their variants anew, so that nothing is to be found; what is unlike other traffic in this log is in all
+    of them. Of the goal named first, of at most GRADED_USERS users, and fewer tests of many; none of a table of sums.
+    """
+    if isinstance(rows, Sums):
         return pd.DataFrame()
-    population = calibration.like(test, planned)
-    graded = calibration.grade(population, GRADED_TESTS, alpha=params.alpha, boot=False, workers=1)
+    goal = analysis.goals_of(metrics)[0]
+    there = [c for c in dict.fromkeys((*goal.columns, *BASIC)) if c in test.users.columns]
+    daily = [c for c in dict.fromkeys(("clicks", "impressions", *goal.columns)) if c in rows.summed]
+    people = impressions.sample(rows, [*there, *test.users.pre_columns], daily, most=GRADED_USERS, looks=GRADED_LOOKS)
+    n_tests = max(min(GRADED_TESTS, GRADED_TESTS * FAST_USERS // len(people)), GRADED_TESTS // 4)
+    own = calibration.Own(people=people, goal=goal, allocation=1 - planned[CONTROL])
+    graded = calibration.grade(own, n_tests, alpha=params.alpha, boot=False, workers=1)
     rates = calibration.rates(graded)
-    if test.running and population.n_days < len(test.running):  # who looks more often is fooled more often
+    if test.running and len(test.running) > GRADED_LOOKS:  # who looks more often is fooled more often
         stops = rates["kind"] == "stops"
-        rates.loc[stops, "method"] = rates.loc[stops, "method"] + f", at {population.n_days} evenly spaced looks"
-    return rates[rates["kind"].isin(("rejects", "stops"))].reset_index(drop=True)
+        rates.loc[stops, "method"] = rates.loc[stops, "method"] + f", at {GRADED_LOOKS} evenly spaced looks"
+    return rates[rates["kind"].isin(("rejects", "stops", "voids", "ships"))].reset_index(drop=True)
 
 
 def prior_of(log: Log, params: AnalyzeParams, metrics: tuple[MetricSpec, ...]) -> Prior:

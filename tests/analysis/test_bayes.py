@@ -14,6 +14,7 @@ from recab_helpers.analysis.bayes import (
     PRIOR_SD,
     Prior,
     bayes_table,
+    false_positive_risk,
     fit_prior,
     posterior,
     posterior_of,
@@ -133,3 +134,12 @@ def test_on_real_headlines_the_fitted_prior_foretells_the_other_half_best(rng):
     fitted = fit_prior(seen, se).sd
     error = {sd: np.mean((seen / (1 + se**2 / sd**2) - other) ** 2) for sd in (fitted, PRIOR_SD, 1e6)}
     assert min(error, key=error.get) == fitted
+
+
+def test_the_false_positive_risk_is_the_published_bound():
+    """Sellke, Bayarri and Berger (2001), table 1: p of .2, .1, .05, .01, .005 and .001."""
+    for p, risk in ((0.2, 0.465), (0.1, 0.385), (0.05, 0.289), (0.01, 0.111), (0.005, 0.067), (0.001, 0.0184)):
+        assert false_positive_risk(p) == pytest.approx(risk, abs=0.002)
+    assert false_positive_risk(0.0) == 0
+    assert false_positive_risk(0.5) == false_positive_risk(1.0) == 0.5
+    assert math.isnan(false_positive_risk(math.nan))

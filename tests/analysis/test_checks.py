@@ -29,9 +29,12 @@ from recab_helpers.analysis.checks import (
     srm_check,
     srm_p_value,
     unit_check,
+    weeks_check,
 )
 from recab_helpers.analysis.decision import decide
-from recab_helpers.impressions.aggregates import Aggregates, Users
+from recab_helpers.analysis.metrics import CTR
+from recab_helpers.calibration.populations import assigned
+from recab_helpers.impressions.aggregates import Aggregates, Sample, Users
 from tests import published
 from tests.made import GOAL, HALVES, LOG, PASSED, even_log, log_like, reduced, users_like, users_of
 
@@ -43,15 +46,6 @@ def checks_of(log, known=None, planned=HALVES) -> dict[str, Check]:
 def known_of(log: pd.DataFrame, **columns) -> pd.DataFrame:
     """What is known from before of the users of a log, in the order in which they first stand in it."""
     return pd.DataFrame({"user_id": log["user_id"].unique(), **columns})
-
-
-def days_with(ctr_of_control: np.ndarray, ctr_of_treatment: np.ndarray, shown: int = 10_000) -> Aggregates:
-    """A test whose variants have these CTRs day by day."""
-    n = len(ctr_of_control)
-    days = pd.MultiIndex.from_product([["control", "treatment"], range(n)], names=["variant", "day"])
-    cells = pd.DataFrame({"impressions": shown}, index=days)
-    cells["clicks"] = shown * np.concatenate([ctr_of_control, ctr_of_treatment])
-    return Aggregates(users=users_of(pd.DataFrame({"variant": ["control", "treatment"], "clicks": 1})), by_day=cells)
 
 
 # Sample ratio
@@ -117,9 +111,31 @@ def test_the_sample_ratio_of_parts_is_bonferronis_over_days_and_levels(rng):
     first = pd.DataFrame({"control": [90, 2], "treatment": [110, 1]}, index=[0, 1])
     check = srm_by_part(Aggregates(users=replace(users, first_seen=first)), HALVES)
     by_level = [[g[v].n for v in HALVES] for g in users.segments["kind"].values()]
-    smallest = min(srm_p_value(c, [1, 1]) for c in [[90, 110], *by_level])  # day 2 is too small for chi-squared
-    assert check.p_value == pytest.approx(min(3 * smallest, 1))
-    assert check.detail.startswith("3 days and segments")
+    smallest = min(srm_p_value(c, [1, 1]) for c in [[90, 110], [2, 1], *by_level])
+    assert check.p_value == pytest.approx(min(4 * smallest, 1))
+    assert check.detail.startswith("4 days and segments")
+
+
+def test_a_split_of_few_users_is_tested_exactly():
+    for counts, shares in (([190, 10], [0.99, 0.01]), ([3, 9], [1, 1]), ([0, 12], [1, 1])):
+        n, p = sum(counts), shares[1] / sum(shares)
+        below, above = stats.binom.cdf(counts[1], n, p), stats.binom.sf(counts[1] - 1, n, p)
+        assert srm_p_value(counts, shares) == pytest.approx(min(1, 2 * min(below, above)))
+    exact = [stats.binom(60, p) for p in (0.9, 0.05, 0.05)]
+    tails = [2 * min(d.cdf(c), d.sf(c - 1)) for d, c in zip(exact, (48, 12, 0), strict=True)]
+    assert srm_p_value([48, 12, 0], [0.9, 0.05, 0.05]) == pytest.approx(3 * min(tails))
+    assert math.isnan(srm_p_value([0, 0], [1, 1]))
+
+
+def test_segments_of_a_table_of_users_alone_warn_and_void_nothing(rng):
+    """What is counted after the treatment can be changed by it."""
+    table = users_like(rng, 2000)
+    engaged = np.where(table["variant"] == "treatment", rng.random(2000) < 0.7, rng.random(2000) < 0.3)
+    users = users_of(table.assign(engaged=np.where(engaged, "yes", "no")), ["engaged"])
+    check = srm_by_part(Aggregates(users=users), HALVES)
+    assert (check.state, check.gate) == ("failed", False)
+    known = replace(users, first_seen=pd.DataFrame({v: [n] for v, n in users.counts.items()}))
+    assert srm_by_part(Aggregates(users=known), HALVES).gate
 
 
 # Healthy and broken logs
@@ -128,7 +144,7 @@ def test_the_sample_ratio_of_parts_is_bonferronis_over_days_and_levels(rng):
 def test_a_healthy_log_passes_every_check(rng):
     log = log_like(rng, n_users=2000)
     checks = checks_of(log, known_of(log, pre_clicks=rng.poisson(3, 2000), pre_impressions=rng.poisson(20, 2000)))
-    assert {name for name, c in checks.items() if c.state != "passed"} == set()
+    assert {name for name, c in checks.items() if c.state != "passed"} == {"Whole weeks"}  # its days have no dates
     assert len(checks) == len(CHECKS)
 
 
@@ -178,23 +194,54 @@ def test_small_tests_are_warned_of(rng):
 # Novelty
 
 
+def by_users(rng, ctr: np.ndarray, n: int = 3000, sessions: float = 0.5) -> tuple[Sample, np.ndarray]:
+    """Users who come on several days and like more or less; CTR of control and treatment by day, shape (2, n_days)."""
+    code = rng.integers(0, 2, n)
+    likes, comes = rng.gamma(4.0, 0.25, n), rng.gamma(0.7, sessions / 0.7, n)
+    shown = 10 * rng.poisson(comes[:, None], (n, ctr.shape[1]))
+    clicks = rng.binomial(shown, np.minimum(ctr[code] * likes[:, None], 1))
+    seen = shown.sum(axis=1) > 0
+    daily = np.stack([clicks, shown], axis=-1)[seen]
+    columns = {"clicks": daily[:, :, 0].sum(axis=1), "impressions": daily[:, :, 1].sum(axis=1)}
+    return Sample(columns=columns, daily=daily, daily_columns=("clicks", "impressions")), code[seen]
+
+
 def test_a_fading_effect_is_a_warning_and_not_a_gate(rng):
-    noise = 1 + 0.005 * rng.standard_normal((2, 14))
-    check = novelty_check(days_with(0.1 * noise[0], 0.1 * (1.5 - 0.03 * np.arange(14)) * noise[1]), HALVES)
+    days = np.arange(14)
+    check = novelty_check(assigned(*by_users(rng, np.array([0.1 + 0 * days, 0.1 * (1.5 - 0.05 * days)])), CTR), HALVES)
     assert check.state == "failed"
     assert not check.gate
+    assert check.detail.startswith(("the lift changes by \u22123.", "the lift changes by \u22124."))  # 3.3% to 5.3%
     assert decide([GOAL], [PASSED, check]).call == "ship"
 
 
-def test_novelty_is_the_regression_of_daily_log_ratios_on_days(rng):
-    a, b = 0.1 * (1 + 0.1 * rng.random((2, 9)))
-    found = novelty_check(days_with(a, b), HALVES).p_value
-    weight = 1 / (1 / (10_000 * a) + 1 / (10_000 * b))
-    x, y = np.arange(9), np.log(b / a)
-    design = np.column_stack([np.ones(9), x]) * np.sqrt(weight)[:, None]
-    (_, slope), rest, *_ = np.linalg.lstsq(design, np.sqrt(weight) * y, rcond=None)
-    se = np.sqrt(rest[0] / 7 * np.linalg.inv(design.T @ design)[1, 1])
-    assert found == pytest.approx(2 * stats.t.sf(abs(slope) / se, 7))
+def test_the_error_of_the_trend_is_that_of_leaving_users_out(rng):
+    """The jackknife by users knows nothing of derivatives."""
+    people, code = by_users(rng, np.full((2, 9), 0.1), n=1500)
+    found = novelty_check(assigned(people, code, CTR), HALVES)
+    clicks, shown = people.daily[:, :, 0], people.daily[:, :, 1]
+    day = np.arange(9)
+    parts = np.column_stack([clicks @ day, shown @ day, clicks @ (8 - day), shown @ (8 - day)])
+
+    def value(sums: np.ndarray) -> np.ndarray:
+        return np.log(sums[..., 0] / sums[..., 1]) - np.log(sums[..., 2] / sums[..., 3])
+
+    values, variance = [], 0.0
+    for arm in (0, 1):
+        of = parts[code == arm]
+        left_out = value(of.sum(axis=0) - of)
+        values.append(value(of.sum(axis=0)))
+        variance += (len(of) - 1) / len(of) * np.sum((left_out - left_out.mean()) ** 2)
+    surprise = abs(values[1] - values[0]) / math.sqrt(variance)
+    assert stats.norm.isf(found.p_value / 2) == pytest.approx(surprise, rel=0.03)
+
+
+def test_a_trend_in_clusters_is_no_more_often_told_than_its_level_says():
+    """Users who come often carry a trend of daily ratios, which took each day for a new sample."""
+    rng = np.random.default_rng(5)
+    tests = (assigned(*by_users(rng, np.full((2, 7), 0.1), n=150, sessions=1.0), CTR) for _ in range(300))
+    told = sum(novelty_check(test, HALVES).p_value < 0.05 for test in tests)
+    assert stats.binomtest(told, 300, 0.05, alternative="greater").pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -203,10 +250,25 @@ def test_novelty_is_the_regression_of_daily_log_ratios_on_days(rng):
     ids=["no clicks", "few days", "every day alike"],
 )
 def test_a_trend_that_cannot_be_told_is_not_tested(ctr, n_days):
-    check = novelty_check(days_with(np.full(n_days, ctr), np.full(n_days, ctr)), HALVES)
+    daily = np.broadcast_to(np.array([1000 * ctr, 1000.0]), (8, n_days, 2))
+    columns = {"clicks": daily[:, :, 0].sum(axis=1), "impressions": daily[:, :, 1].sum(axis=1)}
+    people = Sample(columns=columns, daily=daily, daily_columns=("clicks", "impressions"))
+    check = novelty_check(assigned(people, np.arange(8) % 2, CTR), HALVES)
     assert check.state == "not tested"
     assert math.isnan(check.p_value)
     assert not check.gate
+
+
+def test_days_that_are_no_whole_weeks_are_a_warning(rng):
+    for n_days, state in ((14, "passed"), (10, "failed"), (3, "failed")):
+        log = even_log(rng, 100).assign(
+            day=lambda t, n=n_days: pd.Timestamp("2026-03-02") + pd.to_timedelta(t.index % n, unit="D")
+        )
+        test = reduced(log.rename(columns={"day": "timestamp"}))
+        check = weeks_check(test, HALVES)
+        assert (check.state, check.gate) == (state, False)
+        assert check.detail.startswith(f"{n_days} days")
+    assert weeks_check(reduced(even_log(rng, 50)), HALVES).state == "not tested"  # days without dates
 
 
 # What was not tested
@@ -244,6 +306,18 @@ def test_one_undefined_comparison_does_not_hide_another(rng):
     )
     for check in (pre_period_check(test, HALVES), balance_check(test, HALVES)):
         assert check.state == "failed"
+
+
+def test_a_heavy_user_before_the_test_is_no_imbalance(rng):
+    """Means of so few heavy users failed healthy tests forty times as often as their level says."""
+    n, failed = 300, 0
+    for _ in range(300):
+        heavy = np.round(10 * (1 + rng.pareto(1.1, n)))
+        table = pd.DataFrame({"variant": rng.choice(["control", "treatment"], n), "pre_impressions": heavy})
+        users = users_of(table.assign(pre_clicks=rng.binomial(heavy.astype(int), rng.beta(1, 15, n))))
+        test = Aggregates(users=users)
+        failed += min(pre_period_check(test, HALVES).p_value, balance_check(test, HALVES).p_value) < 0.05
+    assert failed / 300 < 0.13  # two checks
 
 
 def test_a_check_that_was_not_tested_voids_nothing():

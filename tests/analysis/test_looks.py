@@ -66,8 +66,9 @@ def test_bands_are_those_of_their_method_as_lifts(running, shape):
     looks = cumulative_effects(running, (CTR,), alpha=0.1, shape=shape)
     one = looks[looks["variant"] == "b"]
     ratio, se, fraction = (one[c].to_numpy() for c in ("log_ratio", "log_se", "fraction"))
-    planned = adjusted_intervals(ratio, se, fraction, alpha=0.05, shape=shape)  # two treatments share alpha
-    anytime = confidence_sequence(ratio, se, alpha=0.05)
+    freedom = one["log_freedom"].to_numpy()
+    planned = adjusted_intervals(ratio, se, fraction, alpha=0.05, shape=shape, freedom=freedom)  # two share alpha
+    anytime = confidence_sequence(ratio, se, alpha=0.05, freedom=freedom)
     for columns, band in ((("low", "high"), planned), (("anytime_low", "anytime_high"), anytime)):
         for column, ends in zip(columns, band, strict=True):
             assert one[column].to_numpy() == pytest.approx(np.expm1(np.minimum(ends, 700)))

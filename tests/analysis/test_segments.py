@@ -10,7 +10,13 @@ from scipy import stats
 
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, ratio_of
-from recab_helpers.analysis.segments import HETEROGENEITY_COLUMNS, SEGMENT_COLUMNS, heterogeneity, segment_effects
+from recab_helpers.analysis.segments import (
+    HETEROGENEITY_COLUMNS,
+    SEGMENT_COLUMNS,
+    heterogeneity,
+    reversed_in,
+    segment_effects,
+)
 from tests.made import even_log, reduced, users_like, users_of
 
 PER_SESSION = ratio_of("clicks", "sessions", role="goal")
@@ -131,3 +137,20 @@ def test_the_tables_hold_the_columns_that_are_described(table):
     assert list(segments) == list(SEGMENT_COLUMNS)
     assert list(heterogeneity(segments)) == list(HETEROGENEITY_COLUMNS)
     assert "log_se" in SEGMENT_COLUMNS
+
+
+def test_groups_that_all_point_the_other_way_than_the_whole_are_named():
+    """Treatment is better in both groups and worse in all, since it has more of the group with the low CTR."""
+    rng, rows = np.random.default_rng(2), []
+    for variant, often, ctr in (("control", 300, (0.10, 0.30)), ("treatment", 900, (0.12, 0.34))):
+        for n, rate, group in ((often, ctr[0], "new"), (1200 - often, ctr[1], "old")):
+            shown = np.full(n, 20)
+            part = {"variant": variant, "clicks": rng.binomial(shown, rate), "impressions": shown, "group": group}
+            rows.append(pd.DataFrame(part))
+    users = users_of(pd.concat(rows, ignore_index=True), ["group"])
+    [effect] = estimate_effects(users, (CTR,))
+    segments = segment_effects(users, (CTR,))
+    assert effect.worse
+    assert reversed_in(segments, effect) == ["group"]
+    assert reversed_in(segments, replace(effect, lift=-effect.lift)) == []
+    assert reversed_in(segments[segments["level"] == "new"], effect) == []

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from scipy import stats
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import CTR
+from recab_helpers.analysis.progress import progress_of
 from recab_helpers.analysis.sequential import first_crossing
 from recab_helpers.assumptions import PRIOR_SD
 from recab_helpers.calibration.grading import (
     RATES_COLUMNS,
+    TYPED,
     Grade,
     chance_calibration,
     grade,
@@ -35,7 +38,7 @@ from recab_helpers.references import Comparison
 
 N = 800
 OURS = ["CTR, CUPED", "CTR", "clicks per user, CUPED", "clicks per user, Welch", "clicks, Mann-Whitney"]
-BANDS = ["planned looks (O'Brien-Fleming)", "planned looks (Pocock)", "any look (confidence sequence)"]
+BANDS = ["planned looks (O'Brien-Fleming)", "planned looks (Pocock)", "any look (confidence sequence)", TYPED]
 
 
 def rate(graded: pd.DataFrame, kind: str, method: str) -> float:
@@ -49,12 +52,12 @@ def share(graded: pd.DataFrame, kind: str, method: str) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def null():
-    return grade(Population(n_users=1500), N, seed=11, workers=1)
+    return grade(Population(n_users=1500), N, seed=11, whole=False, workers=1)
 
 
 @pytest.fixture(scope="module")
 def lifted():
-    return grade(Population(n_users=1500, lift=0.1), N, seed=12, boot=False, workers=1)
+    return grade(Population(n_users=1500, lift=0.1), N, seed=12, boot=False, whole=False, workers=1)
 
 
 @pytest.mark.parametrize("method", OURS)
@@ -84,12 +87,14 @@ def test_cuped_and_the_user_as_unit_find_more(lifted):
 
 
 def test_a_treatment_at_the_margin_passes_as_rarely_as_alpha_says():
-    graded = grade(Population(n_users=1500, lift=-0.05), N, seed=13, boot=False, workers=1)
+    graded = grade(Population(n_users=1500, lift=-0.05), N, seed=13, boot=False, whole=False, workers=1)
     assert stats.binomtest(*share(graded, "passes", "guardrail, non-inferiority"), 0.05).pvalue > 1e-3
 
 
 def test_the_chance_to_be_better_means_what_it_says():
-    table = chance_calibration(grade(Population(n_users=1500, lift_sd=PRIOR_SD), N, seed=14, boot=False, workers=1))
+    table = chance_calibration(
+        grade(Population(n_users=1500, lift_sd=PRIOR_SD), N, seed=14, boot=False, whole=False, workers=1)
+    )
     off = (table["true"] - table["stated"]) / np.sqrt(table["stated"] * (1 - table["stated"]) / table["tests"])
     assert stats.chi2.sf(np.sum(off**2), len(table)) > 1e-3
 
@@ -110,12 +115,15 @@ def shown(running: Running, alpha: float) -> dict[str, float]:
     def crossed(looks: pd.DataFrame, low: str, high: str) -> float:
         return float(first_crossing(looks[low].to_numpy(dtype=float), looks[high].to_numpy(dtype=float)) is not None)
 
+    evenings = progress_of(running, planned_days=len(running), shape="obrien_fleming")
+    typed = cumulative_effects(running, (CTR,), alpha=alpha, progress=evenings)
     planned = could_have_stopped(spent, "ctr").get(Comparison("treatment"))
     assert crossed(spent, "low", "high") == (planned is not None)
     return {
         BANDS[0]: crossed(spent, "low", "high"),
         BANDS[1]: crossed(pocock, "low", "high"),
         BANDS[2]: crossed(spent, "anytime_low", "anytime_high"),
+        TYPED: crossed(typed, "low", "high"),
         "usual way, unadjusted daily looks": crossed(spent, "naive_low", "naive_high"),
     }
 
@@ -145,6 +153,39 @@ def test_the_looks_that_are_graded_are_the_looks_that_are_shown(population, alph
         assert {g.kind for g in graded} == {"stops"}
         stopped.append(expected[BANDS[0]])
     assert 0 < np.mean(stopped) < 1
+
+
+def test_an_evening_s_band_is_the_interval_of_that_evening_s_report():
+    """The reports of a running test, typed every evening, stop where the graded bands do."""
+    ((_, test),) = draw_tests(Population(n_users=60, n_days=6, ctr=0.2, lift=0.5), 1, 4)
+    evenings = progress_of(test.running, planned_days=6, shape="obrien_fleming")
+    looks = cumulative_effects(test.running, (CTR,), progress=evenings).set_index("day")
+    for day in (2, 4, 5):
+        progress = replace(evenings, days=day + 1, reached=evenings.reached[: day + 1])
+        to_date = replace(test.users, statistics=test.running.at(day), capped={}, caps={})
+        [effect] = estimate_effects(to_date, (CTR,), progress=progress)
+        assert effect.method == "delta method, CUPED"
+        assert looks.loc[day, ["low", "high"]].tolist() == pytest.approx(effect.lift_ci, rel=1e-6)
+
+
+def test_a_treatment_that_drives_keen_users_away_does_not_ship():
+    graded = grade(Population(n_users=1500, lift=0.085, away=0.25), 100, seed=5, boot=False, workers=1)
+    found, n = share(graded, "ships", "verdict")
+    assert stats.binomtest(found, n, 0.02, alternative="greater").pvalue > 1e-3
+    assert rate(graded, "rejects", "CTR, CUPED") > 0.4  # by CTR alone it would
+
+
+def test_bots_fool_neither_the_verdict_nor_the_gates_nor_the_bands():
+    graded = grade(Population(n_users=1500, bots=6), 100, seed=6, boot=False, workers=1)
+    for kind, method, most in (("ships", "verdict", 0.025), ("voids", "any gate", 0.005), ("stops", TYPED, 0.055)):
+        assert stats.binomtest(*share(graded, kind, method), most, alternative="greater").pvalue > 1e-3, method
+    lifted = [
+        rate(
+            grade(Population(n_users=1500, lift=0.12, bots=b), 150, boot=False, whole=False, workers=1), "rejects", ours
+        )
+        for b, ours in ((0, "CTR, CUPED"), (6, "CTR, CUPED"))
+    ]
+    assert lifted[1] > 0.85 * lifted[0]
 
 
 def test_a_grade_is_what_the_analysis_says_of_the_test():
@@ -199,7 +240,10 @@ def test_chances_are_held_against_the_truth_of_the_same_test():
 def test_a_grade_names_its_kind_and_its_method():
     assert Grade("rejects", "CTR", 1.0).method == "CTR"
     graded = grade(Population(n_users=50), 2, boot=False, workers=1)
-    assert set(graded["kind"]) == {"rejects", "passes", "covers", "chance", "truth", "stops"}
+    assert set(graded["kind"]) == {"rejects", "passes", "covers", "chance", "truth", "stops", "voids", "ships"}
+    part = grade(Population(n_users=50), 2, boot=False, whole=False, workers=1)
+    assert not set(part["kind"]) & {"voids", "ships"}
+    assert not part["method"].str.startswith("check, ").any()
     assert list(graded) == ["test", "kind", "method", "value"]
 
 

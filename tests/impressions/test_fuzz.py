@@ -23,7 +23,7 @@ from recab_helpers.errors import DataError, RecabError
 from recab_helpers.impressions import Reading, open_users, read_log, reduce, user_rows
 from recab_helpers.pipeline.command_line import check_values, read_values
 
-FEW, MANY = 200, 5_000
+FEW, MANY = 100, 5_000
 ZONES = ("UTC", "Europe/Berlin", "America/New_York")
 LONGEST = 1_500  # letters of a refusal
 

@@ -12,7 +12,7 @@ from scipy import stats
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, columns_of, mean_of
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import ByVariant, Histogram, Running, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import TREND, ByVariant, Histogram, Running, SufficientStatistics, Users
 from recab_helpers.impressions.reduce import COUNTS, MAX_LEVELS, reduce
 from recab_helpers.impressions.sources import engine
 from recab_helpers.references import in_order
@@ -103,7 +103,7 @@ def case(request) -> SimpleNamespace:
     users = users_to(slates)
     users["exposure"] = np.where(users["first_day"] * 2 <= slates["day"].max(), "early", "late")
     users = users.merge(known, on="user_id", how="left")
-    users = users.fillna({"pre_clicks": 0.0, "country": "unknown"})
+    users = users.fillna({"pre_clicks": 0.0, "country": "unknown"}).assign(pre_known=1.0)
     rows = rows_of(every, known, ["dwell"])
     wanted = columns_of(METRICS, rows.numeric)
     found = reduce(rows, wanted, goals=GOALS)
@@ -131,7 +131,7 @@ def test_users_are_those_of_a_plain_reading(case):
         assert found[c].to_numpy(dtype=float) == pytest.approx(expected[c].to_numpy(dtype=float)), c
     for c in [*UNIT, "country", "exposure"]:
         assert found[c].tolist() == expected[c].tolist()
-    assert set(case.rows.numeric) == {*COUNTS, "dwell", "pre_clicks", "spent"}
+    assert set(case.rows.numeric) == {*COUNTS, "dwell", "pre_clicks", "pre_known", "spent"}
     assert set(case.rows.segments) == {"country", "exposure"}
 
 
@@ -147,7 +147,7 @@ def test_statistics_are_those_of_numpy(case):
 def test_users_of_arrays_are_the_same(case):
     columns = {c: case.users[c].to_numpy() for c in case.found.users.columns}
     levels = {s: case.users[s].to_numpy() for s in ("country", "exposure")}
-    expected = Users.of(case.users["variant"], columns, segments=levels, histograms=tuple(case.found.users.histograms))
+    expected = Users.of(case.users["variant"], columns, segments=levels, histograms=GOALS)
     found = case.found.users
     assert_same(found.statistics, expected.statistics)
     assert found.segments.keys() == expected.segments.keys()
@@ -155,7 +155,9 @@ def test_users_of_arrays_are_the_same(case):
         assert by_level.keys() == expected.segments[segment].keys()
         for level, group in by_level.items():
             assert_same(group, expected.segments[segment][level])
-    for columns, histogram in found.histograms.items():
+    assert {*GOALS, ("pre_clicks",)} <= found.histograms.keys()
+    for columns in expected.histograms:
+        histogram = found.histograms[columns]
         assert histogram.columns == columns
         assert distinct(histogram) == pytest.approx(distinct(expected.histograms[columns]))
         for name in case.names:
@@ -164,7 +166,7 @@ def test_users_of_arrays_are_the_same(case):
 
 def test_segments_hold_what_goals_and_counts_from_before_need(case):
     (group, *_) = case.found.users.segments["country"].values()
-    assert set(group["control"].columns) == {*(c for goal in GOALS for c in goal), "pre_clicks"}
+    assert set(group["control"].columns) == {*(c for goal in GOALS for c in goal), "pre_clicks", "pre_known"}
 
 
 def test_histograms_count_users_by_their_values(case):
@@ -192,18 +194,21 @@ def test_running_statistics_are_an_analysis_of_the_log_cut_at_that_day(case):
     found = case.found.running
     assert len(found) == case.slates["day"].max() + 1
     for day in range(len(found)):
-        part = users_to(case.slates, day)
+        part = users_to(case.slates, day).merge(case.users[["user_id", "pre_clicks", "pre_known"]], on="user_id")
         columns = {c: part[c].to_numpy() for c in found.columns}
         assert_same({v: s for v, s in found.at(day).items() if s.n}, Users.of(part["variant"], columns).statistics)
 
 
 def test_running_statistics_of_arrays_are_the_same(case):
     found, names = case.found.running, case.names
-    columns = [c for c in found.columns if c != "clicked_any"]  # arrays hold sums
+    before = case.users.set_index("user_id")[["pre_clicks", "pre_known"]]
+    columns = [c for c in found.columns if c not in {"clicked_any", *before}]  # arrays hold sums
     daily = case.slates.groupby([*UNIT, "day"])[columns].sum().unstack("day", fill_value=0)
     array = daily.to_numpy().reshape(len(daily), len(columns), -1).transpose(0, 2, 1)
     code = np.array([names.index(v) for v in daily.index.get_level_values("variant")])
-    of = Running.of(code, array, columns, names, seen="impressions")
+    known = before.reindex(daily.index.get_level_values("user_id")).to_dict("series")
+    of = Running.of(code, array, columns, names, seen="impressions", known=known)
+    assert of.columns == (*columns, *before)
     for day in range(len(found)):
         mine, theirs = found.at(day), of.at(day)
         assert_same(
@@ -211,8 +216,20 @@ def test_running_statistics_of_arrays_are_the_same(case):
         )
 
 
+def test_the_trend_counts_a_day_as_often_as_its_number(case):
+    s = case.slates
+    late = s.assign(late_clicks=s["clicks"] * s["day"], late_shown=s["impressions"] * s["day"])
+    users = late.groupby(UNIT)[["clicks", "impressions", "late_clicks", "late_shown"]].sum().reset_index()
+    for name, of in case.found.trend.items():
+        wanted = SufficientStatistics.of(users.loc[users["variant"] == name, users.columns[2:]].to_numpy(), TREND)
+        assert of.columns == TREND
+        assert_same({name: of}, {name: wanted})
+    assert tuple(case.found.trend) == case.names
+
+
 def test_a_column_without_days_has_no_running_statistics(case):
-    assert set(case.found.running.columns) == {"impressions", "clicks", "dwell", "sessions", "clicked_any"}
+    there = {"impressions", "clicks", "dwell", "sessions", "clicked_any", "pre_clicks", "pre_known"}
+    assert set(case.found.running.columns) == there
 
 
 @pytest.mark.parametrize("by", ["day", "position"])
@@ -427,6 +444,18 @@ def test_a_users_table_that_knows_nobody_is_refused_and_one_that_knows_few_is_co
     assert reduced(log).users.unknown is None
     with pytest.raises(DataError, match=r"knows 0 of the 300 users of the log: .* 0, 1, 10 in the log"):
         reduced(log, known.assign(user_id=known["user_id"] + 1000))
+
+
+def test_whether_a_user_was_known_before_is_a_column_and_enters_the_looks(rng):
+    log = even_log(rng, 100)
+    known = pd.DataFrame({"user_id": range(60), "pre_clicks": rng.poisson(2, 60), "pre_impressions": 20})
+    found = reduced(log, known)
+    s = found.users.whole
+    assert s.sum("pre_known") == pytest.approx(60)
+    assert found.running.columns == ("impressions", "clicks", "pre_impressions", "pre_clicks", "pre_known")
+    last = found.running.at(len(found.running) - 1)
+    assert sum(v.sum("pre_clicks") for v in last.values()) == pytest.approx(known["pre_clicks"].sum())
+    assert "pre_known" not in reduced(log, known.drop(columns=["pre_clicks", "pre_impressions"])).users.columns
 
 
 def with_bots(rng, n_bots: int = 3) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from recab_helpers.analysis import METRICS, Assumed, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.stages.analyze import data_facts, titles_of
-from tests.made import HALVES, log_like, reduced
+from tests.made import HALVES, log_like
 
 SECONDS = [1_767_571_200, 1_767_657_600] * 2  # 2026-01-05 and 2026-01-06, at midnight UTC
 DAYS = ["2026-01-05 00:00", "2026-01-06 00:00"] * 2
@@ -107,9 +107,10 @@ def test_a_metric_may_read_a_column_of_the_users_file_that_the_log_lacks(tmp_pat
 
 def test_the_grading_of_a_page_is_of_false_alarms(tmp_path, monkeypatch):
     monkeypatch.setattr("recab_helpers.stages.analyze.GRADED_TESTS", 4)
-    test = reduced(log_like(np.random.default_rng(1)))
-    table = stages.grade_like(test, HALVES, AnalyzeParams())
-    assert set(table["kind"]) == {"rejects", "stops"}
+    log = log_of(log_like(np.random.default_rng(1)), tmp_path)
+    rows = stages.user_rows(log, METRICS)
+    table = stages.grade_own(rows, stages.reduce(rows, METRICS), METRICS, HALVES, AnalyzeParams())
+    assert set(table["kind"]) == {"rejects", "stops", "voids", "ships"}
     assert table["tests"].max() == 4
     assert "CTR, bootstrap" not in set(table["method"])  # takes minutes
 

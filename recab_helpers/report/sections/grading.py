@@ -1,4 +1,4 @@
-"""How often the analysis, and the usual ways, raise a false alarm in simulated tests like this one."""
+"""How often the analysis, and the usual ways, raise a false alarm in A/A tests of the users of this very log."""
 
 from IPython.display import HTML
 

@@ -12,6 +12,10 @@ from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
 from recab_helpers.report.kit.html import Number, answered, folded, interval, table
 
+ONE_LOOK = (
+    "This test is read while it runs: the intervals of goals and guardrails allow for that, and decide; every p is "
+    "that of a single look, and smaller than it should be."
+)
 CAPTION = (
     "CUPED: control, treatment and lift are adjusted for what users did before the test, which is no effect of it. As "
     "counted: the plain ratio."
@@ -92,7 +96,9 @@ def _table(effects: list[Effect], found: Analysis, known: Background, *, without
     hidden = {*(without or ("p_value",)), *invalid}
     hidden |= set() if any(e.metric.role == "guardrail" for e in effects) else {"margin_p_value"}
     adjusted = CAPTION if any(math.isfinite(e.variance_reduction) for e in effects) else ""
-    caption = adjusted if found.verdict.valid else words.NO_RESULT
+    progress = found.verdict.progress
+    once = ONE_LOOK if progress and progress.running and effects is found.effects else ""
+    caption = " ".join(filter(None, (adjusted, once))) if found.verdict.valid else words.NO_RESULT
     return table(pd.DataFrame(rows).set_index("metric").drop(columns=sorted(hidden)), caption=caption)
 
 
@@ -104,10 +110,10 @@ def _in_role(e: Effect) -> str:
 def _how(e: Effect, found: Analysis) -> str:
     """The method; where the period before adjusts the values, the lift as it was counted; why there is none."""
     if math.isfinite(e.variance_reduction):
-        control, treatment = (
-            found.test.users.statistics[v].gradient(e.metric.columns)[0]
-            for v in (e.comparison.against, e.comparison.variant)
-        )
+        users, columns = found.test.users, e.metric.columns
+        of = users.statistics if set(columns) <= set(users.columns) else users.read_by(columns)
+        control, treatment = (of[v].gradient(columns)[0] for v in (e.comparison.against, e.comparison.variant))
         counted = formats.lift(treatment / control - 1) if control > 0 else formats.NOT_DEFINED
-        return f"CUPED; as counted {counted}"
+        more = [part for part in e.method.split(", ") if part not in ("Welch", "delta method", "CUPED", "linear")]
+        return "; ".join(["CUPED", *more, f"as counted {counted}"])
     return "; ".join(filter(None, ("as counted" if e.method in ("Welch", "delta method") else e.method, e.reason)))

@@ -4,6 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis, MetricSpec
+from recab_helpers.analysis.segments import reversed_in
 from recab_helpers.formats import label_of
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
@@ -39,6 +40,12 @@ def _headline(goal: MetricSpec, found: Analysis) -> str:
     """Whether lifts differ between levels of a segment."""
     if not found.verdict.valid:
         return f"{words.named(found, goal)}Lift by segment, {words.INVALID}"
+    apart = [s for e in found.goal_effects if e.metric == goal for s in reversed_in(found.segments, e)]
+    if apart:
+        names = ", ".join(map(label_of, dict.fromkeys(apart)))
+        return (
+            f"{words.named(found, goal)}Every group by {names} points the other way than all users (Simpson's paradox)"
+        )
     tested = found.heterogeneity[found.heterogeneity["metric"] == goal.name]
     unlike = tested.loc[tested["adjusted_p_value"] < found.alpha, "segment"].unique()
     if len(unlike):
