@@ -75,8 +75,8 @@ def read_log(
     if not isinstance(native, duckdb.DuckDBPyRelation):
         if how != AS_IS or clicks is not None:
             raise DataError(
-                f"{source} stays in its own engine, where its words are not mapped. Give its columns and values recab's "
-                "names there, or give a file."
+                f"{source} stays in its own engine, where its words are not mapped. Give its columns and values "
+                "recab's names there, or give a file."
             )
         return _elsewhere(frame, source, numbers, pilot=pilot)
     if clicks is not None:
