@@ -23,7 +23,7 @@ from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Background, Served
 from recab_helpers.tables import digest_of
 
-GRADED_TESTS = 400  # drawn for the grading that stands in every report
+GRADED_TESTS = 200  # drawn for the grading that stands in every report
 GRADED_LOOKS = 28  # in each at most: work and memory grow with looks, and the bands keep their error at any number
 GRADED_USERS, FAST_USERS = 20_000, 4000  # users in each at most, and at most for that many tests
 
@@ -251,7 +251,7 @@ def grade_own(
     there = [c for c in dict.fromkeys((*goal.columns, *BASIC)) if c in test.users.columns]
     daily = [c for c in dict.fromkeys(("clicks", "impressions", *goal.columns)) if c in rows.summed]
     people = impressions.sample(rows, [*there, *test.users.pre_columns], daily, most=GRADED_USERS, looks=GRADED_LOOKS)
-    n_tests = max(min(GRADED_TESTS, GRADED_TESTS * FAST_USERS // len(people)), GRADED_TESTS // 4)
+    n_tests = max(min(GRADED_TESTS, GRADED_TESTS * FAST_USERS // len(people)), GRADED_TESTS // 2)
     own = calibration.Own(people=people, goal=goal, allocation=1 - planned[CONTROL])
     graded = calibration.grade(own, n_tests, alpha=params.alpha, boot=False, workers=1)
     rates = calibration.rates(graded)
