@@ -150,7 +150,9 @@ def estimate_effects(
         for metric in metrics
         for comparison in comparisons
     ]
-    return adjust_p_values([replace(e, method=e.method + _of_whom(users, e.metric)) for e in effects])
+    of_whom = {metric.name: _of_whom(users, metric) for metric in metrics}
+    said = [replace(e, method=e.method + w) if (w := of_whom[e.metric.name]) else e for e in effects]
+    return adjust_p_values(said)
 
 
 def estimate(
