@@ -1,9 +1,11 @@
 """The log ratio of `effects.estimate`, of many looks at once: the same formulas on arrays with an axis of looks."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from recab_helpers.analysis.metrics import MetricSpec
-from recab_helpers.analysis.statistics import FEW_EFFECTIVE, ROUNDING, welch_freedom
+from recab_helpers.analysis.statistics import FEW, FEW_EFFECTIVE, LOPSIDED, ROUNDING, welch_freedom
 from recab_helpers.impressions.aggregates import KNOWN, Stacked
 
 
@@ -32,6 +34,12 @@ def log_ratios(metric: MetricSpec, control: Stacked, treatment: Stacked) -> tupl
             c_by = c_by - np.einsum("dk,dkj->dj", theta, np.nan_to_num(c_was_by))
             t_by = t_by - np.einsum("dk,dkj->dj", theta, np.nan_to_num(t_was_by))
         users, grow = [control.n, treatment.n], [np.ones_like(c), np.ones_like(c)]
+        if metric.kind == "mean":
+            common = _lopsided(control, treatment, metric.numerator)
+            users = [np.where(common, both.n, n) for n in users]
+            control, treatment = (
+                replace(s, cov=np.where(common[:, None, None], both.cov, s.cov)) for s in (control, treatment)
+            )
         if metric.kind == "ratio":
             users = [_effective(s, metric.denominator) for s in (control, treatment)]
             grow = [(1 - 1 / s.n) / (1 - 1 / u) for s, u in zip((control, treatment), users, strict=True)]
@@ -91,6 +99,13 @@ def _effective(s: Stacked, denominator: str) -> np.ndarray:
     square = s.mean[:, at] ** 2
     effective = s.n * square / (square + s.cov[:, at, at] * (s.n - 1) / s.n)
     return np.where(effective < FEW_EFFECTIVE, np.maximum(effective, 2.0), s.n)
+
+
+def _lopsided(control: Stacked, treatment: Stacked, column: str) -> np.ndarray:
+    """`statistics.lopsided` of every look."""
+    few, many = np.minimum(control.n, treatment.n), np.maximum(control.n, treatment.n)
+    of_few = np.where(control.n <= treatment.n, _effective(control, column), _effective(treatment, column))
+    return (few > 1) & (few < FEW) & (many >= LOPSIDED * few) & (of_few < FEW_EFFECTIVE)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -42,3 +42,17 @@ def test_every_look_is_what_the_estimate_of_its_data_says(rng, metric, n_users, 
             assert found == pytest.approx((effect.lift, effect.log_se, effect.log_freedom), rel=1e-9, abs=1e-9)
             defined += 1
     assert defined
+
+
+def test_looks_of_few_users_against_many_have_one_variance_too(rng):
+    """A mean of 20 users against 600, whose variance would be small whenever the mean is."""
+    shown = rng.poisson(rng.gamma(0.7, 8, 620)[:, None], (620, 4))
+    daily = np.stack([rng.binomial(shown, 0.2), shown], axis=-1)
+    running = Running.of((np.arange(620) < 20) * 1, daily, ("clicks", "impressions"), NAMES, seen="impressions")
+    metric = mean_of("clicks", role="goal")
+    log_ratio, log_se, freedom = log_ratios(metric, *(running.stacked(v) for v in NAMES))
+    for day in range(4):
+        effect = estimate(metric, *running.at(day).values())
+        assert effect.method == "Student, one common variance"
+        found = np.expm1(log_ratio[day]), log_se[day], freedom[day]
+        assert found == pytest.approx((effect.lift, effect.log_se, effect.log_freedom), rel=1e-9)
