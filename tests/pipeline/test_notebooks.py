@@ -378,7 +378,7 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         assert code == 0
         document = json.loads((reports / "ab_report.json").read_text())
         assert document["variants"][0]["impressions"] > 0
-        model = tracking.load_model("models:/served-content@candidate")
+        model = tracking.load_model("models:/served-synthetic-content@candidate")
         assert len(model.recommend(["u000"], 3)) == 3
     finally:
         server.terminate()
