@@ -76,7 +76,7 @@ docs: setup ## the guides and the reference, in build/docs
 	@$(PY) docs/build.py
 
 bench: setup ## time and memory of the main job and its hot paths
-	@$(PY) tests/bench.py
+	@$(PY) -m tests.bench
 
 audit: setup ## known security holes of the locked packages, by pip-audit
 	@said=$$($(PY) -m uv tool run --quiet pip-audit --strict --disable-pip -r requirements.lock 2>&1); code=$$?; echo "$$said"; \
