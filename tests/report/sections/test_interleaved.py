@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.analysis import CTR, analyze
+from recab_helpers.analysis import CTR, analyze, read_preference
 from recab_helpers.impressions import Aggregates, SufficientStatistics, Users
 from recab_helpers.impressions.aggregates import Within
 from recab_helpers.impressions.within import PREFERS, TIED, WON, at
@@ -16,7 +16,7 @@ from tests.report.test_sections import text_of
 TEAMS = ("control", "treatment")
 
 
-def drafted(rng, share: float, n: int = 2000):
+def users_of(rng, share: float, n: int = 2000) -> tuple[Within, dict[str, np.ndarray]]:
     """Users with slates of ten items, five of each team, of whose clicks the treatment's picks get this share."""
     slates = 1 + rng.poisson(3, n)
     clicks = rng.poisson(slates * rng.gamma(1, 0.5, n))
@@ -24,10 +24,18 @@ def drafted(rng, share: float, n: int = 2000):
     values = {at("clicks", "control"): clicks - mine, at("clicks", "treatment"): mine, TIED: np.zeros(n)}
     for v, more in zip(TEAMS, (clicks - mine > mine, mine > clicks - mine), strict=True):
         values |= {at(PREFERS, v): more, at(WON, v): more, at("impressions", v): 5 * slates}
-    of = SufficientStatistics.of(np.column_stack(list(values.values())).astype(float), tuple(values))
+    s = SufficientStatistics.of(np.column_stack(list(values.values())).astype(float), tuple(values))
+    counts = {"slates": slates, "control": clicks - mine, "treatment": mine}
+    return Within(design="interleaved", statistics=s), counts
+
+
+def drafted(rng, share: float, n: int = 2000):
+    """The whole analysis of such users."""
+    of, counts = users_of(rng, share, n)
+    slates = counts["slates"]
     columns = {
         "impressions": np.tile(5 * slates, 2),
-        "clicks": np.r_[clicks - mine, mine],
+        "clicks": np.r_[counts["control"], counts["treatment"]],
         "sessions": np.tile(slates, 2),
     }
     users = Users.of(np.repeat(TEAMS, n), columns)
@@ -37,7 +45,7 @@ def drafted(rng, share: float, n: int = 2000):
         index=pd.MultiIndex.from_product([TEAMS, [1]], names=["variant", "position"]),
     )
     test = Aggregates(
-        users=Users(statistics=users.statistics, within=Within(design="interleaved", statistics=of)),
+        users=Users(statistics=users.statistics, within=of),
         by_position=cells,
         items=pd.DataFrame({v: [9, 5] for v in TEAMS}, index=pd.Index(["x", "y"], name="item_id")),
     )
@@ -60,7 +68,7 @@ def test_a_preference_is_named_and_is_no_lift(rng):
 
 
 def test_the_interval_of_the_share_covers_it_and_no_preference_is_seldom_named(rng):
-    shares = [drafted(rng, 0.5, n=400).preference for _ in range(300)]
+    shares = [read_preference(users_of(rng, 0.5, 400)[0], TEAMS) for _ in range(300)]
     named = sum(bool(p.preferred) for p in shares)
     assert named == pytest.approx(0.05 * 300, abs=4 * np.sqrt(0.05 * 0.95 * 300))
     assert sum(p.sign_p < 0.05 for p in shares) <= 0.05 * 300 + 4 * np.sqrt(0.05 * 0.95 * 300)
@@ -74,4 +82,4 @@ def test_what_is_open_says_how_many_users_would_tell(rng):
     assert "users" in next_step(found, known) or "Choose by cost" in next_step(found, known)
     p = found.preference
     n = p.users_for(power=0.8)
-    assert (p.share - 0.5) / (p.se * np.sqrt(p.n_users / n)) == pytest.approx(1.96 + 0.8416, abs=0.01)
+    assert abs(p.share - 0.5) / (p.se * np.sqrt(p.n_users / n)) == pytest.approx(1.96 + 0.8416, abs=0.01)
