@@ -360,6 +360,42 @@ class CalibrateParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DesignsParams(Params):
+    """Parameters of 05_designs."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    seed: int = 29
+    variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
+    slate_size: int = 10
+    click_model: str = "position"
+    user_change: float = 0.22
+    truth: str = "completed"
+    n_tests: int = 1000
+    n_users: int = 1000
+    users_per_day: float = 500.0
+    longest_days: int = 28
+    alpha: float = 0.05
+    power: float = 0.8
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        if len(self.variants) != 2:
+            raise ParameterError(f"variants is {self.variants}; name the two models to test, control first.")
+        _within("slate_size", self.slate_size, 1, 1000)
+        _one_of("click_model", self.click_model, CLICK_MODELS)
+        _within("user_change", self.user_change, 0, 1)
+        _one_of("truth", self.truth, TRUTHS)
+        _within("n_tests", self.n_tests, 20, 1_000_000)
+        _within("n_users", self.n_users, 50, 1_000_000)
+        _inside("users_per_day", self.users_per_day, 0, 1e9)
+        _within("longest_days", self.longest_days, 1, 366)
+        _inside("alpha", self.alpha, 0, 0.5)
+        _inside("power", self.power, 0.5, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeParams(Params):
     """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
 
@@ -379,6 +415,7 @@ STAGES: dict[str, type[Params]] = {
     "analyze": AnalyzeParams,
     "plan": PlanParams,
     "calibrate": CalibrateParams,
+    "designs": DesignsParams,
 }
 
 
