@@ -61,17 +61,24 @@ class Reading:
     drop_bad_rows: bool = False
     by_impression: bool = False
     table: str = ""  # of a database
+    design: str = "users"  # what has a variant: users, sessions, or the items of interleaved slates
 
     @classmethod
     def of(cls, params: ReadParams) -> "Reading":
         """How these parameters say that a log is read."""
+        design = getattr(params, "design", "users")
+        columns = dict(params.columns)
+        if design == "interleaved":  # what tells the variants apart is who picked the item
+            columns["variant"] = columns.pop("team", "team")
         return cls(
+            columns=columns,
+            design=design,
             click=tuple(params.click),
             drop_bad_rows=params.bad_rows == "drop",
             by_impression=params.unit == "impression",
             **{
                 n: getattr(params, n)
-                for n in ("columns", "control", "time_unit", "time_zone", "date_order", "starts", "only", "table")
+                for n in ("control", "time_unit", "time_zone", "date_order", "starts", "only", "table")
             },
         )
 
