@@ -387,6 +387,12 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
 
 
+def test_kernels_need_no_tcp_port_where_the_system_has_sockets(tmp_path):
+    """A port that is free when it is chosen may be taken when the kernel binds it: such a report died at its start."""
+    assert notebooks._transport("/tmp/recab-1/train.json") == ("ipc" if os.name == "posix" else "tcp")
+    assert notebooks._transport(f"/tmp/{'long/' * 20}train.json") == "tcp"
+
+
 def test_a_door_says_how_long_the_one_before_took_where_there_was_one():
     info = SimpleNamespace(status="FINISHED", start_time=1_000, end_time=136_400)
     assert notebooks.how_long("report", SimpleNamespace(info=info)) == "report starts; the one before took 2 min 15 s."
