@@ -130,7 +130,7 @@ def read_interleaved(user: np.ndarray, team: np.ndarray, clicked: np.ndarray, *,
     n = int(user.max()) + 1
     by_team = [(clicked & (team == a)).sum(axis=1) for a in (0, 1)]
     clicks = [np.bincount(user, c, n) for c in by_team]
-    columns = {at("clicks", v): c for v, c in zip(VARIANTS, clicks, strict=True)}
+    columns: dict[str, np.ndarray] = {at("clicks", v): c for v, c in zip(VARIANTS, clicks, strict=True)}
     for a, v in enumerate(VARIANTS):
         columns[at(WON, v)] = np.bincount(user, by_team[a] > by_team[1 - a], n)
         columns[at(PREFERS, v)] = clicks[a] > clicks[1 - a]

@@ -1,7 +1,10 @@
 """How to test two models: every design graded on thousands of drawn tests whose truth is exact, and a written rule."""
 
 import math
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -12,19 +15,24 @@ from tqdm.auto import tqdm
 
 from recab_helpers import report, simulation, tracking
 from recab_helpers.calibration import designs as drawn
+from recab_helpers.calibration.grading import _end_with_parent as end_with_parent
 from recab_helpers.data import TrainedOn
-from recab_helpers.formats import count, lift, percent
+from recab_helpers.formats import count, lift, percent, points
 from recab_helpers.parameters import DesignsParams, SimulateParams
 from recab_helpers.recommenders.protocol import Served
+from recab_helpers.report.kit.html import Number
 from recab_helpers.simulation import Pair
 from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.stages.simulate import load_variants
 
 COVERS = 0.9  # share of intervals that hold the truth, below which a design of 95% is not to be relied on
+BATCH = 25  # drawn tests a job
+WORKERS, FEW_JOBS = 2, 4  # processes, and how many jobs are not worth starting them
+CLICKS: dict[str, PositionModel | CascadeModel] = {"position": PositionModel(), "cascade": CascadeModel()}
 HARDLY = 1e-4  # a lift so small counts as none: no number of users is given
 RULE = (
     "Take the design that tells a lift with the fewest users, among those whose 95% intervals held the truth in at "
-    "least 90% of the drawn tests under both click models. If it takes more than the longest bearable test, interleave, "
+    "least 90% of the drawn tests under both click models. If it takes more than the longest bearable test, interleave "
     "as long as that is short enough: it tells which model is better, not by how much. If not even that, do not test: "
     "choose by cost."
 )
@@ -49,25 +57,30 @@ WAYS = (
         tells="lift of CTR, segments, guardrails",
         log="impressions and clicks with the user's variant",
     ),
-    Way(name="cuped", label="Two groups, CUPED", tells="the same", log="also each user's clicks before the test"),
+    Way(
+        name="cuped",
+        label="Two groups, CUPED",
+        tells="lift of CTR, segments, guardrails",
+        log="also each user's clicks before the test",
+    ),
     Way(
         name="triggered",
         label="Two groups, from the first difference on",
         tells="lift of CTR",
-        log="also position_in_ each variant's slate, of every shown item",
+        log="where every shown item stands in each variant's slate (position_in_...)",
     ),
     Way(
         name="both",
         label="Two groups, both slates",
         tells="lift of CTR, if clicks follow the position model",
-        log="the same",
+        log="where every shown item stands in each variant's slate",
         trusting=True,
     ),
     Way(
         name="gated",
         label="Two groups, both slates while the gate holds",
         tells="lift of CTR; where the gate fails, that of CUPED",
-        log="the same",
+        log="where every shown item stands in each variant's slate",
     ),
     Way(
         name="sessions",
@@ -83,6 +96,7 @@ WAYS = (
         lift=False,
     ),
 )
+Reading = tuple[drawn.Read, int]  # of a drawn test, and its users
 COLUMNS = {
     "design": "label of the way",
     "model": "click model that the tests were drawn from",
@@ -116,44 +130,50 @@ def simulate_params(params: DesignsParams) -> SimulateParams:
 
 def grade_designs(pair: Pair, params: DesignsParams) -> pd.DataFrame:
     """COLUMNS of every way under both click models; the one of the parameters comes first."""
-    models = {"position": PositionModel(), "cascade": CascadeModel()}
-    order = sorted(models, key=lambda m: m != params.click_model)
-    return pd.concat([_graded(pair.with_clicks(models[m]), m, params) for m in order], ignore_index=True)
+    order = [params.click_model, other_model(params)]
+    pairs = {model: pair.with_clicks(CLICKS[model]) for model in order}
+    starts = range(0, params.n_tests, BATCH)
+    jobs = [(model, range(s, min(s + BATCH, params.n_tests))) for model in order for s in starts]
+    run, bar = partial(_tests, pairs, params), partial(tqdm, total=len(jobs), desc="drawn tests", unit="batch")
+    if len(jobs) <= FEW_JOBS:
+        parts = list(bar(map(run, jobs)))
+    else:  # spawn: a kernel has threads, and forking a process with threads can hang
+        with ProcessPoolExecutor(WORKERS, get_context("spawn"), initializer=end_with_parent) as pool:
+            parts = list(bar(pool.map(run, jobs)))
+    rows = []
+    for model in order:
+        ctr = pairs[model].ctr()
+        truth = dict.fromkeys((way.name for way in WAYS), float(np.log(ctr[1] / ctr[0])))
+        truth["interleaved"] = pairs[model].drafted()[0] - 0.5
+        tests = [test for (of, _), part in zip(jobs, parts, strict=True) if of == model for test in part]
+        rows += [_row(way, model, truth[way.name], [test[way.name] for test in tests], params) for way in WAYS]
+    return pd.DataFrame(rows)[["way", *COLUMNS]]
 
 
-def _graded(pair: Pair, model: str, params: DesignsParams) -> pd.DataFrame:
-    rng = np.random.default_rng([params.seed, model == "cascade"])
-    ctr, places = pair.ctr(), pair.places()
-    truth = {way.name: float(np.log(ctr[1] / ctr[0])) for way in WAYS}
-    truth["interleaved"] = pair.drafted()[0] - 0.5
-    reads: dict[str, list[drawn.Read]] = {way.name: [] for way in WAYS}
-    users: dict[str, list[int]] = {way.name: [] for way in WAYS}
-    for _ in tqdm(range(params.n_tests), desc=f"tests, {model} model"):
+def _tests(pairs: dict[str, Pair], params: DesignsParams, job: tuple[str, range]) -> list[dict[str, Reading]]:
+    """What every way says of the tests of these numbers, and its users; a number and the seed decide all its draws."""
+    model, numbers = job
+    pair, found = pairs[model], []
+    places = pair.places()
+    for number in numbers:
+        rng = np.random.default_rng([params.seed, model == "cascade", number])
         s = pair.draw(params.n_users, "users", rng)
         arm = np.zeros(len(s.of), dtype=np.int64)
         arm[s.user] = s.arm
         before = {"pre_clicks": s.pre_clicks, "pre_impressions": s.pre_impressions}
-        found = drawn.read_users(s.user, s.arm, s.clicked, before, places[arm, s.of], alpha=params.alpha)
-        sizes = dict.fromkeys(found, len(s.of))
+        reads = drawn.read_users(s.user, s.arm, s.clicked, before, places[arm, s.of], alpha=params.alpha)
+        test = {name: (read, len(s.of)) for name, read in reads.items()}
         s = pair.draw(params.n_users, "sessions", rng)
-        found["sessions"], sizes["sessions"] = (
-            drawn.read_sessions(s.user, s.arm, s.clicked, alpha=params.alpha),
-            len(s.of),
-        )
+        test["sessions"] = drawn.read_sessions(s.user, s.arm, s.clicked, alpha=params.alpha), len(s.of)
         s = pair.draw(params.n_users, "interleaved", rng)
-        found["interleaved"] = drawn.read_interleaved(s.user, s.arm, s.clicked, alpha=params.alpha)
-        sizes["interleaved"] = len(s.of)
-        for name, read in found.items():
-            reads[name].append(read)
-            users[name].append(sizes[name])
-    rows = [_row(way, model, truth[way.name], reads[way.name], float(np.mean(users[way.name])), params) for way in WAYS]
-    return pd.DataFrame(rows)[["way", *COLUMNS]]
+        test["interleaved"] = drawn.read_interleaved(s.user, s.arm, s.clicked, alpha=params.alpha), len(s.of)
+        found.append(test)
+    return found
 
 
-def _row(
-    way: Way, model: str, truth: float, reads: list[drawn.Read], users: float, params: DesignsParams
-) -> dict[str, Any]:
+def _row(way: Way, model: str, truth: float, tests: list[Reading], params: DesignsParams) -> dict[str, Any]:
     """How one way did in its drawn tests."""
+    reads, users = [read for read, _ in tests], float(np.mean([n for _, n in tests]))
     value, low, high = (np.array([getattr(r, n) for r in reads]) for n in ("value", "low", "high"))
     told = np.isfinite(value) & np.isfinite(low)
     n, sd = int(told.sum()), float(np.std(value[told], ddof=1)) if told.sum() > 1 else math.nan
@@ -188,14 +208,19 @@ def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
     worst = graded.groupby("way")["coverage"].min()
     most = params.longest_days * params.users_per_day
     days = f"{count(params.longest_days)} days of {count(params.users_per_day)} users"
-    lifts = [w for w in WAYS if w.lift and worst[w.name] >= COVERS and math.isfinite(own.loc[w.name, "users_needed"])]
+    lifts = [
+        w
+        for w in WAYS
+        if w.lift and not w.trusting and worst[w.name] >= COVERS and math.isfinite(own.loc[w.name, "users_needed"])
+    ]
     if lifts:
         best = min(lifts, key=lambda w: own.loc[w.name, "users_needed"])
         needed = own.loc[best.name, "users_needed"]
         if needed <= most:
             why = f"{best.label} tells the lift with {count(needed)} users, fewest of those whose intervals hold"
             return Advice(way=best, why=f"{why} under either click model.")
-        why = f"A lift of {lift(math.expm1(own.loc[best.name, 'truth']))} takes at least {count(needed)} users, more than {days}"
+        true = lift(math.expm1(own.loc[best.name, "truth"]))
+        why = f"A lift of {true} takes at least {count(needed)} users, more than {days}"
     else:
         why = (
             "No way tells a lift whose intervals hold under either click model"
@@ -226,21 +251,21 @@ def overlap_facts(pair: Pair, models: list[Served]) -> dict[str, str]:
         "control": f"{models[0].address}, true CTR {percent(ctr[0])}",
         "treatment": f"{models[1].address}, true CTR {percent(ctr[1])}",
         "true lift": lift(ctr[1] / ctr[0] - 1, 2),
-        "items that both slates show": f"{shared.mean():.1f} of {k} on average; none for {percent((shared == 0).mean(), 0)} "
-        f"of users, all for {percent((shared == k).mean(), 0)}",
+        "items that both slates show": f"{shared.mean():.1f} of {k} on average; none for "
+        f"{percent((shared == 0).mean(), 0)} of users, all for {percent((shared == k).mean(), 0)}",
         "items at the same place in both": percent(float(same), 0),
     }
 
 
 def users_table(graded: pd.DataFrame, params: DesignsParams) -> pd.DataFrame:
     """For each way: what it tells, users and days for the wanted power, what the log must hold."""
-    own = graded[graded["model"] == params.click_model].set_index("way")
+    needed = graded[graded["model"] == params.click_model].set_index("way")["users_needed"]
     rows = [
         {
             "design": way.label,
             "tells": way.tells,
-            "users": own.loc[way.name, "users_needed"],
-            "days": np.ceil(own.loc[way.name, "users_needed"] / params.users_per_day),
+            "users": Number(needed[way.name], count(needed[way.name])),
+            "days": Number(days := np.ceil(needed[way.name] / params.users_per_day), count(days)),
             "the log must hold": way.log,
         }
         for way in WAYS
@@ -250,27 +275,33 @@ def users_table(graded: pd.DataFrame, params: DesignsParams) -> pd.DataFrame:
 
 def grades_table(graded: pd.DataFrame, model: str) -> pd.DataFrame:
     """Truth, mean estimate and coverage of each way in tests drawn from this click model."""
-    of = graded[graded["model"] == model]
-    is_lift = of["way"].map({w.name: w.lift for w in WAYS})
-    size = lambda x: np.where(is_lift, np.expm1(x), x)  # noqa: E731
-    return pd.DataFrame(
-        {
-            "design": of["design"],
-            "truth": size(of["truth"]),
-            "mean estimate": size(of["value"]),
-            "error of the mean": of["bias_error"],
-            "coverage": of["coverage"],
-            "gate does not hold": of["gate"],
-            "tests": of["tests"],
-        }
-    ).set_index("design")
+    rows = []
+    for row in graded[graded["model"] == model].itertuples():
+        is_lift = next(way.lift for way in WAYS if way.name == row.way)
+        truth, value = ((math.expm1(x) if is_lift else x + 0.5) for x in (row.truth, row.value))
+        said = lift if is_lift else percent
+        rows.append(
+            {
+                "design": row.design,
+                "tells": "lift" if is_lift else "share of clicks",
+                "truth": Number(truth, said(truth)),
+                "mean estimate": Number(value, said(value)),
+                "off by": Number(value - truth, points(value - truth, 1)),
+                "error of the mean": Number(row.bias_error, points(row.bias_error, 1).lstrip("+")),
+                "coverage": Number(row.coverage, percent(row.coverage, 1)),
+                "its gate says no": Number(row.gate, "no gate" if math.isnan(row.gate) else percent(row.gate, 1)),
+                "tests": row.tests,
+            }
+        )
+    return pd.DataFrame(rows).set_index("design")
 
 
-def coverage_rates(graded: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Coverage with its Monte Carlo error, for a figure of rates: method, rate, error."""
+def coverage_figure(graded: pd.DataFrame, model: str, params: DesignsParams) -> HTML:
+    """How often the intervals of each way held the truth in tests drawn from this click model."""
     of = graded[graded["model"] == model]
-    error = 2 * np.sqrt(0.95 * 0.05 / of["tests"].clip(lower=1))
-    return pd.DataFrame({"method": of["design"], "rate": of["coverage"], "error": error})
+    error = 2 * np.sqrt(params.alpha * (1 - params.alpha) / of["tests"].clip(lower=1))
+    rates = pd.DataFrame({"method": of["design"], "rate": of["coverage"], "error": error})
+    return report.rates_figure(rates, target=1 - params.alpha, title=holds_title(graded, model))
 
 
 def costs_table(pair: Pair) -> pd.DataFrame:

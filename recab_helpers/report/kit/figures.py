@@ -196,7 +196,7 @@ def rates_figure(rates: pd.DataFrame, *, target: float, title: str) -> HTML:
 
 
 def counts_figure(counts: Mapping[str, float], *, title: str, axis: str, line: tuple[float, str]) -> HTML:
-    """Counts by name as dots on an axis of factors, with the number at the right; `line` marks a count, with its name."""
+    """Counts by name as dots on an axis of factors, with the number at the right; `line` marks a named count."""
     with report_style():
         fig = Figure(figsize=(WIDTH, 1.25 + ROW * len(counts)))
         ax = fig.subplots()
