@@ -94,3 +94,9 @@ def test_popular_items_in_the_place_of_lists_are_told_at_the_top(found, known):
     assert f"Popular items took the place of lists {said}" in text
     assert "Popular items" not in text_of(verdict(found, replace(known, served={"control": whole})).data)
     assert replace(broken, users=45).without().startswith("all 45 users")
+
+
+def test_units_that_are_impressions_are_not_called_users(found):
+    page = replace(found, test=replace(found.test, by_impression=True))
+    said = " ".join(text_of(verdict(page, Background()).data).split())
+    assert "1,200 impressions as units, 50% / 50%" in said
