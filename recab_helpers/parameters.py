@@ -345,7 +345,7 @@ class CalibrateParams(Params):
 
     experiment: str = "recab"
     seed: int = 29
-    n_tests: int = 4000
+    n_tests: int = 1000
     n_users: int = 2000
     ctr: float = 0.06
     lift: float = 0.08

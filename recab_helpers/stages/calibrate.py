@@ -30,7 +30,6 @@ TRAFFIC: dict[str, dict[str, Any]] = {  # healthy A/A tests of other traffic tha
 }
 SHIPPED, VOIDED, LOST, TYPED_STOPS = 0.025, 0.005, 0.02, 0.055  # at most: A/A tests, healthy tests, losses, A/A tests
 FOUND = 0.75 / 0.80  # of the power without bots, with six of them
-TRAFFIC_TESTS = 1000  # of each traffic, and of a loss
 AWAY, AWAY_LIFT = 0.25, 0.085  # sessions that keen users do not come for, and CTR's rise beside that loss
 DAY = "CTR of one day"
 CLAIM_COLUMNS = {
@@ -70,7 +69,7 @@ def grade_populations(params: CalibrateParams) -> pd.DataFrame:
     parts = [
         calibration.grade(
             population,
-            min(params.n_tests, TRAFFIC_TESTS) if question in (*TRAFFIC, LOSS) else params.n_tests,
+            params.n_tests,
             seed=params.seed,
             boot=question not in TRAFFIC,
             whole=question in (NULL, LOSS, *TRAFFIC),
