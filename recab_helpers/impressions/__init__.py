@@ -1,6 +1,7 @@
 """From a log of any size to the aggregates that an analysis needs."""
 
 from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, Sample, SufficientStatistics, Users
+from recab_helpers.impressions.off_policy import off_policy
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, sample, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
@@ -23,6 +24,7 @@ __all__ = [
     "column_names",
     "examples",
     "holds_sums",
+    "off_policy",
     "open_log",
     "open_table",
     "open_users",

@@ -61,7 +61,7 @@ class Reading:
     drop_bad_rows: bool = False
     by_impression: bool = False
     table: str = ""  # of a database
-    design: str = "users"  # what has a variant: users, sessions, or the items of interleaved slates
+    design: str = "users"  # of READ_DESIGNS
 
     @classmethod
     def of(cls, params: ReadParams) -> "Reading":

@@ -82,6 +82,7 @@ def read_log(
         return _elsewhere(frame, source, numbers, pilot=pilot)
     if clicks is not None:
         native = here(frame).to_native()
+    pilot = pilot or how.design == "off_policy"
     with reading(source):
         log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         _unfold(log)

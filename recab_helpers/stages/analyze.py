@@ -97,6 +97,7 @@ def find_log(params: AnalyzeParams) -> Log:
             allocation=None if isinstance(params.allocation, dict) else params.allocation,
             planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
             data_hash=digest_of(*given),
+            models={"treatment": ModelAddress.parse(params.target)} if params.design == "off_policy" else {},
             parameters={"analyze": params.as_dict()},
         )
     simulate_run = tracking.find_stage("simulate", params.experiment, params.simulate_run_id)
@@ -111,7 +112,7 @@ def find_log(params: AnalyzeParams) -> Log:
         tracking.check_promotable(models.values())
     return Log(
         impressions=tracking.artifact(simulate_run, "simulate/impressions.parquet"),
-        reading=Reading.of(replace(params, design=simulated.get("design", "users"))),
+        reading=Reading.of(replace(params, design=_design_of(simulated))),
         users=tracking.artifact(simulate_run, "simulate/users.parquet"),
         allocation=simulated["allocation"],
         planned=plan["planned"],
@@ -132,6 +133,10 @@ def find_log(params: AnalyzeParams) -> Log:
         history=tracking.artifact(train_run, "train/train.parquet"),
         catalog=tracking.load_table(train_run, "train/catalog"),
     )
+
+
+def _design_of(simulated: dict[str, Any]) -> str:
+    return "off_policy" if simulated.get("exploration") else simulated.get("design", "users")
 
 
 def _answers_of(plan: dict[str, Any]) -> Served:
@@ -173,7 +178,8 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     if log.users is not None:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
     numbers = _columns_of_the_log(log, metrics, known)
-    read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
+    told = ("propensity",) if log.reading.design == "off_policy" else ()
+    read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
         read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
     )
@@ -259,12 +265,30 @@ def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, .
     return tuple(sorted((*given.values(), *made), key=lambda m: m.role != "goal"))
 
 
-def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...]) -> Aggregates:
-    """The users summed up, with all that the metrics and their covariates need."""
+def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | None = None) -> Aggregates:
+    """The users summed up, with all that the metrics and their covariates need; of `log`, what targets are asked."""
     if isinstance(rows, Sums):
         return rows.reduce()
+    if rows.design == "off_policy" and log is not None and rows.log is not None:
+        test = impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric))
+        size = int(rows.log.select(nw.col("position").max()).collect("pyarrow")["position"][0])
+        targets = _targets(log, rows, size)
+        return replace(test, off_policy={v: impressions.off_policy(rows.log, t, size) for v, t in targets.items()})
     goals = [m.columns for m in analysis.goals_of(metrics)]
     return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
+
+
+def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:
+    """What each target would have shown to the users of the log, by variant: user_id, position, item_id."""
+    if log.recommendations is not None:
+        table = impressions.open_table(log.recommendations)
+        variants = table.select("variant").unique().collect("pyarrow")["variant"].to_list()
+        targets = [str(v) for v in variants if str(v) != CONTROL]
+        return {v: table.filter(nw.col("variant").cast(nw.String) == v) for v in sorted(targets)}
+    model = tracking.load_model(log.parameters["analyze"]["target"])
+    users = rows.users.select(nw.col("user_id").cast(nw.String)).unique().sort("user_id").collect("pandas").to_native()
+    lists = model.recommend(users["user_id"].to_numpy(dtype=object), size)
+    return {"treatment": impressions.open_table(lists[["user_id", "position", "item_id"]])}
 
 
 def grade_own(

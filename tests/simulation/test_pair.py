@@ -14,9 +14,7 @@ def pair(rng) -> Pair:
     appeal = rng.beta(1, 4, (N, 9))
     p_click = np.take_along_axis(np.stack([appeal] * 2), items, axis=2)
     rate = rng.gamma(0.7, 6, N)
-    return Pair(
-        items=items, p_click=p_click, rate=rate, p_before=p_click[0], rate_before=rate, clicks=PositionModel()
-    )
+    return Pair(items=items, p_click=p_click, rate=rate, p_before=p_click[0], rate_before=rate, clicks=PositionModel())
 
 
 @pytest.mark.parametrize("clicks", [PositionModel(), CascadeModel()])
