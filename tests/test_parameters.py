@@ -85,7 +85,7 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
     reading = {f.name for f in fields(ReadParams)} - {"log_file", "users_file"}
     assert set(AnalyzeParams().unused()) == planned | reading
     assert set(AnalyzeParams(users_file=log).unused()) == {
-        "simulate_run_id", "promote", *(reading - {"table", "columns", "only", "control"})
+        "simulate_run_id", "promote", "target", *(reading - {"table", "columns", "only", "control"})
     }  # fmt: skip
     assert "ctr" in PlanParams(log_file=log).unused()
     assert set(TrainParams().unused()) == {"catalog_file", "data_columns"}
