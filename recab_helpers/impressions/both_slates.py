@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import narwhals as nw
 import numpy as np
 
-from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics
 from recab_helpers.impressions.kept import keep
 from recab_helpers.references import CONTROL, POSITION_IN
@@ -43,35 +42,13 @@ def both_slates(log: nw.LazyFrame, users: nw.LazyFrame, known: Sequence[str]) ->
     the first position where both slates differ; AFTER: over a user's requests with the same item at the top, the sum of
     products of the deviations of its clicks and of the clicks below it, whose mean is zero where neither depends on the
     other. A log without the columns gives none.
-
-    Raises:
-        DataError: a position is empty, or a variant's own is not where the item was shown.
     """
     names = log.collect_schema().names()
     treatments = [n.removeprefix(POSITION_IN) for n in names if n.startswith(POSITION_IN)]
     if CONTROL not in treatments or not {"slate_id", "position"} <= set(names):
         return {}
-    _check(log, treatments)
     there = {str(v) for v in users.select("variant").unique().collect("pyarrow")["variant"].to_list()}
     return {t: _of(log, users, tuple(known), t) for t in treatments if t != CONTROL and t in there}
-
-
-def _check(log: nw.LazyFrame, variants: Sequence[str]) -> None:
-    for v in variants:
-        value = nw.col(f"{POSITION_IN}{v}").cast(nw.Float64)
-        elsewhere = (nw.col("variant").cast(nw.String) == v) & (value != nw.col("position").cast(nw.Float64))
-        found = log.select(empty=value.is_null().cast(nw.Int64).sum(), elsewhere=elsewhere.cast(nw.Int64).sum())
-        n_empty, n_elsewhere = found.collect("pyarrow").rows()[0]
-        if n_empty:
-            raise DataError(
-                f"{POSITION_IN}{v} is empty in {n_empty:,} rows. Give the item's position in the slate "
-                f"that {v} would have shown, 0 where it is not in it."
-            )
-        if n_elsewhere:
-            raise DataError(
-                f"{POSITION_IN}{v} is not the position where {n_elsewhere:,} impressions of {v} were shown. It must be "
-                "of the slate of the same request; correct it, or leave the columns out."
-            )
 
 
 def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatment: str) -> ByVariant:

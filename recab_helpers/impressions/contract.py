@@ -17,7 +17,8 @@ KINDS: dict[Kind, str] = {  # what a value must be, ending the sentence "it must
     "id": "given",
     "text": "text",
     "rank": "a rank that counts from 1",
-    "place": "the rank in the slate of that variant, 0 where the item is not in it",
+    "place": "the rank in the slate of that variant, 0 where the item is not in it; where that variant showed it, its "
+    "position",
     "flag": "0 or 1 per impression: log one row per item shown",
     "count": "a number of 0 or more",
     "number": "a finite number",
@@ -38,9 +39,14 @@ class Column:
     def bad(self) -> nw.Expr:
         """Where the value is not what it must be; an empty one is only where the column is required."""
         value = nw.col(self.name)
+        if self.kind == "place":
+            there = nw.col("variant").cast(nw.String) == self.name.removeprefix(POSITION_IN)
+            elsewhere = there & (value != nw.col("position"))
+        else:
+            elsewhere = nw.lit(False)
         broken = {
             "rank": ~value.is_finite() | (value < 1) | (value != value.round(0)),
-            "place": ~value.is_finite() | (value < 0) | (value != value.round(0)),
+            "place": ~value.is_finite() | (value < 0) | (value != value.round(0)) | elsewhere,
             "flag": ~value.is_in([0.0, 1.0]),
             "count": ~value.is_finite() | (value < 0),
             "number": ~value.is_finite(),
@@ -67,12 +73,14 @@ MAY_LACK = ("slate_id", "position")  # of the impressions: without them, what ne
 USER = Column(name="user_id", kind="id", meaning="the same id as in the log")
 
 
-def in_slates(names: Sequence[str]) -> tuple[Column, ...]:
-    """The columns that say where the shown item stands in the slate of each variant."""
+def in_slates(variants: Sequence[str], names: Sequence[str]) -> tuple[Column, ...]:
+    """Of a log with these columns, those that say where the shown item stands in the slate of each variant.
+
+    A log that tells no positions has none.
+    """
     meaning = "where the item stands in the slate that the variant would have shown"
-    return tuple(
-        Column(name=n, kind="place", meaning=meaning, required=False) for n in names if n.startswith(POSITION_IN)
-    )
+    there = [n for v in variants if (n := f"{POSITION_IN}{v}") in names and "position" in names]
+    return tuple(Column(name=n, kind="place", meaning=meaning) for n in there)
 
 
 def together(faults: Sequence[str], source: str) -> str:

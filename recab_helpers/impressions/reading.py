@@ -202,7 +202,7 @@ class Reader:
         broken = f"{value} is null" + (f" or ({bad})" if bad else "")
         if not column.required:
             broken = f"not ({empty}) and ({broken})"
-        if self.exempt and column.name == "variant":
+        if self.exempt and (column.name == "variant" or column.kind == "place"):
             broken = f"({broken}) and not {self.exempt}"
         self.typed[column.name], self.bad[column.name] = value, f"coalesce({broken}, true)"
         self.kinds[column.name] = column.kind
@@ -238,7 +238,9 @@ class Reader:
         elif column.kind == "rank":
             self.read(column, v, f"not isfinite({v}) or {v} < 1 or {v} != round({v}) or {v} > {values.LARGEST_RANK}")
         elif column.kind == "place":
-            self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v})")
+            there = f"{self.typed['variant']} = {literal(column.name.removeprefix(POSITION_IN))}"
+            elsewhere = f"({there} and {v} != {self.typed['position']})"
+            self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
         else:
@@ -397,7 +399,8 @@ class Reader:
             value = f"case when {value} = {literal(control)} then '{CONTROL}' else {value} end"
             names = [CONTROL if n == control else n for n in names]
             if (there := self.cells.pop(f"{POSITION_IN}{control}", None)) is not None:
-                self.cells[f"{POSITION_IN}{CONTROL}"] = there
+                ours, theirs = f"{POSITION_IN}{CONTROL}", self.written(f"{POSITION_IN}{control}")
+                self.cells[ours], self.theirs[ours] = there, theirs
             if control.strip() != CONTROL:
                 self.notes.append(f"control is what {self.source} calls {control.strip()}")
         value, names = f"trim({value})", [n.strip() for n in names]
@@ -467,7 +470,7 @@ class Reader:
         """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""
         known = [*SYNONYMS, "experiment", "propensity", "team"]
         unread = [c for c in self.cells if c not in self.typed and c not in (*known, FILE_NAME, *self.reading.only)]
-        unread = [c for c in unread if not c.startswith(POSITION_IN) and self.written(c) == c]
+        unread = [c for c in unread if self.written(c) == c]
         if not unread:
             return
         some = self.relation.limit(SAMPLE_ROWS)
@@ -484,7 +487,8 @@ class Reader:
             return f"0 or 1: a metric by metrics=[{column}]"
         if count := next((c for c in ("clicks", "impressions", "sessions") if c in column.casefold()), ""):
             return f"did you mean pre_{count}?"
-        return closest(column, SYNONYMS).strip().replace("Did", "did")
+        places = [self.written(f"{POSITION_IN}{v}") for v in self.variants] if column.startswith(POSITION_IN) else []
+        return closest(column, (*SYNONYMS, *places)).strip().replace("Did", "did")
 
     def check(self) -> None:
         """Every cell, in one pass where a file's statistics do not tell.

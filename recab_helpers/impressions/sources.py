@@ -29,6 +29,7 @@ from recab_helpers.impressions.contract import (
 from recab_helpers.impressions.counting import count
 from recab_helpers.impressions.kept import here
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
+from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
     engine,
     kind_of,
@@ -112,8 +113,9 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
             log.read_kind(column)
     if log.has("variant"):
         log.read_variants(columns["variant"], pilot=pilot)
-    for column in in_slates(tuple(log.cells)):
-        log.read_kind(column)
+    if {"position", "variant"} <= log.typed.keys():
+        for column in in_slates(log.variants, tuple(log.cells)):
+            log.read_kind(column)
     for n in numbers:
         if log.has(n):
             log.read_kind(Column(name=n, kind="number", meaning="read by a metric"))
@@ -280,6 +282,12 @@ def _read(log: Reader) -> Read:
     for what, lacks in (("slates", "slate_id"), ("positions", "position")):
         if lacks not in log.typed:
             log.notes.append(f"{log.source} tells no {what}: what needs them is left out")
+    placed = [v for v in log.variants if f"{POSITION_IN}{v}" in log.typed]
+    if placed and (CONTROL not in placed or len(placed) < len(log.variants)):
+        without = next(v for v in log.variants if v not in placed)
+        log.notes.append(
+            f"{log.source} has no {log.written(POSITION_IN + without)}, so that both slates are not compared for it"
+        )
     return Read(
         rows=nw.from_native(frame),
         source=log.source,
@@ -410,7 +418,8 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     require_columns(names, [c for c in IMPRESSIONS if c.name not in MAY_LACK], source=source)
     more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
     schema = frame.collect_schema()
-    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *in_slates(names), *more) if c.name in names]
+    places = in_slates([n.removeprefix(POSITION_IN) for n in names if n.startswith(POSITION_IN)], names)
+    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *places, *more) if c.name in names]
     for c in there:
         if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String:
             raise DataError(f"{source}: column {c.name} is text; it must be {KINDS[c.kind]}. Cast it, or give a file.")
@@ -418,7 +427,7 @@ def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilo
     typed |= {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
     log = frame.with_columns(**typed)
     check_log(log, source=source, pilot=pilot)
-    if more := (*more, *in_slates(names)):
+    if more := (*more, *places):
         check(log, more, source=source)
     return Read(rows=log, source=source, columns={n: n for n in names})
 

@@ -76,10 +76,30 @@ def test_a_log_without_the_columns_says_nothing_of_both_slates(log):
     [
         ("position_in_control", -1, "holds -1 in row 1 .*it must be the rank in the slate of that variant, 0 where"),
         ("position_in_treatment", "x", "holds 'x' in row 1 .*it must be the rank in the slate of that variant"),
-        ("position_in_treatment", None, "is empty in 273 rows"),
-        ("position_in_control", 3, "is not the position where"),
+        ("position_in_treatment", None, r"is empty in row 1 \(273 such rows\)"),
+        ("position_in_control", 3, r"holds 3 in row 1 .*; where that variant showed it, its position"),
     ],
 )
 def test_a_position_that_cannot_be_right_is_refused(log, column, value, said):
     with pytest.raises(DataError, match=f"{column} {said}"):
-        reduced(log.assign(**{column: value}))
+        read_log(log.assign(**{column: value}))
+
+
+def test_what_is_wrong_with_the_columns_is_said_by_their_own_names_and_with_all_else(log, tmp_path):
+    file = tmp_path / "log.csv"
+    named = log.assign(variant=log["variant"].map({"control": "A", "treatment": "B"}), day="soon")
+    named.columns = named.columns.str.replace("in_control", "in_A").str.replace("in_treatment", "in_B")
+    named.assign(position_in_A=named["position_in_A"].shift(1).astype("Int64")).to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"has 2 faults.*day holds 'soon'.*position_in_A is empty in row 1 .*bad_rows"):
+        read_log(file, how=Reading(control="A"))
+    moved_by_a_row = named.assign(position_in_A=named["position_in_A"].shift(1, fill_value=1), day=0)
+    moved_by_a_row.to_csv(file, index=False)
+    with pytest.raises(DataError, match=r"position_in_A holds '1' in row \d+ \(\d+ such rows\); it must be"):
+        read_log(file, how=Reading(control="A"))
+
+
+def test_columns_of_a_variant_that_is_not_there_are_named(log):
+    odd = log.rename(columns={"position_in_treatment": "position_in_treatmnt"})
+    unread, lacks = read_log(odd).notes
+    assert unread.endswith("not read: position_in_treatmnt (did you mean position_in_treatment?)")
+    assert lacks.endswith("has no position_in_treatment, so that both slates are not compared for it")
