@@ -284,6 +284,12 @@ class AnalyzeParams(ReadParams):
         _one_of("looks", self.looks, LOOKS)
         _one_of("reading", self.reading, READINGS)
         _one_of("design", self.design, READ_DESIGNS)
+        for name, only in (("reading", "plain"), ("unit", "user")):
+            if self.design != "users" and getattr(self, name) != only:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)}, but design is {self.design}, which has a reading of its own. "
+                    "Leave one of them out."
+                )
         if self.design == "off_policy" and self.log_file and not self.target:
             raise ParameterError("design is off_policy, but no target is named. Name its model: target=models:/NAME/3.")
         if isinstance(self.allocation, dict):
@@ -308,6 +314,8 @@ class AnalyzeParams(ReadParams):
         if self.reads:
             not_read = {} if self.design == "off_policy" else {"target": "design is not off_policy"}
             simulated = dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
+            if not self.log_file:
+                not_read = dict.fromkeys(("target", "design"), "a table of users is read, and no log")
             return super().unused() | simulated | not_read
         knows = ("allocation", "planned_days", "planned_users", "design", "target")
         own = dict.fromkeys(knows, "a simulated test knows its own")

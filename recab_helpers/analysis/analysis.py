@@ -91,8 +91,9 @@ def read_further(
 ) -> Analysis:
     """The analysis whole: beside what decides, every other reading of the same aggregates."""
     goals, preference = goals_of(metrics), None
+    level = progress.level(alpha) if progress else alpha
     if (of := test.users.within) and of.design == "interleaved":
-        preference = read_preference(of, test.users.variants, alpha=alpha)
+        preference = read_preference(of, test.users.variants, alpha=level)
         test = replace(test, by_day=None, by_position=None)  # CTR of picks is of neither variant
     segments = segment_effects(test.users, goals, alpha=alpha)
     return Analysis(
@@ -117,7 +118,7 @@ def read_further(
         both_slates=read_both_slates(test.both_slates if CTR in goals else {}, alpha=alpha),
         reading=reading,
         preference=preference,
-        off_policy={v: read_off_policy(s, Comparison(v), alpha=alpha) for v, s in test.off_policy.items()},
+        off_policy={v: read_off_policy(s, Comparison(v), alpha=level) for v, s in test.off_policy.items()},
         alpha=alpha,
         wanted_power=power,
     )

@@ -240,6 +240,8 @@ class Reader:
         elif column.kind == "place":
             there = f"{self.typed['variant']} = {literal(column.name.removeprefix(POSITION_IN))}"
             elsewhere = f"({there} and {v} != {self.typed['position']})"
+            if self.reading.design in ("interleaved", "off_policy"):  # what is shown is no variant's own slate
+                elsewhere = "false"
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")

@@ -154,7 +154,8 @@ def progress_of(log: Log, test: Aggregates, params: AnalyzeParams) -> Progress |
     if log.truth is not None:
         return None
     end = {"planned_days": params.planned_days, "planned_users": params.planned_users}
-    return analysis.progress_of(test.running, **end, shape=params.looks)  # type: ignore[arg-type]  # it was checked
+    days = test.by_day.index.unique("day").size if test.running is None and test.by_day is not None else 0
+    return analysis.progress_of(test.running, **end, days=days, shape=params.looks)  # type: ignore[arg-type]  # it was checked
 
 
 def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
@@ -173,6 +174,10 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
         if log.users is not None or log.clicks is not None:
             beside = "users_file" if log.users is not None else "clicks_file"
             raise ParameterError(f"{beside} is given, but {log.impressions.name} holds sums of users. Leave it out.")
+        if log.reading.design != "users":
+            raise ParameterError(
+                f"design is {log.reading.design}, but {log.impressions.name} holds sums of users. Leave it out."
+            )
         return impressions.read_sums(log.impressions, log.reading)
     known = None
     if log.users is not None:
@@ -193,6 +198,11 @@ def _check_reading(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
     if log.parameters["analyze"].get("reading", "plain") == "plain":
         return
     goals = analysis.goals_of(metrics)
+    if log.reading.design != "users":
+        raise ParameterError(
+            f"reading is both_slates, but the test has design={log.reading.design}, which has a reading of its own. "
+            "Leave it out."
+        )
     if CTR not in goals:
         raise ParameterError(
             f"reading is both_slates, but the goal is {goals[0].label}. It reads CTR; leave the parameter out."

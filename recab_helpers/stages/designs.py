@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from scipy import stats
+from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
 from recab_helpers import report, simulation, tracking
@@ -147,7 +148,26 @@ def grade_designs(pair: Pair, params: DesignsParams) -> pd.DataFrame:
         truth["interleaved"] = pairs[model].drafted()[0] - 0.5
         tests = [test for (of, _), part in zip(jobs, parts, strict=True) if of == model for test in part]
         rows += [_row(way, model, truth[way.name], [test[way.name] for test in tests], params) for way in WAYS]
+        _needed_by_gate({row["way"]: row for row in rows[-len(WAYS) :]}, params)
     return pd.DataFrame(rows)[["way", *COLUMNS]]
+
+
+def _needed_by_gate(rows: dict[str, dict[str, Any]], params: DesignsParams) -> None:
+    """Users of the gated reading: power is that of both slates where the gate holds, and of CUPED elsewhere."""
+    gated, both, cuped = (rows[name] for name in ("gated", "both", "cuped"))
+    z, share = stats.norm.isf(params.alpha / 2), gated["gate"]
+
+    def power_at(log_users: float) -> float:
+        found = [abs(w["truth"]) / w["sd"] * math.sqrt(math.exp(log_users) / w["users"]) for w in (both, cuped)]
+        return float((1 - share) * stats.norm.sf(z - found[0]) + share * stats.norm.sf(z - found[1])) - params.power
+
+    ends = [math.log(w["users_needed"]) for w in (both, cuped)]
+    if not all(map(math.isfinite, ends)):
+        return
+    low, high = min(ends) - 1e-9, max(ends) + 1e-9
+    gated["users_needed"] = (
+        math.exp(brentq(power_at, low, high)) if power_at(low) < 0 < power_at(high) else math.exp(high)
+    )
 
 
 def _tests(pairs: dict[str, Pair], params: DesignsParams, job: tuple[str, range]) -> list[dict[str, Reading]]:

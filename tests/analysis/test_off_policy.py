@@ -6,11 +6,12 @@ import pytest
 
 from recab_helpers.analysis import read_off_policy
 from recab_helpers.errors import DataError
-from recab_helpers.impressions import off_policy, open_log, open_table
+from recab_helpers.impressions import Reading, off_policy, open_log, open_table
 from recab_helpers.references import Comparison
 
 K, M, SHARE = 3, 6, 0.4  # items of a slate, candidates of a user, share of random sessions
 THETA = np.arange(1.0, K + 1) ** -0.9
+OFF_POLICY = Reading(design="off_policy")
 TARGET = Comparison("treatment")
 
 
@@ -61,7 +62,7 @@ def drawn(rng, n: int, *, support: float = 1.0):
 
 
 def read(log, slates):
-    rows = open_log(log, numbers=("propensity",), pilot=True)
+    rows = open_log(log, numbers=("propensity",), how=OFF_POLICY)
     return read_off_policy(off_policy(rows, open_table(slates), K), TARGET)
 
 
@@ -117,4 +118,4 @@ def test_a_user_without_a_slate_of_the_target_is_not_dropped(rng):
 def test_a_log_without_propensities_is_refused(rng):
     log, slates, _ = drawn(rng, 50)
     with pytest.raises(DataError, match="lacks propensity"):
-        off_policy(open_log(log.drop(columns="propensity"), pilot=True), open_table(slates), K)
+        off_policy(open_log(log.drop(columns="propensity"), how=OFF_POLICY), open_table(slates), K)
