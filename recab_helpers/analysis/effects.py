@@ -392,7 +392,7 @@ def _side(ci: Interval) -> int:
 def _with_uncapped(effect: Effect, users: Users, *, cuped: bool) -> Effect:
     """The effect, of a goal whose heavy users are capped with what it is where they count whole."""
     metric, of = effect.metric, effect.comparison
-    if metric.role != "goal" or not users.is_capped(metric.columns):
+    if metric.role != "goal" or users.within or not users.is_capped(metric.columns):
         return effect
     pair = users.statistics[of.against], users.statistics[of.variant]
     whole = estimate(metric, *pair, comparison=of, alpha=effect.alpha, cuped=cuped)

@@ -67,6 +67,7 @@ def sentence(found: Analysis, known: Background) -> str:
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
     doubts = (
+        _heavy(found),
         _read_by(found, known),
         _by_sessions(found),
         _heavy(found),

@@ -266,7 +266,7 @@ def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, .
     made = []
     for name in sums.numeric:
         like = given.pop(name, None)
-        more: dict[str, Any] = {"role": role} | ({"label": f"Metric {name}"} if name.isdigit() else {})
+        more: dict[str, Any] = {"role": role}
         if like is not None:
             more = {"role": like.role, "direction": like.direction, "label": like.label}
         share = name in sums.shares or (like is not None and like.share)

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recab_helpers import analysis, calibration, tracking
@@ -109,6 +110,20 @@ def claims_of(graded: pd.DataFrame) -> pd.DataFrame:
             rows.append((population, kind, row.method, row.rate, claim, error, below, held, row.tests))
     table = pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
     return table.sort_values("held", kind="stable", ignore_index=True)
+
+
+def alarms_of(graded: pd.DataFrame) -> pd.DataFrame:
+    """False alarms of tests without an effect, with the `claim` of each and whether it `held`.
+
+    The usual ways claim ALPHA, give or take three Monte Carlo errors.
+    """
+    rates = rates_of(graded, NULL, "rejects", "stops")
+    claims = claims_of(graded)
+    ours = claims[claims["population"] == NULL].set_index(["kind", "method"])[["claim", "held"]]
+    found = rates.join(ours, on=["kind", "method"])
+    error = 3 * np.sqrt(ALPHA * (1 - ALPHA) / found["tests"])
+    usual = (found["rate"] - ALPHA).abs() <= error
+    return found.assign(claim=found["claim"].fillna(ALPHA), held=found["held"].where(found["claim"].notna(), usual))
 
 
 def bots_cost(graded: pd.DataFrame) -> tuple[float, float, bool]:

@@ -84,7 +84,7 @@ def _about(found: Analysis, known: Background) -> list[str]:
     if found.off_policy:
         return [*facts, f"{n} users"]
     shares = " / ".join(formats.percent(n / sum(counts.values()), 0) for n in counts.values())
-    return [*facts, f"{n} users, {shares}"]
+    return [*facts, f"{n} {'impressions as units' if found.test.by_impression else 'users'}, {shares}"]
 
 
 def _hypothesis(known: Background) -> str:
