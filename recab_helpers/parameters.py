@@ -27,6 +27,7 @@ TIME_UNITS = ("", "s", "ms", "us", "ns")
 DATE_ORDERS = ("", "day_first", "month_first")
 BAD_ROWS = ("refuse", "drop")
 UNITS = ("user", "impression")
+ENGINES = ("duckdb", "spark")
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
 LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
@@ -203,6 +204,7 @@ class ReadParams(Params):
     starts: str = ""
     bad_rows: str = "refuse"
     unit: str = "user"
+    engine: str = "duckdb"
 
     def _check(self):
         for name in ("log_file", "users_file", "clicks_file"):
@@ -211,6 +213,7 @@ class ReadParams(Params):
         _one_of("date_order", self.date_order, DATE_ORDERS)
         _one_of("bad_rows", self.bad_rows, BAD_ROWS)
         _one_of("unit", self.unit, UNITS)
+        _one_of("engine", self.engine, ENGINES)
         try:
             ZoneInfo(self.time_zone)
         except (ValueError, OSError, KeyError) as error:
