@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 RUN := "$(PY)" -m recab_helpers
-.PHONY: help setup install lock report train simulate analyze look plan calibrate lab server serve test test-all lint docs bench audit clean
+.PHONY: help setup install lock report train simulate analyze look plan designs calibrate lab server serve test test-all lint docs bench audit clean
 
 # Values reach the program as they were typed: neither make nor a shell reads them.
 VALUES := LOG USERS PARAMS SET FRESH V
@@ -19,7 +19,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONWARNINGS PYTHONSTARTUP PYTHO
 # Refused: values where no door uses them, and parameters outside SET, such as `make report n_users=500`.
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
 WRONG := $(filter $(addsuffix %,a b c d e f g h i j k l m n o p q r s t u v w x y z),$(GIVEN)) $(if \
-  $(filter report train simulate analyze look plan calibrate serve,$(MAKECMDGOALS)),,$(filter $(VALUES),$(GIVEN)))
+  $(filter report train simulate analyze look plan designs calibrate serve,$(MAKECMDGOALS)),,$(filter $(VALUES),$(GIVEN)))
 ifeq ($(MAKELEVEL),0)
 $(foreach v,$(WRONG),$(error $(strip make $(MAKECMDGOALS)) does not use $(v). A stage takes $(VALUES), \
   and parameters go into SET: make report SET="seed=7"))
@@ -47,6 +47,9 @@ look: setup ## what recab understands of a file: LOG=impressions.csv, or USERS=u
 
 plan: setup ## before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet
 	@$(RUN) plan
+
+designs: setup ## how to test the two trained models: every design graded on the exact truth
+	@$(RUN) designs
 
 calibrate: setup ## grade the analysis on thousands of simulated tests
 	@$(RUN) calibrate
@@ -76,7 +79,7 @@ docs: setup ## the guides and the reference, in build/docs
 	@$(PY) docs/build.py
 
 bench: setup ## time and memory of the main job and its hot paths
-	@$(PY) tests/bench.py
+	@$(PY) -m tests.bench
 
 audit: setup ## known security holes of the locked packages, by pip-audit
 	@said=$$($(PY) -m uv tool run --quiet pip-audit --strict --disable-pip -r requirements.lock 2>&1); code=$$?; echo "$$said"; \

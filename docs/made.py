@@ -10,8 +10,8 @@ from typing import Any
 from recab_helpers import errors, paths, report
 from recab_helpers.errors import RecabError
 from recab_helpers.parameters import PRESETS, STAGES
-from recab_helpers.pipeline.command_line import check_values, read_values
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.pipeline.values import check_values, read_values
 
 PICTURE = re.compile(r"^<!-- picture: (\S+?)((?: \| [\d.]+ [\d.]+)*) -->$", re.MULTILINE)
 SHOWN = re.compile(r'<figure class="recab">.*?</figure>|<table.*?</table>', re.DOTALL)

@@ -28,6 +28,8 @@ DATE_ORDERS = ("", "day_first", "month_first")
 BAD_ROWS = ("refuse", "drop")
 UNITS = ("user", "impression")
 ENGINES = ("duckdb", "spark")
+DESIGNS = ("users", "sessions", "interleaved")
+READINGS = ("plain", "both_slates")
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
 LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
@@ -154,6 +156,7 @@ class SimulateParams(Params):
     click_model: str = "position"
     user_change: float = 0.22
     truth: str = "completed"
+    design: str = "users"
     time_limit_s: float = 10.0
 
     def _check(self):
@@ -178,12 +181,20 @@ class SimulateParams(Params):
         _one_of("click_model", self.click_model, CLICK_MODELS)
         _within("user_change", self.user_change, 0, 1)
         _one_of("truth", self.truth, TRUTHS)
+        _one_of("design", self.design, DESIGNS)
+        if self.design != "users" and len(self.variants) != 2:
+            raise ParameterError(
+                f"design is {self.design}, which compares two models, but variants is {self.variants}. Name two."
+            )
         _within("time_limit_s", self.time_limit_s, 0.01, 600)
 
     def unused(self) -> dict[str, str]:
-        """What only served models have."""
+        """What only served models have, and what a design has no place for."""
         served = any(v.startswith(SERVED) for v in self.variants)
-        return {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
+        unused = {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
+        if self.design == "interleaved":
+            unused["allocation"] = "both variants share every slate"
+        return unused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +257,7 @@ class AnalyzeParams(ReadParams):
     experiment: str = "recab"
     simulate_run_id: str = ""
     hypothesis: str = ""
+    design: str = "users"
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float | dict[str, float] | None = None
     planned_days: int | None = None
@@ -253,6 +265,7 @@ class AnalyzeParams(ReadParams):
     alpha: float = 0.05
     power: float = 0.8
     looks: str = "obrien_fleming"
+    reading: str = "plain"
     prior_sd: float | None = None
     promote: bool = False
 
@@ -261,6 +274,8 @@ class AnalyzeParams(ReadParams):
         _named("experiment", self.experiment)
         _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
+        _one_of("reading", self.reading, READINGS)
+        _one_of("design", self.design, DESIGNS)
         if isinstance(self.allocation, dict):
             _shares("allocation", self.allocation)
         elif self.allocation is not None:
@@ -284,7 +299,8 @@ class AnalyzeParams(ReadParams):
             return super().unused() | dict.fromkeys(
                 ("simulate_run_id", "promote"), "a log is read, not a simulated test"
             )
-        own = dict.fromkeys(("allocation", "planned_days", "planned_users"), "a simulated test knows its own")
+        knows = ("allocation", "planned_days", "planned_users", "design")
+        own = dict.fromkeys(knows, "a simulated test knows its own")
         return super().unused() | own
 
 
@@ -347,6 +363,42 @@ class CalibrateParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DesignsParams(Params):
+    """Parameters of 05_designs."""
+
+    experiment: str = "recab"
+    train_run_id: str = ""
+    seed: int = 29
+    variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
+    slate_size: int = 10
+    click_model: str = "position"
+    user_change: float = 0.22
+    truth: str = "completed"
+    n_tests: int = 1000
+    n_users: int = 1000
+    users_per_day: float = 500.0
+    longest_days: int = 28
+    alpha: float = 0.05
+    power: float = 0.8
+
+    def _check(self):
+        _named("experiment", self.experiment)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        if len(self.variants) != 2:
+            raise ParameterError(f"variants is {self.variants}; name the two models to test, control first.")
+        _within("slate_size", self.slate_size, 1, 1000)
+        _one_of("click_model", self.click_model, CLICK_MODELS)
+        _within("user_change", self.user_change, 0, 1)
+        _one_of("truth", self.truth, TRUTHS)
+        _within("n_tests", self.n_tests, 20, 1_000_000)
+        _within("n_users", self.n_users, 50, 1_000_000)
+        _inside("users_per_day", self.users_per_day, 0, 1e9)
+        _within("longest_days", self.longest_days, 1, 366)
+        _inside("alpha", self.alpha, 0, 0.5)
+        _inside("power", self.power, 0.5, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServeParams(Params):
     """Parameters of `make serve`: the models, all of the newest training unless some are named, and the first port."""
 
@@ -366,6 +418,7 @@ STAGES: dict[str, type[Params]] = {
     "analyze": AnalyzeParams,
     "plan": PlanParams,
     "calibrate": CalibrateParams,
+    "designs": DesignsParams,
 }
 
 

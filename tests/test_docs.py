@@ -24,7 +24,7 @@ from recab_helpers.analysis.metrics import Role
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import contract
 from recab_helpers.parameters import STAGES
-from recab_helpers.pipeline import command_line
+from recab_helpers.pipeline import command_line, values
 from tests.report.drawn import a_background, an_analysis
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,9 +141,7 @@ def test_every_command_of_a_guide_is_understood(page, tmp_path, monkeypatch):
         _, door, *given = shlex.split(command)
         typed = dict(word.split("=", 1) for word in given)
         assert set(typed) <= {"SET", "PARAMS"}
-        assert command_line.check_values(
-            door, command_line.read_values(typed.get("PARAMS", ""), shlex.split(typed.get("SET", "")))
-        )
+        assert values.check_values(door, values.read_values(typed.get("PARAMS", ""), shlex.split(typed.get("SET", ""))))
 
 
 def commands_from_an_export() -> list[tuple[str, dict[str, str]]]:

@@ -81,7 +81,7 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
     log = str(tmp_path / "log.csv")
     assert set(TrainParams(dataset="ml-100k").unused()) == {"n_users", "n_items", "text_share", "mean_history"}
     assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote"}
-    planned = {"allocation", "planned_days", "planned_users"}
+    planned = {"allocation", "planned_days", "planned_users", "design"}
     reading = {f.name for f in fields(ReadParams)} - {"log_file", "users_file"}
     assert set(AnalyzeParams().unused()) == planned | reading
     assert set(AnalyzeParams(users_file=log).unused()) == {

@@ -3,10 +3,11 @@
 from recab_helpers.analysis.among import among_treatments, best_table, chance_to_be_best
 from recab_helpers.analysis.analysis import Analysis, analyze, read_further, table
 from recab_helpers.analysis.bayes import Posterior, Prior, bayes_table, fit_prior, posterior, posterior_of
-from recab_helpers.analysis.both_slates import BothSlates, Examination, read_both_slates
+from recab_helpers.analysis.both_slates import BothSlates, Examination, read_both_slates, read_goal_by
 from recab_helpers.analysis.checks import CHECKS, SMALL_N, Assumed, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
+from recab_helpers.analysis.interleaving import Preference, read_preference
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import (
     CLICKS_PER_USER,
@@ -46,6 +47,7 @@ __all__ = [
     "Example",
     "MetricSpec",
     "Posterior",
+    "Preference",
     "Prior",
     "Progress",
     "Slates",
@@ -85,6 +87,8 @@ __all__ = [
     "ratio_of",
     "read_both_slates",
     "read_further",
+    "read_goal_by",
+    "read_preference",
     "run_checks",
     "segment_effects",
     "sensitivity",

@@ -1,7 +1,7 @@
 """Everything that a test says, in one object: what the report's sections and `ab_report.json` are made from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from recab_helpers.analysis.both_slates import BothSlates, read_both_slates
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
 from recab_helpers.analysis.effects import Effect, estimate_effects
+from recab_helpers.analysis.interleaving import Preference, read_preference
 from recab_helpers.analysis.looks import cumulative_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, goals_of
 from recab_helpers.analysis.power import power_by_lift, power_table
@@ -46,6 +47,8 @@ class Analysis(Brief):
     segments: pd.DataFrame  # segment_effects, of the goals
     heterogeneity: pd.DataFrame  # heterogeneity
     both_slates: dict[str, BothSlates]  # read_both_slates, of CTR where it is a goal
+    reading: str  # of the goal, as it was chosen before the test
+    preference: Preference | None  # read_preference, of interleaved slates
     alpha: float
     wanted_power: float
 
@@ -81,9 +84,13 @@ def read_further(
     shape: Shape = "obrien_fleming",
     prior: Prior = Prior(),  # noqa: B008  # it is frozen
     progress: Progress | None = None,
+    reading: str = "plain",
 ) -> Analysis:
     """The analysis whole: beside what decides, every other reading of the same aggregates."""
-    goals = goals_of(metrics)
+    goals, preference = goals_of(metrics), None
+    if (of := test.users.within) and of.design == "interleaved":
+        preference = read_preference(of, test.users.variants, alpha=alpha)
+        test = replace(test, by_day=None, by_position=None)  # CTR of picks is of neither variant
     segments = segment_effects(test.users, goals, alpha=alpha)
     return Analysis(
         test=test,
@@ -105,6 +112,8 @@ def read_further(
         segments=segments,
         heterogeneity=heterogeneity(segments),
         both_slates=read_both_slates(test.both_slates if CTR in goals else {}, alpha=alpha),
+        reading=reading,
+        preference=preference,
         alpha=alpha,
         wanted_power=power,
     )

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.effects import Effect, adjust_p_values
 from recab_helpers.analysis.metrics import CTR
 from recab_helpers.analysis.statistics import bonferroni, t_critical, t_tail, welch_freedom
 from recab_helpers.brief import Brief
 from recab_helpers.formats import lift, lift_interval
-from recab_helpers.impressions.aggregates import PRE, ByVariant, SufficientStatistics
+from recab_helpers.impressions.aggregates import PRE, Aggregates, ByVariant, SufficientStatistics
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, places
 from recab_helpers.references import CONTROL, Comparison
 
@@ -75,6 +75,35 @@ class BothSlates(Brief):
         """The lift by both slates, and the gate."""
         e = self.both
         return f"both slates: {lift(e.lift)} ({lift_interval(e.lift_ci)}), gate p {self.gate_p:.3f}"
+
+
+def read_goal_by(reading: str, effects: list[Effect], test: Aggregates) -> list[Effect]:
+    """The effects, those on CTR as the goal read by both slates where that was chosen (`reading`) and may be done.
+
+    It may while the gate holds and no heavy user is capped; else the plain effect stays. Control's value is as it was
+    counted, and the difference is the lift of it. p-values are adjusted anew.
+    """
+    if reading != "both_slates":
+        return effects
+    return adjust_p_values([_sharper(e, test) if e.metric.role == "goal" else e for e in effects])
+
+
+def _sharper(plain: Effect, test: Aggregates) -> Effect:
+    by = test.both_slates.get(plain.comparison.variant)
+    found = by and _read(by[CONTROL], by[plain.comparison.variant], plain.comparison, plain.alpha)
+    if plain.metric.columns != CTR.columns or not found or not found.holds or test.users.caps or not found.both.defined:
+        return plain
+    both, level = found.both, plain.control
+    low, high = both.lift_ci
+    return replace(
+        both,
+        metric=plain.metric,
+        control=level,
+        treatment=level * (1 + both.lift),
+        difference=level * both.lift,
+        difference_ci=(level * low, level * high),
+        se=level * both.log_se,
+    )
 
 
 def read_both_slates(by_treatment: dict[str, ByVariant], *, alpha: float = 0.05) -> dict[str, BothSlates]:

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
+from recab_helpers.analysis.carry_over import carry_over
 from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import ratio_of
 from recab_helpers.analysis.sensitivity import mann_whitney
@@ -62,7 +63,8 @@ CheckFunction = Callable[[Aggregates, Planned], Check]
 def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunction] | None = None) -> list[Check]:
     """Every check of the list (CHECKS unless given) on the test; `planned` holds the share of users by variant."""
     if checks is None:
-        checks = (*CHECKS, *([dropped_check] if test.dropped else []), *([unit_check] if test.by_impression else []))
+        always = CHECKS if test.users.within is None else CHECKS_WITHIN[test.users.within.design]
+        checks = (*always, *([dropped_check] if test.dropped else []), *([unit_check] if test.by_impression else []))
     return [check(test, planned) for check in checks]
 
 
@@ -154,7 +156,7 @@ def one_variant_check(test: Aggregates, planned: Planned) -> Check:
 
 def known_check(test: Aggregates, planned: Planned) -> Check:
     """Does the table of users know the users of the log? A warning only: who is new was not there before."""
-    name, unknown, n = "Users known from before", test.users.unknown, test.users.whole.n
+    name, unknown, n = "Users known from before", test.users.unknown, test.users.n
     if unknown is None:
         return not_tested(name, "no table of users was given", gate=False)
     detail = f"{n - unknown:,} of {n:,} users are in the table of users; the counts of the others from before are 0"
@@ -369,3 +371,56 @@ CHECKS: tuple[CheckFunction, ...] = (
     novelty_check,
     size_check,
 )
+
+
+def sessions_check(test: Aggregates, planned: Planned) -> Check:
+    """Do the sessions per variant fit the planned shares? Each drew its variant by itself."""
+    name, of = "Sessions split as planned (SRM)", test.users.within
+    counts = {v: s.sum("sessions") for v, s in test.users.statistics.items() if "sessions" in s.columns}
+    if of is None or not counts:
+        return not_tested(name, "the log tells no sessions (slate_id)")
+    word = "assumed" if isinstance(planned, Assumed) else "planned"
+    p, n = srm_p_value(list(counts.values()), [planned[v] for v in counts]), sum(counts.values())
+    shares = (f"{v} {c:,.0f} sessions ({c / n:.2%}, {word} {planned[v]:.2%})" for v, c in counts.items())
+    where = "Look for sessions lost in one variant, and whether each draws its variant by itself."
+    return judged(name, p >= SRM_ALPHA, ", ".join(shares), where, p_value=p)
+
+
+def one_session_check(test: Aggregates, planned: Planned) -> Check:
+    """Did every session keep its variant?"""
+    name, of = "One variant per session", test.users.within
+    if of is None or of.mixed is None:
+        return not_tested(name, "the log tells no sessions (slate_id)")
+    detail = f"{of.mixed:,} sessions hold items of more than one variant; that users meet both is by design"
+    where = "Give every session one variant, or read interleaved slates as such: design=interleaved."
+    return judged(name, not of.mixed, detail, where)
+
+
+def carry_over_check(test: Aggregates, planned: Planned) -> Check:
+    """Does CTR depend on the variant of the session before? A warning only: what lasts is in both variants."""
+    name, of = "No carry-over between sessions", test.users.within
+    found = None if of is None else carry_over(of, test.users.variants)
+    if found is None:
+        return not_tested(name, "the sessions are not in order (timestamp), or too few follow another", gate=False)
+    change, p = found
+    detail = f"CTR changes by {lift(change, 1)} after a session of the other variant"
+    where = "A session leaves something behind: give users one variant each."
+    return judged(name, p >= NOVELTY_ALPHA, detail, where, p_value=p, gate=False)
+
+
+def coin_check(test: Aggregates, planned: Planned) -> Check:
+    """Does either variant pick first as often? A draft that favors one is no fair comparison."""
+    name = "Both pick first as often (coin)"
+    if test.by_position is None or 1 not in test.by_position.index.get_level_values("position"):
+        return not_tested(name, "positions are not known")
+    first = test.by_position.xs(1, level="position")["impressions"].reindex(test.users.variants, fill_value=0)
+    p = srm_p_value(first.to_list(), [1.0] * len(first))
+    detail = ", ".join(f"{v} picked first in {n:,.0f} slates" for v, n in first.items())
+    return judged(name, p >= SRM_ALPHA, detail, "Look at the coin, and for slates lost.", p_value=p)
+
+
+EVERY_DESIGN: tuple[CheckFunction, ...] = (possible_check, known_check, days_check, weeks_check, size_check)
+CHECKS_WITHIN: dict[str, tuple[CheckFunction, ...]] = {
+    "sessions": (sessions_check, one_session_check, carry_over_check, *EVERY_DESIGN),
+    "interleaved": (coin_check, *EVERY_DESIGN),
+}

@@ -14,7 +14,7 @@ from recab_helpers.analysis.progress import Progress
 from recab_helpers.brief import Brief
 from recab_helpers.references import CONTROL
 
-Call = Literal["ship", "keep control", "inconclusive", "invalid"]
+Call = Literal["ship", "keep control", "inconclusive", "invalid", "no lift"]
 MOVED_ALPHA = 0.01  # of a change in what a ratio divides by; guardrails hold the verdict back at smaller ones too
 
 
@@ -76,7 +76,7 @@ class Verdict(Brief):
 def decide(
     effects: list[Effect], checks: list[Check], *, power: float = 0.8, progress: Progress | None = None
 ) -> Verdict:
-    """Invalid when a gate failed, and inconclusive when a goal's lift is not defined. Then:
+    """Invalid when a gate failed, no lift where the design gives none, inconclusive when a goal's is not defined. Then:
 
     Ship a treatment when the interval of a goal lies wholly on its good side, no goal's or deterioration metric's lies
     wholly on its bad side, and every guardrail's lies inside its margin; of several such treatments, the one with the
@@ -87,6 +87,8 @@ def decide(
     """
     if failed := tuple(c for c in checks if c.gate and c.state == "failed"):
         return Verdict(call="invalid", failed=failed, progress=progress)
+    if not effects:
+        return Verdict(call="no lift", progress=progress)
     goals = [e for e in effects if e.metric.role == "goal"]
     if undefined := tuple(e for e in goals if not e.defined):
         return Verdict(call="inconclusive", effect=undefined[0], undefined=undefined, progress=progress)

@@ -29,13 +29,15 @@ from recab_helpers.analysis.statistics import (
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import lift, lift_interval
-from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users, Within
+from recab_helpers.impressions.within import at
 from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
 Interval = tuple[float, float]
 UNDEFINED: Interval = (math.nan, math.nan)
 BOTH = "a lift needs both above 0"
+WITHIN = "within users"  # the method where every user meets both variants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,7 @@ class Effect(Brief):
     alpha: float
     n_control: int
     n_treatment: int
+    same_users: bool = False  # whether they are the same users, each in both variants
     control: float
     treatment: float
     difference: float = math.nan
@@ -73,6 +76,11 @@ class Effect(Brief):
         """Lift and interval."""
         of = f"{self.metric.label}, {self.comparison.variant} against {self.comparison.against}: "
         return of + (f"{lift(self.lift)} ({lift_interval(self.lift_ci)})" if self.defined else self.reason)
+
+    @property
+    def n(self) -> int:
+        """Users of both variants."""
+        return self.n_control if self.same_users else self.n_control + self.n_treatment
 
     @property
     def defined(self) -> bool:
@@ -102,7 +110,8 @@ class Effect(Brief):
 
     def without_numbers(self, reason: str, **changes: Any) -> "Effect":
         """The effect as undefined, and why."""
-        kept = ("metric", "comparison", "method", "alpha", "n_control", "n_treatment", "control", "treatment")
+        kept = ["metric", "comparison", "method", "alpha", "n_control", "n_treatment", "same_users"]
+        kept += ["control", "treatment"]
         return Effect(**{name: getattr(self, name) for name in kept} | changes, reason=reason)
 
 
@@ -118,6 +127,7 @@ def estimate_effects(
 
     Treatments share it in those of guardrails too, so that none at its margin passes more often for their number. Of a
     test that may be read every evening (`progress`), the intervals of goals and guardrails are those of today's look.
+    Interleaved slates have none.
 
     Goal p-values are adjusted by Holm (1979), secondary ones by Benjamini and Hochberg (1995).
 
@@ -138,6 +148,15 @@ def estimate_effects(
     levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
     levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
     levels["deterioration"] = alpha / len(comparisons)  # whatever the look: it only holds a treatment back
+    if within := users.within:
+        if within.design == "interleaved":  # clicks of one variant are taken from the other: no lift
+            return []
+        found = [
+            estimate_within(m, within, comparison, alpha=levels.get(m.role, alpha))
+            for m in metrics
+            for comparison in comparisons
+        ]
+        return adjust_p_values(found)
     effects = [
         estimate(
             metric,
@@ -213,6 +232,40 @@ def estimate(
         log_variances = grow[0] * variance_of(control, by_control), grow[1] * variance_of(treatment, by_treatment)
     why = _why_undefined(effect, control, treatment)
     return with_uncertainty(effect, *variances, log_variances=log_variances, users=users, reason=why)
+
+
+def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, alpha: float = 0.05) -> Effect:
+    """The lift of a ratio, of all sessions of the treatment against all of control, with users as clusters.
+
+    Users who met one variant only count too. A lift is of what a session does; what a variant does to later sessions
+    (carry-over) is in both and cannot be told.
+    """
+    s = of.statistics
+    columns = {v: tuple(at(c, v) for c in metric.columns) for v in (comparison.against, comparison.variant)}
+    (c, c_grad), (t, t_grad) = (s.gradient(columns[v]) for v in columns)
+    effect = Effect(
+        metric=metric,
+        comparison=comparison,
+        method=WITHIN,
+        alpha=alpha,
+        n_control=s.n,
+        n_treatment=s.n,
+        same_users=True,
+        control=c,
+        treatment=t,
+        difference=t - c,
+    )
+    for v, value in ((comparison.against, c), (comparison.variant, t)):
+        if not math.isfinite(value) or s.n < 2:
+            return replace(effect, reason=f"{v} has no {metric.denominator}" if s.n > 1 else f"there is {s.n} user")
+    users = min(effective_users(s, columns[v][1]) for v in columns)
+    grow = (1 - 1 / s.n) / (1 - 1 / users)
+    variance, log_variance = grow * variance_of(s, t_grad - c_grad), math.nan
+    if c > 0 and t > 0:
+        log_variance = grow * variance_of(s, t_grad / t - c_grad / c)
+    halves = (users + 1) / 2, (users + 1) / 2  # whose degrees of freedom are those of so many pairs
+    logs = (log_variance / 2, log_variance / 2) if math.isfinite(log_variance) else None
+    return with_uncertainty(effect, variance / 2, variance / 2, log_variances=logs, users=halves)
 
 
 def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tuple[float, float]]:

@@ -28,8 +28,7 @@ def mde(effect: Effect, *, power: float = 0.8) -> float:
 
 def users_for_lift(effect: Effect, lift: float, *, power: float = 0.8) -> float:
     """Users, all variants together, that would find `lift` with the given power: n (MDE / lift)^2."""
-    n = effect.n_control + effect.n_treatment
-    return n * (mde(effect, power=power) / lift) ** 2 if lift else math.inf
+    return effect.n * (mde(effect, power=power) / lift) ** 2 if lift else math.inf
 
 
 POWER_COLUMNS = {
@@ -50,7 +49,7 @@ def power_table(effects: list[Effect], *, power: float = 0.8) -> pd.DataFrame:
             "metric": e.metric.label,
             "variant": e.comparison.variant,
             "against": e.comparison.against,
-            "users": e.n_control + e.n_treatment,
+            "users": e.n,
             "mde": mde(e, power=power),
             "users_for_estimate": users_for_lift(e, e.lift, power=power),
             "variance_reduction": e.variance_reduction,

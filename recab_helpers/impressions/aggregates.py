@@ -140,6 +140,19 @@ class Histogram:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Within:
+    """Users of a test in which every user meets every variant, each summed up once with columns for all variants.
+
+    `design` is sessions or interleaved. `mixed` counts sessions with items of more than one variant, None where it
+    could not be told.
+    """
+
+    design: str
+    statistics: SufficientStatistics
+    mixed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Users(Brief):
     """The users of a test, summed up once: every function of the analysis reads this and no table of users.
 
@@ -152,7 +165,8 @@ class Users(Brief):
     without one. `missing` counts the users without a number in a column, and `own` has, by such columns, the statistics
     of the users who have one in all of them. Where one user outweighs the rest of a goal, `caps` has the most that
     counts of its last column, and `capped` the statistics with all counts of heavier users shrunk to it, and what they
-    did before likewise; segments are of these too.
+    did before likewise; segments are of these too. Where every user meets every variant, `within` has them, and
+    `statistics` are of who met a variant.
     """
 
     statistics: ByVariant
@@ -166,6 +180,7 @@ class Users(Brief):
     own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
     capped: ByVariant = field(default_factory=dict)
     caps: dict[str, float] = field(default_factory=dict)
+    within: Within | None = None
 
     @classmethod
     def of(
@@ -238,6 +253,11 @@ class Users(Brief):
     def pre_columns(self) -> tuple[str, ...]:
         """The columns that count the period before the test."""
         return tuple(c for c in self.columns if c.startswith(PRE))
+
+    @property
+    def n(self) -> int:
+        """Users, all variants together."""
+        return self.within.statistics.n if self.within else sum(self.counts.values())
 
     @property
     def counts(self) -> dict[str, int]:

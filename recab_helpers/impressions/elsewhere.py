@@ -93,10 +93,11 @@ class _Elsewhere:
         self.before: nw.LazyFrame | None = None
         self.variants: tuple[str, ...] = ()
         asked = {n: getattr(how, n) for n in OF_TEXT} | {"unit": "impression" if how.by_impression else ""}
+        asked["design"] = "" if how.design == "users" else how.design
         if unread := next((n for n, value in asked.items() if value), None):
             raise DataError(
-                f"{unread} is {asked[unread]!r}, which is not told of a log that stays in its own engine. Cast its "
-                "columns there, or leave it out."
+                f"{unread} is {asked[unread]!r}, which is not read of a log that stays in its own engine. Do "
+                "what it says there, and leave it out, or let DuckDB read the log."
             )
 
     @property
@@ -341,7 +342,7 @@ def _clicked(kind: Any, clicks: Sequence[str]) -> nw.Expr:
         return nw.when(word.is_in(YES)).then(nw.lit(1.0)).when(word.is_in(NO)).then(nw.lit(0.0))
     named = word.is_in([c.strip().lower() for c in clicks])
     if POSITIVE not in clicks:
-        return nw.when(~value.is_null()).then(named.cast(nw.Int64).cast(nw.Float64))
+        return nw.when(word != "").then(named.cast(nw.Int64).cast(nw.Float64))
     positive = (number.cast(nw.Float64) > 0).cast(nw.Int64).cast(nw.Float64)
     return nw.when(named).then(nw.lit(1.0)).otherwise(positive)
 

@@ -24,7 +24,7 @@ SAMPLE_ROWS = 5_000  # that tell what an unread column may be
 SHOWN = 8  # unread columns that are named
 
 
-AS_GIVEN = ("columns", "control", "time_unit", "time_zone", "date_order", "starts", "only", "table", "engine")
+AS_GIVEN = ("control", "time_unit", "time_zone", "date_order", "starts", "only", "table", "engine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,18 @@ class Reading:
     by_impression: bool = False
     table: str = ""  # of a database
     engine: str = "duckdb"  # that reduces the log; or spark
+    design: str = "users"  # what has a variant: users, sessions, or the items of interleaved slates
 
     @classmethod
     def of(cls, params: ReadParams) -> "Reading":
         """How these parameters say that a log is read."""
+        design = getattr(params, "design", "users")
+        columns = dict(params.columns)
+        if design == "interleaved":  # what tells the variants apart is who picked the item
+            columns["variant"] = columns.pop("team", "team")
         return cls(
+            columns=columns,
+            design=design,
             click=tuple(params.click),
             drop_bad_rows=params.bad_rows == "drop",
             by_impression=params.unit == "impression",

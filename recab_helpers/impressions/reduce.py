@@ -32,6 +32,7 @@ from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.contract import USER
 from recab_helpers.impressions.counting import CELL, UNIT, Counted, cells, count, days_of, in_one_variant
 from recab_helpers.impressions.kept import here, keep
+from recab_helpers.impressions.within import within
 from recab_helpers.references import in_order
 
 COUNTS = {
@@ -73,6 +74,7 @@ class UserRows:
     by_impression: bool = False
     in_two_variants: int = 0  # users who are left out
     unknown: int | None = None  # users whom the table of what is known lacks; None without one
+    design: str = "users"  # what has a variant
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """The first users by id, to look at."""
@@ -86,10 +88,13 @@ def user_rows(
     numbers: Sequence[str] = (),
     before: nw.LazyFrame | None = None,
     counted: Counted | None = None,
+    design: str = "users",
 ) -> UserRows:
     """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.
 
     `counted` is the log as `read_log` has counted it, which is not done again.
+
+    In every `design` but that of users, a user may be in several variants, with a row for each.
 
     `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. `before`
     holds the impressions of the period before the test, which become such counts. Users first seen in the early half of
@@ -99,7 +104,9 @@ def user_rows(
         DataError: `known` has a column that the log's users already have, or knows nearly none of them.
     """
     counted = counted or count(log, numbers)
-    counted, days, in_two_variants = in_one_variant(counted, days_of(counted))
+    days, in_two_variants = days_of(counted), 0
+    if design == "users":
+        counted, days, in_two_variants = in_one_variant(counted, days)
     items = counted.shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
     summed = tuple(c for c in days.collect_schema().names() if c not in (*UNIT, "day"))
     users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
@@ -132,6 +139,7 @@ def user_rows(
         notes=tuple(notes),
         in_two_variants=in_two_variants,
         unknown=unknown,
+        design=design,
     )
 
 
@@ -190,6 +198,8 @@ def reduce(
     Raises:
         DataError: the users lack a column, or it is empty or infinite for some of them.
     """
+    if rows.design != "users":
+        return _reduce_within(rows, [c for c in dict.fromkeys((*columns, *BASIC)) if not c.startswith(PRE)])
     pre = [c for c in rows.numeric if c.startswith(PRE)]
     of_goals = list(dict.fromkeys(c for goal in goals for c in goal))
     basic = [c for c in BASIC if c in rows.numeric]
@@ -258,6 +268,34 @@ def reduce(
         dropped=rows.dropped,
         by_impression=rows.by_impression,
         both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
+    )
+
+
+def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
+    """The aggregates of a test in which every user meets every variant: what needs two groups of users is left out."""
+    assert rows.log is not None
+    assert rows.days is not None
+    columns = [c for c in columns if c in rows.numeric]
+    if missing := _missing(rows.users, columns):
+        column, n = next(iter(missing.items()))
+        raise DataError(
+            f"The column {column} is empty or infinite for {n:,} users of the log. Fill it, or leave it out."
+        )
+    statistics = _statistics(rows.users, columns, np.zeros(len(columns)), ())[()]
+    variants, first, of_days = list(statistics), rows.day_labels[0], cells(rows.days, "day")
+    return Aggregates(
+        users=Users(
+            statistics=statistics,
+            impossible=_impossible(rows),
+            unknown=rows.unknown,
+            within=within(rows.log, rows.users, variants, columns, design=rows.design),
+        ),
+        by_day=_ordered(of_days.assign(day=_numbered(of_days["day"], rows.day_labels)), "day", variants),
+        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
+        items=rows.items,
+        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
+        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
+        dropped=rows.dropped,
     )
 
 

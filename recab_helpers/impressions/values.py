@@ -91,7 +91,7 @@ def flag(column: str, kind: str, clicks: Sequence[str]) -> str:
     named = ", ".join(literal(c.strip().lower()) for c in clicks)
     found = f"{written} in ({named})"
     if POSITIVE not in clicks:
-        return f"case when {column} is not null then ({found})::double end"
+        return f"case when {written} != '' then ({found})::double end"
     return f"case when {found} then 1.0 when isfinite({value}) then ({value} > 0)::double end"
 
 

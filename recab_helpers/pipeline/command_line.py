@@ -1,4 +1,4 @@
-"""From what is typed to checked parameters: nothing starts before every value has been read and found right.
+"""The doors as they are typed: nothing starts before every value was read and found right; each ends in a code.
 
 `make` hands its values over in the environment (RECAB_LOG and so on), as they were typed: neither make nor a shell
 reads them.
@@ -8,25 +8,19 @@ import argparse
 import errno
 import importlib
 import os
-import re
 import runpy
 import signal
 import sys
 import traceback
-from dataclasses import fields
-from pathlib import Path
 from typing import Any, NoReturn
-
-import yaml
 
 from recab_helpers import paths
 from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
-from recab_helpers.parameters import PRESETS, STAGES, ReadParams, ServeParams, nearest
-from recab_helpers.pipeline.doors import DOORS, Door, doors_that_take
+from recab_helpers.parameters import ReadParams, nearest
+from recab_helpers.pipeline.doors import DOORS, Door
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
+from recab_helpers.pipeline.values import PATHS, check_values, read_values, words
 
-PATHS = {"log_file": "LOG", "users_file": "USERS"}  # parameters with a name of their own on the command line
-OF_SEVERAL = {f.name for params in (*STAGES.values(), ServeParams) for f in fields(params) if f.type is not str}
 FAILED, USAGE, DEFECT, STOPPED = 1, 2, 70, 130  # exit codes, as shells and sysexits.h have them
 ERROR_LOG = "error.log"  # in reports/: the traceback of what no line can say
 
@@ -58,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _open(args: argparse.Namespace) -> None:
     door = DOORS[args.door]
-    settings = [*_words(os.environ.get("RECAB_SET", "")), *args.set]
+    settings = [*words(os.environ.get("RECAB_SET", "")), *args.set]
     params_file = args.params or os.environ.get("RECAB_PARAMS", "")
     files = {name: getattr(args, name) or os.environ.get(f"RECAB_{typed}", "") for name, typed in PATHS.items()}
     params = check_values(args.door, read_values(params_file, settings, **files))
@@ -105,96 +99,6 @@ def _last_words(error: Exception) -> tuple[str, int]:
     return f"{type(error).__name__}: {said} This is a defect of recab. {where} as CONTRIBUTING.md says.", DEFECT
 
 
-def read_values(params_file: str, settings: list[str], log_file: str = "", users_file: str = "") -> dict[str, Any]:
-    """Values of the preset, then of the YAML file, then of NAME=VALUE settings and paths, later ones winning.
-
-    Paths become absolute, since notebooks run in a folder of their own.
-
-    Raises:
-        ParameterError: what cannot be read, or a parameter that is set twice.
-    """
-    values = _of_file(params_file) if params_file else {}
-    given = [_setting(setting) for setting in settings]
-    given += [(name, path) for name, path in (("log_file", log_file), ("users_file", users_file)) if path]
-    names = [name for name, _ in given]
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise ParameterError(f"{_shown(twice[0])} is given twice. Leave one of the two out.")
-    values |= dict(given)
-    preset = values.pop("preset", "default")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ParameterError(f"preset has {preset!r}. {nearest(str(preset), PRESETS)}")
-    return {name: _from_here(name, value) for name, value in (PRESETS[preset] | values).items()}
-
-
-def check_values(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The checked parameters of every stage of the door, by stage.
-
-    Raises:
-        ParameterError: a name that there is not, a value that the door does not use, or one that is not right.
-    """
-    door = DOORS[name]
-    for parameter, value in values.items():
-        _refuse_unless_taken(name, str(parameter), value)
-    params: dict[str, Any] = {stage: STAGES[stage].of(values) for stage in door.stages}
-    if door.parameters:
-        params[name] = door.parameters.of(values)
-    _check_names(params)
-    for parameter, value in values.items():
-        _refuse_if_unused(params, parameter, value)
-    train, simulate = params.get("train"), params.get("simulate")
-    if train and simulate and train.dataset == "synthetic" and simulate.slate_size > train.n_items:
-        raise ParameterError(
-            f"slate_size is {simulate.slate_size}, but n_items is {train.n_items}. Lower the one or raise the other."
-        )
-    return params
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that guesses little: dates, times and yes are text, and a number remembers how it was written."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """A node; an alias is refused, since a few of them can stand for millions of values."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"it uses the alias *{self.peek_event().anchor}. Write the value itself")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """A mapping in which no name stands twice."""
-        names = [k.value for k, _ in node.value]
-        if twice := [n for n in names if names.count(n) > 1]:
-            raise yaml.YAMLError(f"{twice[0]} is given twice. Leave one of the two out")
-        return super().construct_mapping(node, deep=deep)
-
-
-class _Whole(int):
-    text: str
-
-
-class _Number(float):
-    text: str
-
-
-def _written(kind: type) -> Any:
-    def construct(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
-        value = kind(node.value.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-        value.text = node.value
-        return value
-
-    return construct
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("int", "[-+]?[0-9][0-9_]*", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+0123456789."),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
-_Loader.add_constructor("tag:yaml.org,2002:int", _written(_Whole))
-_Loader.add_constructor("tag:yaml.org,2002:float", _written(_Number))
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument DOOR: ")
@@ -228,119 +132,6 @@ def _door(name: str) -> str:
     if name not in DOORS:
         raise argparse.ArgumentTypeError(f"There is no door {name!r}. {nearest(name, DOORS)}")
     return name
-
-
-def _words(text: str) -> list[str]:
-    """The text cut at blanks, but for those inside quotes or brackets; nothing in it is expanded or run."""
-    words, word, open_, quote = [], "", 0, ""
-    for c in text:
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"" and not word[-1:].isalnum():
-            quote = c
-        elif c in "[{":
-            open_ += 1
-        elif c in "]}":
-            open_ -= 1
-        if c.isspace() and not quote and open_ < 1:
-            words.append(word)
-            word = ""
-        else:
-            word += c
-    if quote or open_ > 0:
-        raise ParameterError(f"SET={text} cannot be read: a {'quote' if quote else 'bracket'} is not closed. Close it.")
-    return [_bare(w) for w in (*words, word) if w]
-
-
-def _bare(word: str) -> str:
-    """The word without quotes around all of it."""
-    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word
-
-
-def _of_file(params_file: str) -> dict[str, Any]:
-    path = Path(params_file).expanduser()
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_Loader) or {}
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"PARAMS={params_file} cannot be read: it is not UTF-8 text. Save it as UTF-8.") from error
-    except (OSError, yaml.YAMLError, RecursionError) as error:
-        raise ParameterError(f"PARAMS={params_file} cannot be read as YAML: {_cause(error)}.") from error
-    if not isinstance(values, dict):
-        raise ParameterError(f"PARAMS={params_file} holds no names; write one `name: value` per line.")
-    return values
-
-
-def _setting(setting: str) -> tuple[str, Any]:
-    name, equals, text = setting.partition("=")
-    if not equals:
-        raise ParameterError(f"SET has {setting!r}; write name=value, such as seed=7.")
-    if text.lstrip()[:1] in ("@", "`", "%", "&", "*", "!", "|", ">"):  # which mean something to YAML alone
-        return name.strip(), text.strip()
-    try:
-        value = yaml.load(text, Loader=_Loader) if text.strip() else ""
-        if isinstance(value, str) and value[:1] in ("[", "{") and name.strip() in OF_SEVERAL:  # in quotes of its own
-            value = yaml.load(value, Loader=_Loader)
-        return name.strip(), value
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ParameterError(f"SET has {setting!r}, which cannot be read as YAML: {_cause(error)}.") from error
-
-
-def _cause(error: Exception) -> str:
-    """What is wrong with YAML, and where, in one line."""
-    problem, mark = getattr(error, "problem", None), getattr(error, "problem_mark", None)
-    said = " ".join(str(problem or getattr(error, "strerror", None) or error).split())
-    return f"{said} in line {mark.line + 1}" if mark else said
-
-
-def _refuse_unless_taken(name: str, parameter: str, value: Any) -> None:
-    """Refuse a parameter that the door does not use, naming the doors that do, or the nearest right name."""
-    takes = DOORS[name].takes
-    if parameter in takes:
-        return
-    if others := doors_that_take(parameter):
-        *most, last = [f"make {other}" for other in others]
-        use = f"{', '.join(most)} and {last} do" if most else f"{last} does"
-        raise ParameterError(f"{_shown(parameter)} is {value!r}, but make {name} does not use it; {use}. Leave it out.")
-    if not takes:
-        raise ParameterError(f"{parameter} is {value!r}, but make {name} takes no parameters. Leave it out.")
-    raise ParameterError(f"There is no parameter {parameter}. {nearest(parameter, takes | {'preset'})}")
-
-
-def _refuse_if_unused(params: dict[str, Any], parameter: str, value: Any) -> None:
-    """Refuse a parameter that other values leave without a use in every stage that has it."""
-    stages = [p for p in params.values() if hasattr(p, parameter)]
-    reasons = [p.unused().get(parameter) for p in stages]
-    if all(reasons):
-        raise ParameterError(f"{_shown(parameter)} is {value!r}, but is not used: {reasons[0]}. Leave it out.")
-
-
-def _check_names(params: dict[str, Any]) -> None:
-    """Have data, models and metrics checked by the rooms that own their lists."""
-    if "train" in params:
-        from recab_helpers.data.sources import find_source
-
-        find_source(params["train"].dataset)
-    for stage in [params[s] for s in ("train", "simulate", "serve") if s in params]:
-        from recab_helpers.recommenders.catalog import check_names
-
-        check_names(stage.variants)
-    if "analyze" in params and params["analyze"].metrics:  # loads numpy, so only where a metric is given
-        from recab_helpers.analysis.metrics import goals_of, metrics_from
-
-        goals_of(metrics_from(params["analyze"].metrics))
-
-
-def _from_here(name: str, value: Any) -> Any:
-    """A path that was typed in the working directory, so that it means the same in a notebook's."""
-    if not isinstance(value, str) or not value:
-        return value
-    path = Path(value).expanduser()
-    typed_elsewhere = name == "dataset" and path.exists() and Path.cwd() != paths.ROOT
-    return str(path.resolve()) if name in PATHS or name in ("catalog_file", "clicks_file") or typed_elsewhere else value
-
-
-def _shown(parameter: str) -> str:
-    return f"{parameter} ({PATHS[parameter]})" if parameter in PATHS else parameter
 
 
 def _work(door: Door, params: Any) -> None:

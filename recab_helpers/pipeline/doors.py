@@ -59,6 +59,12 @@ DOORS = {
         stages=("plan",),
         page="plan",
     ),
+    "designs": Door(
+        does="how to test two trained models: every design graded on the exact truth",
+        lasts="about 3 minutes",
+        stages=("designs",),
+        page="designs",
+    ),
     "calibrate": Door(
         does="grade the analysis on thousands of simulated tests",
         lasts="about 3 minutes; n_tests=400 gives a first idea in less than one",

@@ -46,6 +46,7 @@ SAID = (RecabError, ParameterError, DataError, NoAnswerError, TrackingError, Pip
 REFUSALS = {error.__name__ for error in SAID}
 OF_THE_MACHINE = {"MemoryError", "ArrowMemoryError", "MlflowException", "RestException", "ConnectionError"}
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_PATH"}
+SOCKET_NAME = 100  # bytes that the path of a socket may have on every system that has them
 
 
 def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: bool = False) -> None:
@@ -139,7 +140,7 @@ def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dic
             stop.check()
             file = str(place / f"{stage}.json")
             managers[stage] = manager = AsyncKernelManager(
-                kernel_name="python3", transport_encryption="auto", connection_file=file
+                kernel_name="python3", transport_encryption="auto", connection_file=file, transport=_transport(file)
             )
             stop.kernels.append(manager)
             run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place))
@@ -149,6 +150,15 @@ def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dic
         yield managers
     finally:
         _end(managers)
+
+
+def _transport(connection_file: str) -> str:
+    """How a kernel is reached: by sockets beside its file, where the system has them and their names are short enough.
+
+    A free TCP port may be another program's before the kernel has it.
+    """
+    longest = os.fsencode(f"{connection_file.removesuffix('.json')}-ipc-99")
+    return "ipc" if os.name == "posix" and len(longest) < SOCKET_NAME else "tcp"
 
 
 def _environment(place: Path) -> dict[str, str]:

@@ -5,9 +5,11 @@ scorer, where that is another one, travels beside it. They therefore import noth
 """
 
 import inspect
+import os
 import shutil
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,9 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 ARRAYS = "arrays.npz"
 SPARSE = ("data", "indices", "indptr", "shape")
+BLOCK = 64  # columns whose maximum is taken at once
 
 
 class Scorer(Protocol):
@@ -76,7 +80,7 @@ class FittedRecommender:
 
     def score(self, user: np.ndarray) -> np.ndarray:
         """Scores of all items for these user codes, shape (len(user), n_items), float32, never clipped."""
-        scores = np.array(self.scorer.score(np.maximum(user, 0)), dtype=np.float32, order="C")
+        scores = np.require(self.scorer.score(np.maximum(user, 0)), np.float32, ["C", "W"])  # copied only where it must
         scores[self._is_cold(user)] = self.popularity
         return scores
 
@@ -96,8 +100,10 @@ class FittedRecommender:
             raise ValueError(f"k is {k}; the catalog has {n_items:,} items, so give a value from 1 to {n_items}.")
         items = np.empty((len(user), k), dtype=np.int32)
         scores = np.empty((len(user), k), dtype=np.float32)
-        size = max(1, block_cells // n_items)
-        for start in range(0, len(user), size):
+        workers = os.cpu_count() or 1
+        size = max(1, block_cells // (n_items * workers))
+
+        def rank(start: int) -> None:
             rows = user[start : start + size]
             block = self.score(rows)
             if exclude_seen:
@@ -107,6 +113,9 @@ class FittedRecommender:
             best = top_k(block, k)
             items[start : start + size] = best
             scores[start : start + size] = np.take_along_axis(block, best, axis=1)
+
+        with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:  # a core a block, and not all cores each block
+            list(pool.map(rank, range(0, len(user), size)))
         return items, scores
 
     def recommend(self, user_ids, k: int = 10) -> pd.DataFrame:
@@ -203,7 +212,27 @@ def _class_of(address: str, folder: Path) -> type:
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Column indices of the k largest scores per row, best first; ties go to the lower index, exactly."""
+    """Column indices of the k largest scores per row, best first; ties go to the lower index, exactly.
+
+    Of wide rows only some blocks of columns are looked at: those k whose maxima are largest hold the k best. Of equal
+    maxima the earlier block is taken, as it is of equal scores the lower index.
+    """
+    n_rows, n_columns = scores.shape
+    n_blocks = n_columns // BLOCK
+    if n_blocks <= 2 * k:
+        return _partitioned(scores, k)
+    blocks = scores[:, : n_blocks * BLOCK].reshape(n_rows, n_blocks, BLOCK)
+    maxima = np.maximum.reduceat(scores, np.arange(0, n_blocks * BLOCK, BLOCK), axis=1)
+    chosen = np.sort(top_k(maxima, k), axis=1)
+    inside = np.take_along_axis(blocks, chosen[:, :, None], axis=1).reshape(n_rows, k * BLOCK)
+    best = _partitioned(np.hstack([inside, scores[:, n_blocks * BLOCK :]]), k)  # and the columns that fill no block
+    ends = best >= k * BLOCK
+    of = np.take_along_axis(chosen, np.where(ends, 0, best // BLOCK), axis=1)
+    return np.where(ends, best + (n_blocks - k) * BLOCK, of * BLOCK + best % BLOCK)
+
+
+def _partitioned(scores: np.ndarray, k: int) -> np.ndarray:
+    """`top_k` by partitioning whole rows."""
     n_columns = scores.shape[1]
     if k < n_columns:
         chosen = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)

@@ -3,7 +3,7 @@
 from recab_helpers.report import sections
 from recab_helpers.report.background import Background, Served
 from recab_helpers.report.document import effects_csv, lineage, report_json
-from recab_helpers.report.kit.figures import ctr_figure, power_figure, rates_figure
+from recab_helpers.report.kit.figures import counts_figure, ctr_figure, power_figure, rates_figure
 from recab_helpers.report.kit.html import facts, note, show, style, table
 from recab_helpers.report.kit.plot import report_style
 from recab_helpers.report.open_notebook import page
@@ -13,6 +13,7 @@ from recab_helpers.report.verdict import sentence, title
 __all__ = [
     "Background",
     "Served",
+    "counts_figure",
     "ctr_figure",
     "effects_csv",
     "facts",

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from recab_helpers.analysis import Analysis, BothSlates, Effect
+from recab_helpers.analysis import Analysis, BothSlates, Effect, Preference
 from recab_helpers.parameters import STAGES
 from recab_helpers.references import CONTROL
 from recab_helpers.report import verdict
@@ -131,6 +131,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "segments": records(found.segments),
             "heterogeneity": records(found.heterogeneity),
             "both_slates": [_both_slates(reading, known) for reading in found.both_slates.values()],
+            "preference": None if found.preference is None else _preference(found.preference),
             "slates": {"shown": records(known.slates.shown), "overlap": records(known.slates.overlap)},
             "offline_quality": records(known.quality),
             "truth": records(known.truth),
@@ -156,6 +157,12 @@ def _both_slates(reading: BothSlates, known: Background) -> dict[str, Any]:
     }
 
 
+def _preference(p: Preference) -> dict[str, Any]:
+    """The preference with its comparison spelled out."""
+    values = {f.name: getattr(p, f.name) for f in fields(p) if f.name != "comparison"}
+    return {"variant": p.comparison.variant, "against": p.comparison.against, "preferred": p.preferred} | values
+
+
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:
     """The rows of a table with its named index as columns; none where there is no table."""
     if table is None:
@@ -177,6 +184,8 @@ def plain(value: Any) -> Any:
 def effects_csv(document: dict[str, Any]) -> str:
     """The effects of the document as a table for a spreadsheet: one row each, intervals as two columns."""
     rows = [e for part in ("effects", "among_treatments", "sensitivity") for e in document[part]]
+    if not rows:
+        return ""
     intervals = [k for k in rows[0] if k.endswith("_ci")]
     table = pd.DataFrame(rows)
     for name in intervals:
@@ -198,6 +207,7 @@ def _verdict(found: Analysis, known: Background) -> dict[str, Any]:
         "same_model_in_all": known.same_in_all,
         "hangs_on_truth": v.effect is not None and known.hangs_on_truth(v.effect.comparison.variant),
         "about": None if v.effect is None else _address(v.effect),
+        "reading": found.reading,
         "failed": [check.name for check in v.failed],
         **{
             name: [_address(e) for e in getattr(v, name)]

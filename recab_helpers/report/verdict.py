@@ -5,10 +5,12 @@ Variants are called by their models where those are known.
 
 import math
 
-from recab_helpers.analysis import SMALL_N, Analysis, Effect, is_small, smallest
+from recab_helpers.analysis import CTR, SMALL_N, Analysis, Effect, is_small, smallest
+from recab_helpers.analysis.both_slates import METHODS
 from recab_helpers.analysis.checks import SMALL_CLICKED
-from recab_helpers.formats import confidence, count, label_of, lift, lift_interval, percent
+from recab_helpers.formats import confidence, count, label_of, lift, lift_interval, p_value, percent
 from recab_helpers.references import CONTROL
+from recab_helpers.report import instead
 from recab_helpers.report.background import Background
 
 HOPELESS = 20  # times its users, that a test would have to grow to show what it estimates: then it is better ended
@@ -36,6 +38,8 @@ def title(found: Analysis, known: Background) -> str:
 
 def headline(found: Analysis, known: Background) -> str:
     """The call in a few words that cannot be missed."""
+    if found.verdict.call == "no lift":
+        return instead.headline(found, known)
     verdict = found.verdict
     if not verdict.valid:
         return "Invalid: the numbers cannot be read."
@@ -52,17 +56,28 @@ def headline(found: Analysis, known: Background) -> str:
 
 def sentence(found: Analysis, known: Background) -> str:
     """The call in one plain sentence, and what makes it doubtful in another."""
+    if found.verdict.call == "no lift":
+        return instead.sentence(found, known)
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return f"The test cannot be trusted: {verdict.failed[0].name} failed. No winner is named."
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
-    doubts = (_looked(found), _rivals(found, known), _small(found), _other_truth(found, known))
+    doubts = (
+        _read_by(found, known),
+        _by_sessions(found),
+        _looked(found),
+        _rivals(found, known),
+        _small(found),
+        _other_truth(found, known),
+    )
     return " ".join(filter(None, [_moved(found, known), _called(found, known), *doubts]))
 
 
 def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
     """What the call rests on, a sentence each."""
+    if found.verdict.call == "no lift":
+        return instead.reasons(found, known)
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return tuple(f"{c.name}: {c.detail}" for c in verdict.failed)
@@ -95,6 +110,8 @@ def finds(found: Analysis) -> str:
 
 def next_step(found: Analysis, known: Background) -> str:
     """The one thing to do now, with the time that it takes where that is known."""
+    if found.verdict.call == "no lift":
+        return instead.next_step(found, known)
     verdict, e = found.verdict, found.verdict.effect
     if e is None:  # invalid
         return "Mend the cause and run the test again; these data cannot be repaired by analysis."
@@ -132,7 +149,7 @@ def _day(found: Analysis) -> str:
     n, unit = p.planned.split(" ")
     if unit == "days":
         return f"day {p.days} of {n}"
-    return f"day {p.days}, {count(sum(found.test.users.counts.values()))} of {n} users"
+    return f"day {p.days}, {count(found.test.users.n)} of {n} users"
 
 
 def _looked(found: Analysis) -> str:
@@ -169,7 +186,7 @@ def _to_settle(found: Analysis) -> str:
         return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
     if e.better:
         return "The goals disagree: decide which of them matters more."
-    n, needed = sum(found.test.users.counts.values()), verdict.users_for_estimate
+    n, needed = found.test.users.n, verdict.users_for_estimate
     if not math.isfinite(needed) or needed > HOPELESS * n:
         shown = f" (it would take about {count(needed)} users)" if math.isfinite(needed) else ""
         stop = f"End the test: so small a difference is not worth its time{shown}."
@@ -184,6 +201,8 @@ def _to_settle(found: Analysis) -> str:
 
 def _call(found: Analysis, known: Background) -> str:
     verdict, e = found.verdict, found.verdict.effect
+    if verdict.call == "no lift":
+        return instead.call(found, known)
     if known.same_in_all and verdict.valid:
         return "A/A with a difference" if _differs(found) else "A/A without a difference"
     if e is None or verdict.undefined:
@@ -241,6 +260,31 @@ def _moved(found: Analysis, known: Background) -> str:
 def _divided(found: Analysis, moved: Effect) -> list[str]:
     goals = (e.metric for e in found.goal_effects if e.metric.denominator == moved.metric.numerator)
     return list(dict.fromkeys(g.label for g in goals))
+
+
+def _read_by(found: Analysis, known: Background) -> str:
+    """That the goal is read by both slates, as was chosen; or why it is not."""
+    about = found.verdict.about
+    if found.reading == "plain" or about.metric.columns != CTR.columns:
+        return ""
+    if about.method.startswith(METHODS["both"]):
+        return "It is read by both slates, as was chosen before the test; the gate of that reading holds."
+    reading, why = found.both_slates.get(about.comparison.variant), "it gives no lift"
+    if reading and not reading.holds:
+        why = f"clicks do not follow the model behind it (gate p {p_value(reading.gate_p)})"
+    elif found.test.users.caps:
+        why = "one user outweighs the rest"
+    return f"Both slates were chosen before the test, but {why}: it is read as counted."
+
+
+def _by_sessions(found: Analysis) -> str:
+    """What is compared where every user meets both variants, and what that cannot see."""
+    if found.test.users.within is None:
+        return ""
+    return (
+        "Every session drew its variant, and users are compared with themselves; what one variant leaves behind for "
+        "later sessions is in both, and is not seen."
+    )
 
 
 def _rivals(found: Analysis, known: Background) -> str:

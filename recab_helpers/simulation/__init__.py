@@ -4,6 +4,7 @@ from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import known_users
 from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.simulation.latency import with_latency
+from recab_helpers.simulation.pair import Pair, Sessions
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
 from recab_helpers.simulation.serving import Before, Tally, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
@@ -22,8 +23,10 @@ __all__ = [
     "CascadeModel",
     "CompletedTruth",
     "HeldOutTruth",
+    "Pair",
     "Plan",
     "PositionModel",
+    "Sessions",
     "Tally",
     "Test",
     "Traffic",

@@ -50,6 +50,7 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
         assignment=np.zeros_like(test.assignment),
         variants=[replace(test.variants[0], p_click=test.before.p_click)],
         traffic=replace(test.traffic, session_rate=test.before.session_rate),
+        design="users",
         seed=f"{test.seed} before",
     )
     n = len(data.user_ids)

@@ -52,9 +52,11 @@ class PositionModel:
     def draw(
         self, p_click: np.ndarray, user_ids: np.ndarray, row: np.ndarray, session: np.ndarray, *, seed: int | str
     ) -> np.ndarray:
-        """Examination and liking are two draws a position."""
-        examine, click = _draws(p_click, user_ids, row, session, seed)
-        return (examine < self.p_examine(p_click.shape[1])) & (click < p_click * self.fatigue ** session[:, None])
+        """One draw decides examination and liking together."""
+        chance = p_click * self.p_examine(p_click.shape[1])
+        if self.fatigue != 1:
+            chance *= self.fatigue ** session[:, None]
+        return _draw("click", p_click, user_ids, row, session, seed) < chance
 
     def true_ctr(self, p_click: np.ndarray, traffic: Traffic) -> float:
         """Clicks are linear in the chances, so that fatigue only discounts the sessions."""
@@ -76,7 +78,7 @@ class CascadeModel:
         self, p_click: np.ndarray, user_ids: np.ndarray, row: np.ndarray, session: np.ndarray, *, seed: int | str
     ) -> np.ndarray:
         """The draw of examination at a position says whether the user goes on to the next."""
-        go_on, click = _draws(p_click, user_ids, row, session, seed)
+        go_on, click = (_draw(purpose, p_click, user_ids, row, session, seed) for purpose in ("examine", "click"))
         would_click = click < p_click * self.fatigue ** session[:, None]
         goes_on = go_on < np.where(would_click, self.after_click, self.after_none)
         examined = np.ones_like(would_click)
@@ -107,8 +109,7 @@ class CascadeModel:
 TAIL = 1e-12  # chance of a further session that an exact sum leaves out
 
 
-def _draws(p_click, user_ids, row, session, seed) -> list[np.ndarray]:
-    """Two uniform draws for every position of every session, each in the shape of `p_click`."""
-    at = session[:, None], np.arange(1, p_click.shape[1] + 1)
-    keys = (id_keys(user_ids, f"{seed} {purpose}")[row][:, None] for purpose in ("examine", "click"))
-    return [uniform(key, *at) for key in keys]
+def _draw(purpose: str, p_click, user_ids, row, session, seed) -> np.ndarray:
+    """A uniform draw for every position of every session, in the shape of `p_click`."""
+    keys = id_keys(user_ids, f"{seed} {purpose}")[row][:, None]
+    return uniform(keys, session[:, None], np.arange(1, p_click.shape[1] + 1))

@@ -76,6 +76,7 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             planned=dict(zip(names, planned.tolist(), strict=True)),
             before=Before(p_click=taste, session_rate=rate_before),
             seed=params.seed,
+            design=params.design,
         )
 
     truths = truths_of(data, seed=params.seed)

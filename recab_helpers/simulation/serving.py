@@ -13,6 +13,7 @@ from recab_helpers.data.world import START
 from recab_helpers.randomness import id_keys, uniform
 from recab_helpers.references import CONTROL, POSITION_IN, ModelAddress
 from recab_helpers.simulation.clicks import ClickModel
+from recab_helpers.simulation.interleaving import team_draft
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts
 
 CHUNK_IMPRESSIONS = 500_000
@@ -54,6 +55,7 @@ class Test:
     planned: Mapping[str, float]  # share of users per variant
     before: Before
     seed: int | str
+    design: str = "users"  # or sessions, whose variant is drawn anew each; or interleaved, where both share a slate
     start: np.datetime64 = START
 
     @property
@@ -108,13 +110,43 @@ class Test:
         number = np.arange(len(row)) - np.repeat(np.cumsum(sessions) - sessions, sessions)
         seconds = np.floor(uniform(time[row], number) * self.traffic.horizon_days * 86_400)
         seconds = seconds[np.lexsort((seconds, row))]
-        variant = self.assignment[users][row]
         dialed = uniform(dial[row], number) < self.effect_dial
-        treated = (variant > 0) & dialed
-        items, p_click = self._slates(users[row], np.where(treated, variant, 0))
+        if self.design == "interleaved":
+            variant, items, p_click, there = self._drafted(users, row, number, dialed)
+        else:
+            variant = self._variants(users, row, number)
+            served = np.where((variant > 0) & dialed, variant, 0)
+            items, p_click = self._slates(users[row], served)
+            there = self._where(users, row, served, dialed)
         clicked = self.clicks.draw(p_click, ids, row, number, seed=self.seed)
-        there = self._where(users, row, np.where(treated, variant, 0), dialed)
         return self._table(users[row], first_slate, variant, seconds, items, clicked, there)
+
+    def _variants(self, users: np.ndarray, row: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Variant code of every session: the user's, or one drawn for it, (n_sessions,)."""
+        if self.design == "users":
+            return self.assignment[users][row]
+        draw = uniform(id_keys(self.user_ids[users], f"{self.seed} variant of session")[row], number)
+        return np.searchsorted(np.cumsum(list(self.planned.values()))[:-1], draw, side="right")
+
+    def _drafted(
+        self, users: np.ndarray, row: np.ndarray, number: np.ndarray, dialed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """Slates of both variants by team draft: the code of the variant that picked the item, the item, its chance of
+        a click, and where it stands in the slate of each variant; (n_sessions, slate_size) each."""
+        k, control, treatment = self.slate_size, *self.variants
+        coin = id_keys(self.user_ids[users], f"{self.seed} team")[row]
+        heads = uniform(coin[:, None], number[:, None], np.arange(k)) < 0.5
+        own = [(v.items[users[row]], v.p_click[users[row]]) for v in (control, treatment)]
+        own[1] = tuple(np.where(dialed[:, None], t, c) for c, t in zip(*own, strict=True))
+        team, place = team_draft(own[0][0], own[1][0], heads)
+        items, p_click = (
+            np.where(team == 1, *(np.take_along_axis(of[i], place, axis=1) for of in reversed(own))) for i in (0, 1)
+        )
+        there = {}
+        for variant, (slate, _) in zip(self.variants, own, strict=True):
+            same = items[:, :, None] == slate[:, None, :]
+            there[variant.name] = np.where(same.any(axis=2), same.argmax(axis=2) + 1, 0).astype(np.int16)
+        return team, items.astype(np.int32), p_click, there
 
     def _where(
         self, users: np.ndarray, row: np.ndarray, served: np.ndarray, dialed: np.ndarray
@@ -148,17 +180,23 @@ class Test:
         k = self.slate_size
         each = np.repeat(np.arange(len(users), dtype=np.int32), k)
         models, model = np.unique([str(v.model) for v in self.variants], return_inverse=True)
+        names = [v.name for v in self.variants]
+        by_item = variant.ndim == 2  # the variant is that of every item's team
+        code = variant.ravel() if by_item else variant[each]
+        of = {"variant": _coded(code, names)}
+        if by_item:
+            of = {"variant": _coded(np.zeros(len(each)), [self.design]), "team": _coded(code, names)}
         return pa.table(
             {
                 "user_id": _coded(users[each], self.user_ids),
                 "slate_id": first_slate + each.astype(np.int64),
                 "position": np.tile(np.arange(1, k + 1, dtype=np.int16), len(users)),
                 "experiment": _coded(np.zeros(len(each)), [self.experiment]),
-                "variant": _coded(variant[each], [v.name for v in self.variants]),
+                **of,
                 "timestamp": (self.start + seconds.astype("timedelta64[s]"))[each],
                 "item_id": _coded(items.ravel(), self.item_ids),
                 "clicked": clicked.ravel().astype(np.int8),
-                "model_version": _coded(model[variant[each]], models),
+                "model_version": _coded(model[code], models),
                 **{f"{POSITION_IN}{name}": positions.ravel() for name, positions in there.items()},
             }
         )
@@ -176,18 +214,23 @@ class Tally:
         """Pass the tables through, counting; each user's rows are in one table."""
         start = self._test.start
         for table in tables:
-            variant = table["variant"].combine_chunks().indices.to_numpy()
+            by_team = "team" in table.column_names
+            variant = table["team" if by_team else "variant"].combine_chunks().indices.to_numpy()
             day = (table["timestamp"].to_numpy() - start).astype("timedelta64[D]").astype(np.int64)
             cell = variant * self._counts.shape[1] + day
             for column, weights in enumerate((None, table["clicked"].to_numpy())):
                 counts = np.bincount(cell, weights=weights, minlength=self._counts[..., 0].size)
                 self._counts[..., column] += counts.reshape(self._counts.shape[:2]).astype(np.int64)
             user = table["user_id"].combine_chunks().indices.to_numpy()
-            self._users += np.bincount(self._test.assignment[np.unique(user)], minlength=len(self._users))
+            n = len(self._users)
+            self._users += np.bincount(np.unique(user.astype(np.int64) * n + variant) % n, minlength=n)
             yield table
 
     def summary(self) -> pd.DataFrame:
-        """Users, impressions, clicks and CTR per variant, and how many of all users have no list of a served model."""
+        """Users, impressions, clicks and CTR per variant, and how many of all users have no list of a served model.
+
+        Of interleaved slates, what each variant picked.
+        """
         counts = self._counts.sum(axis=1)
         table = pd.DataFrame(counts, [v.name for v in self._test.variants], ["impressions", "clicks"])
         table.insert(0, "users", self._users)

@@ -11,7 +11,7 @@ import narwhals as nw
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, report, tracking
-from recab_helpers.analysis import METRICS, Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
+from recab_helpers.analysis import CTR, METRICS, Analysis, Effect, MetricSpec, Prior, Progress, Slates, Verdict
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
@@ -19,7 +19,7 @@ from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.aggregates import PRE
 from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.parameters import AnalyzeParams, closest, nearest
-from recab_helpers.references import CONTROL, ModelAddress
+from recab_helpers.references import CONTROL, POSITION_IN, ModelAddress
 from recab_helpers.report import Background, Served
 from recab_helpers.tables import digest_of
 
@@ -111,6 +111,7 @@ def find_log(params: AnalyzeParams) -> Log:
         tracking.check_promotable(models.values())
     return Log(
         impressions=tracking.artifact(simulate_run, "simulate/impressions.parquet"),
+        reading=Reading.of(replace(params, design=simulated.get("design", "users"))),
         users=tracking.artifact(simulate_run, "simulate/users.parquet"),
         allocation=simulated["allocation"],
         planned=plan["planned"],
@@ -156,8 +157,9 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
 
     Raises:
         DataError: the log or what is known of its users breaks its contract.
-        ParameterError: a metric reads a column that is in neither.
+        ParameterError: a metric reads a column that is in neither, or the log does not tell what the reading needs.
     """
+    _check_reading(log, metrics)
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     if log.impressions is None:
         read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
@@ -172,10 +174,29 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
     numbers = _columns_of_the_log(log, metrics, known)
     read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
-    rows = impressions.user_rows(read.rows, known, numbers=numbers, before=read.before, counted=read.counted)
+    rows = impressions.user_rows(
+        read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
+    )
     return replace(
         rows, notes=(*read.notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
     )
+
+
+def _check_reading(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
+    """Refuse a reading by both slates of a log that does not tell them, or of another goal."""
+    if log.parameters["analyze"].get("reading", "plain") == "plain":
+        return
+    goals = analysis.goals_of(metrics)
+    if CTR not in goals:
+        raise ParameterError(
+            f"reading is both_slates, but the goal is {goals[0].label}. It reads CTR; leave the parameter out."
+        )
+    there = () if log.impressions is None else impressions.column_names(log.impressions, log.reading)
+    if not any(c.startswith(POSITION_IN) for c in there):
+        raise ParameterError(
+            f"reading is both_slates, but {_named(log)} has no column {POSITION_IN}VARIANT, which tells where the "
+            "shown item stands in the slate of each variant, 0 for not at all. Add them, or leave the parameter out."
+        )
 
 
 def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[MetricSpec, ...]:
@@ -189,6 +210,8 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
     """
     if isinstance(rows, Sums):
         metrics = _of_sums(metrics, rows)
+    elif rows.design != "users":
+        metrics = _of_sessions(metrics, rows)
     lacking = {m.name: c for m in metrics for c in m.columns if c not in rows.numeric}
     defaults = {m.columns for m in METRICS}
     for m in metrics:
@@ -207,6 +230,17 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
     if rows.by_impression:
         kept = tuple(replace(m, label=f"{m.label} (by impression, interval too narrow)") for m in kept)
     return kept
+
+
+def _of_sessions(metrics: tuple[MetricSpec, ...], rows: UserRows) -> tuple[MetricSpec, ...]:
+    """The ratios: where every user meets both variants, a mean per user says how often, not what, a variant was."""
+    if means := [m for m in metrics if m.role == "goal" and m.kind == "mean"]:
+        raise ParameterError(
+            f"The goal {means[0].name} is a mean per user, but by design={rows.design} every user meets both variants. "
+            f"Name a ratio: metrics=[{{name: {means[0].name}_per_session, numerator: {means[0].numerator}, "
+            "denominator: sessions, role: goal}]."
+        )
+    return tuple(m for m in metrics if m.kind == "ratio")
 
 
 def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, ...]:
@@ -245,7 +279,7 @@ def grade_own(
     Each draws their variants anew, so that nothing is to be found; what is unlike other traffic in this log is in all
     of them. Of the goal named first, of at most GRADED_USERS users, and fewer tests of many; none of a table of sums.
     """
-    if isinstance(rows, Sums):
+    if isinstance(rows, Sums) or rows.design != "users":
         return pd.DataFrame()
     goal = analysis.goals_of(metrics)[0]
     there = [c for c in dict.fromkeys((*goal.columns, *BASIC)) if c in test.users.columns]
@@ -324,7 +358,7 @@ def slates_of(log: Log, rows: UserRows | Sums, found: Analysis) -> Slates:
         examples=impressions.examples(
             rows, recommendations=recommendations, history=history, titles=titles_of(log, rows)
         )
-        if {"sessions", "weighted_clicks"} <= set(rows.numeric)
+        if rows.design == "users" and {"sessions", "weighted_clicks"} <= set(rows.numeric)
         else [],
     )
 
@@ -413,7 +447,7 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
 def _datasets(log: Log, found: Analysis) -> dict[str, Any]:
     """The log and what is known of its users as MLflow's data sets, by what they are."""
     if read := None if "simulate" in log.run_ids else log.impressions or log.users:
-        n = found.test.n_impressions or sum(found.test.users.counts.values())
+        n = found.test.n_impressions or found.test.users.n
         return {"log": tracking.file_as_dataset(read, log.data_hash, n)}
     logged = tracking.datasets_of(log.run_ids["simulate"])
     names = {"log": "simulate/impressions", "users": "simulate/users"}

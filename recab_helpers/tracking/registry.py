@@ -1,4 +1,4 @@
-"""Registered models: how a fitted recommender enters the MLflow registry, how a test finds one, who is champion."""
+"""Registered models: how a fitted recommender enters the MLflow registry, how a test finds one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.entities.model_registry import RegisteredModel as RegisteredModelEntity
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.utils import logging_utils
@@ -32,10 +31,9 @@ from recab_helpers.tracking.store import connect
 if TYPE_CHECKING:
     from recab_helpers.recommenders.fitted import FittedRecommender
 
-CANDIDATE, CHAMPION = "candidate", "champion"
+CANDIDATE = "candidate"
 LATEST = "latest"
-NOBODY = "nobody that MLflow names"
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy", "threadpoolctl")
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("string", "user_id")]),
     outputs=Schema(
@@ -117,7 +115,7 @@ def model_ids(addresses: Iterable[ModelAddress]) -> list[str]:
     """The logged models behind registered versions; what was not logged by MLflow 3 has none and is left out."""
     client = connect()
     versions = [client.get_model_version(a.name, a.version) for a in addresses if a.is_version]
-    return [logged for version in versions if (logged := _logged_id(version))]
+    return [logged for version in versions if (logged := logged_id(version))]
 
 
 @dataclass(frozen=True)
@@ -198,7 +196,7 @@ def load_model(reference: str | ModelAddress, train_run_id: str = "") -> Registe
     address = resolve(_address_of(reference, train_run_id))
     if address.url:
         return RemoteModel(address)
-    with _known_to_mlflow(address):
+    with known_to_mlflow(address):
         return RegisteredModel(address, mlflow.pyfunc.load_model(str(address)))
 
 
@@ -241,7 +239,7 @@ def resolve(address: ModelAddress) -> ModelAddress:
     if address.url:
         return address
     client = connect()
-    with _known_to_mlflow(address):
+    with known_to_mlflow(address):
         if address.run_id:
             client.get_run(address.run_id)
             made = client.search_model_versions(f"run_id = '{address.run_id}'")
@@ -262,148 +260,14 @@ def resolve(address: ModelAddress) -> ModelAddress:
     )
 
 
-def author_of(address: ModelAddress) -> str:
-    """Who registered the model, as MLflow knows it: the user of its run; "nobody that MLflow names" where it does not.
-
-    Raises:
-        TrackingError: there is no such model.
-    """
-    client, found = connect(), resolve(address)
-    with _known_to_mlflow(found):
-        run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
-        return author_of_run(run_id) if run_id else NOBODY
-
-
-def author_of_run(run_id: str) -> str:
-    """Who started the run, as MLflow knows it, or as `author_of` says where it does not."""
-    return connect().get_run(run_id).data.tags.get("mlflow.user", NOBODY)
-
-
-def check_of_this_store(addresses: Iterable[ModelAddress]) -> None:
-    """Refuse a model that no run of this MLflow store logged, before anything of it is loaded.
-
-    A version in the registry may point to any folder or host.
-
-    Raises:
-        TrackingError: a model is of elsewhere, or is not there.
-    """
-    client = connect()
-    for address in map(resolve, addresses):
-        if address.url or not (address.run_id or _is_logged_here(client, address)):
-            raise TrackingError(
-                f"The model {address} was logged by no run of this MLflow store, but models_from is store. Name "
-                "another variant, or set models_from=anywhere if you trust its author."
-            )
-
-
-def _is_logged_here(client: mlflow.MlflowClient, address: ModelAddress) -> bool:
-    version = client.get_model_version(address.name, address.version)
-    try:
-        if logged := _logged_id(version):
-            made_by = client.get_logged_model(logged).source_run_id
-            return bool(made_by and client.get_run(made_by))
-        home = client.get_run(version.run_id).info.artifact_uri.rstrip("/") if version.run_id else ""
-    except mlflow.MlflowException:
-        return False
-    source = version.source or ""
-    return bool(home) and source.startswith(f"{home}/") and ".." not in source
-
-
-def check_names_are_ours(prefix: str, names: Iterable[str]) -> None:
-    """Refuse to add versions to a registered model of somebody else that has a name which ours would get.
-
-    Ours are registered by a run with tags of recab.
-
-    Raises:
-        TrackingError: there is one.
-    """
-    client = connect()
-    wanted = {f"{prefix}-{name}" for name in names}
-    quoted = prefix.replace("'", "''")
-    for found in client.search_registered_models(f"name LIKE '{quoted}-%'", max_results=1000):
-        if found.name in wanted and not _is_ours(client, found):
-            raise TrackingError(
-                f"The MLflow registry has a model {found.name} that recab did not register, and versions of ours would "
-                "stand before it. Keep them apart: experiment=NAME."
-            )
-
-
-def _is_ours(client: mlflow.MlflowClient, model: RegisteredModelEntity) -> bool:
-    """Whether a run of recab made its newest version; a model without one is nobody's."""
-    newest = max(model.latest_versions, key=lambda v: int(v.version), default=None)
-    if newest is None:
-        return True
-    try:
-        return bool(newest.run_id) and any(t.startswith("recab.") for t in client.get_run(newest.run_id).data.tags)
-    except mlflow.MlflowException:
-        return False
-
-
-def check_promotable(addresses: Iterable[ModelAddress]) -> None:
-    """Refuse models that could win a test but never become champion; call it before the test and before its analysis.
-
-    Raises:
-        TrackingError: a model has no version in the registry, or is not there.
-    """
-    for address in addresses:
-        if not resolve(address).is_version:
-            raise TrackingError(
-                f"{address} is no version in the MLflow registry, so it cannot become champion. Register it and name "
-                "the variant models:/NAME/VERSION, or leave the champion alone: promote=false."
-            )
-
-
-def set_champion(winner: ModelAddress, models: Iterable[ModelAddress]) -> None:
-    """Point @champion at the winner, then take it from the other models of the test: all of it, or nothing.
-
-    Raises:
-        TrackingError: the winner is no registered version, or MLflow failed; every alias is as it was.
-    """
-    check_promotable([winner])
-    client = connect()
-    names = dict.fromkeys([winner.name, *(m.name for m in models if m.is_version)])  # the winner first
-    before: dict[str, str | None] = {}
-    try:
-        before |= {name: client.get_registered_model(name).aliases.get(CHAMPION) for name in names}
-        for name in names:
-            _point(client, name, winner.version if name == winner.name else None)
-    except mlflow.MlflowException as error:
-        raise TrackingError(
-            f"The alias @{CHAMPION} was not moved to {winner} ({_first_line(error)}). {_restore(client, before)}"
-        ) from error
-    except BaseException:
-        _restore(client, before)
-        raise
-
-
-def _restore(client: mlflow.MlflowClient, before: dict[str, str | None]) -> str:
-    """Put every alias back; says whether that worked."""
-    try:
-        for name, version in before.items():
-            _point(client, name, version)
-    except mlflow.MlflowException:
-        held = ", ".join(f"{name} at {version}" for name, version in before.items() if version) or "nothing"
-        return f"It could not be put back either; it pointed to {held}. Set it by hand."
-    return "Every alias is as it was; try again."
-
-
-def _point(client: mlflow.MlflowClient, name: str, version: str | None) -> None:
-    """Give the champion of a registered model this version, or none; what is so already is left alone."""
-    now = client.get_registered_model(name).aliases.get(CHAMPION)
-    if version is None and now is not None:
-        client.delete_registered_model_alias(name, CHAMPION)
-    elif version is not None and str(now) != str(version):
-        client.set_registered_model_alias(name, CHAMPION, str(version))
-
-
 def _logged_as(client: mlflow.MlflowClient, version: ModelVersion) -> str:
     """The name under which the model of this version was logged in its run."""
-    if logged_id := _logged_id(version):
-        return client.get_logged_model(logged_id).name
+    if model_id := logged_id(version):
+        return client.get_logged_model(model_id).name
     return PurePosixPath(version.source or "").name  # by MLflow 2: a folder of the run's artifacts
 
 
-def _logged_id(version: ModelVersion) -> str:
+def logged_id(version: ModelVersion) -> str:
     """The id of the logged model that the version was made from; empty where it was made from something else."""
     source = version.source or ""
     logged_id = source.removeprefix("models:/")
@@ -421,15 +285,16 @@ def _silent() -> Iterator[None]:
 
 
 @contextmanager
-def _known_to_mlflow(address: ModelAddress) -> Iterator[None]:
+def known_to_mlflow(address: ModelAddress) -> Iterator[None]:
     """MLflow's own error for an address, in our words."""
     try:
         yield
     except mlflow.MlflowException as error:
         raise TrackingError(
-            f"MLflow has no model {address}: {_first_line(error)} Run `make train`, or correct it."
+            f"MLflow has no model {address}: {first_line(error)} Run `make train`, or correct it."
         ) from error
 
 
-def _first_line(error: mlflow.MlflowException) -> str:
+def first_line(error: mlflow.MlflowException) -> str:
+    """What MLflow said, without what follows it."""
     return error.message.splitlines()[0]

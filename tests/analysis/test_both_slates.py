@@ -1,13 +1,13 @@
 """Both slates known: exact on expected clicks, calibrated on clicks drawn here, not read where the model is wrong."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from recab_helpers.analysis import read_both_slates
+from recab_helpers.analysis import CLICKS_PER_USER, CTR, estimate, read_both_slates, read_goal_by
 from recab_helpers.analysis.both_slates import GATE_ALPHA, harvest
-from recab_helpers.impressions.aggregates import SufficientStatistics
+from recab_helpers.impressions import Aggregates, SufficientStatistics, Users
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
 
 K = 6  # items of a slate
@@ -166,3 +166,21 @@ def test_the_gate_speaks_where_a_click_ends_the_look(rng):
         not read_both_slates({"treatment": drawn(rng, world, click_ends=True)})["treatment"].holds for _ in range(30)
     ]
     assert np.mean(stopped) > 0.9
+
+
+def test_the_goal_is_read_by_both_slates_only_where_that_was_chosen_and_the_gate_holds(rng):
+    world = World.drawn(rng, 4000, shared=4)
+    for click_ends in (False, True):
+        of = drawn(rng, world, click_ends=click_ends)
+        test = Aggregates(users=Users(statistics=of), both_slates={"treatment": of})
+        effects = [estimate(m, of["control"], of["treatment"]) for m in (CTR, CLICKS_PER_USER)]
+        assert read_goal_by("plain", effects, test) is effects
+        goal, clicks = read_goal_by("both_slates", effects, test)
+        found = read_both_slates(test.both_slates)["treatment"]
+        assert found.holds == (not click_ends)
+        expected = effects[0] if click_ends else found.both
+        assert (goal.lift, goal.lift_ci, goal.p_value) == (expected.lift, expected.lift_ci, expected.p_value)
+        assert clicks.lift == effects[1].lift
+        assert goal.difference == pytest.approx(goal.control * goal.lift)
+        capped = replace(test, users=replace(test.users, caps={"clicks": 9.0}))
+        assert read_goal_by("both_slates", effects, capped)[0].lift == effects[0].lift

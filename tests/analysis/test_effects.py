@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from recab_helpers.analysis.checks import srm_p_value
-from recab_helpers.analysis.effects import estimate, estimate_effects
+from recab_helpers.analysis.effects import estimate, estimate_effects, estimate_within
 from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, METRICS, mean_of, ratio_of
 from recab_helpers.analysis.planning import Baseline
-from recab_helpers.analysis.statistics import effective_users
+from recab_helpers.analysis.statistics import effective_users, variance_of
 from recab_helpers.errors import ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import SufficientStatistics, Users, Within
+from recab_helpers.impressions.within import at
 from recab_helpers.references import Comparison
 from tests import published
 from tests.made import log_like, reduced, users_like, users_of
@@ -393,3 +394,32 @@ def test_the_interval_of_a_large_lift_covers_with_cuped(kind, rng):
         low, high = estimate(goal, *groups).lift_ci
         hits += low <= 0.5 <= high
     assert stats.binomtest(hits, tests, 0.95).pvalue > 1e-3
+
+
+def by_sessions(rng, lift: float, n: int = 600) -> Within:
+    """Users with a rate of their own, each with sessions of both variants."""
+    rate, columns = rng.beta(1, 9, n), {}
+    for v, more in (("control", 0.0), ("treatment", lift)):
+        shown = 10 * rng.poisson(rng.gamma(0.7, 4, n))
+        columns |= {at("impressions", v): shown, at("clicks", v): rng.binomial(shown, rate * (1 + more))}
+    values = np.column_stack(list(columns.values())).astype(float)
+    return Within(design="sessions", statistics=SufficientStatistics.of(values, tuple(columns)))
+
+
+def test_within_users_the_interval_covers_the_true_lift_as_often_as_it_says(rng):
+    found = [estimate_within(CTR, by_sessions(rng, 0.1), Comparison("treatment")) for _ in range(600)]
+    hits = sum(e.lift_ci[0] <= 0.1 <= e.lift_ci[1] for e in found)
+    assert stats.binomtest(hits, len(found), 0.95).pvalue > 1e-4
+    assert np.std([math.log1p(e.lift) for e in found]) == pytest.approx(np.mean([e.log_se for e in found]), rel=0.12)
+
+
+def test_within_users_the_same_rows_are_surer_than_as_two_groups_and_a_swap_turns_the_sign(rng):
+    of = by_sessions(rng, 0.1)
+    there, back = (estimate_within(CTR, of, Comparison(*pair)) for pair in (("treatment",), ("control", "treatment")))
+    assert math.log1p(there.lift) == pytest.approx(-math.log1p(back.lift))
+    s = of.statistics
+    two = math.sqrt(
+        sum(variance_of(s, s.gradient((at("clicks", v), at("impressions", v)))[1]) for v in ("control", "treatment"))
+    )
+    assert there.se < 0.9 * two
+    assert there.n == s.n

@@ -185,8 +185,9 @@ def test_a_log_without_slates_or_positions_stays_there_too(rows, users, warehous
         ({}, {"only": {"item_id": "z"}}, "has no row in which item_id is 'z'"),
         ({}, {"starts": "9"}, "starts is 9, but every row is before it"),
         ({}, {"starts": "2026-01-01"}, "starts is '2026-01-01'; the table tells days by number"),
-        ({}, {"time_unit": "ms"}, "time_unit is 'ms', which is not told of a log that stays in its own engine"),
-        ({}, {"by_impression": True}, "unit is 'impression', which is not told of"),
+        ({}, {"time_unit": "ms"}, "time_unit is 'ms', which is not read of a log that stays in its own engine"),
+        ({}, {"design": "sessions"}, "design is 'sessions', which is not read of"),
+        ({}, {"by_impression": True}, "unit is 'impression', which is not read of"),
     ],
 )
 def test_what_is_wrong_is_refused_where_it_lies(warehouse, change, how, said):

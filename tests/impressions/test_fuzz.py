@@ -21,7 +21,7 @@ import pytest
 
 from recab_helpers.errors import DataError, RecabError
 from recab_helpers.impressions import Reading, open_users, read_log, reduce, user_rows
-from recab_helpers.pipeline.command_line import check_values, read_values
+from recab_helpers.pipeline.values import check_values, read_values
 
 FEW, MANY = 100, 5_000
 ZONES = ("UTC", "Europe/Berlin", "America/New_York")

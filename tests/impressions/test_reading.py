@@ -162,6 +162,14 @@ def test_a_click_is_what_counts_as_one(values, click):
     assert counts_of(read_log(log, how=Reading(click=click))) == SAME
 
 
+def test_an_empty_cell_is_no_value_of_a_click_however_it_is_stored():
+    """Parquet keeps an empty text where CSV has none; it was read as no click."""
+    words = ["buy" if c else "view" for c in LOG["clicked"]]
+    said = refusal(LOG.assign(clicked=["", *words[1:]]), click=("buy",))
+    assert "column clicked" in said
+    assert "row 1" in said
+
+
 def test_a_count_of_clicks_is_refused_with_the_parameter_that_reads_it():
     assert "Say what is a click, click=[positive] for a number above 0" in refusal(LOG.assign(clicked=3))
 

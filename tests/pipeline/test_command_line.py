@@ -14,8 +14,9 @@ import pytest
 from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import PRESETS
 from recab_helpers.paths import ROOT
-from recab_helpers.pipeline.command_line import check_values, main, read_values
+from recab_helpers.pipeline.command_line import main
 from recab_helpers.pipeline.doors import DOORS
+from recab_helpers.pipeline.values import check_values, read_values
 from tests.made import LOG
 
 

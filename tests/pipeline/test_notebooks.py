@@ -378,13 +378,19 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         assert code == 0
         document = json.loads((reports / "ab_report.json").read_text())
         assert document["variants"][0]["impressions"] > 0
-        model = tracking.load_model("models:/served-content@candidate")
+        model = tracking.load_model("models:/served-synthetic-content@candidate")
         assert len(model.recommend(["u000"], 3)) == 3
     finally:
         server.terminate()
         server.wait(30)
     with sqlite3.connect(tmp_path / "server.db") as store:
         assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
+
+
+def test_kernels_need_no_tcp_port_where_the_system_has_sockets(tmp_path):
+    """A port that is free when it is chosen may be taken when the kernel binds it: such a report died at its start."""
+    assert notebooks._transport("/tmp/recab-1/train.json") == ("ipc" if os.name == "posix" else "tcp")
+    assert notebooks._transport(f"/tmp/{'long/' * 20}train.json") == "tcp"
 
 
 def test_a_door_says_how_long_the_one_before_took_where_there_was_one():

@@ -167,7 +167,7 @@ def test_ranking_quality_on_movielens_100k(ml_100k):
     models, quality, _ = fit_all(ml_100k, train, held_out, TrainParams(variants=["content", "ease", "hybrid"]))
     ndcg = quality["ndcg_at_10"]
     assert ndcg["collaborative"] >= 0.33
-    assert ndcg["ease"] == pytest.approx(0.385, abs=0.015)
+    assert ndcg["ease"] == pytest.approx(0.372, abs=0.01)  # a plain numpy form on three other splits: .376, .372, .368
     assert ndcg["hybrid"] > ndcg["content"]
     assert ndcg["popularity"] == pytest.approx(0.17, abs=0.015)
     unseen = models["content"].seen.shape[1] - models["content"].seen.sum(axis=1).mean()

@@ -45,6 +45,16 @@ def test_top_k_is_a_stable_sort_even_where_scores_tie(scores, k):
     assert np.array_equal(top_k(scores, k), np.argsort(-scores, axis=1, kind="stable")[:, :k])
 
 
+@given(st.integers(0, 2**32), st.integers(1, 700), st.integers(1, 7), st.sampled_from([2, 5, 1000]))
+def test_top_k_of_wide_rows_is_a_stable_sort_too(seed, n_columns, k, n_values):
+    """Blocks of columns hold the k best whatever ties cross their borders, be all of a block seen, or none."""
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, n_values, (3, n_columns)).astype(np.float32)
+    scores[:, rng.random(n_columns) < rng.random()] = -np.inf
+    k = min(k, n_columns)
+    assert np.array_equal(top_k(scores, k), np.argsort(-scores, axis=1, kind="stable")[:, :k])
+
+
 def test_a_mean_of_two_models_of_different_make_travels_with_the_files_of_both(models, train, tmp_path):
     parts = models["content"].scorer, models["collaborative"].scorer
     scorer = class_in(tmp_path / "mine.py", MEAN_OF_TWO, "MeanOfTwo")(parts, 1.0, "both")

@@ -24,7 +24,7 @@ from recab_helpers.analysis.totals import CTR_COLUMNS
 from recab_helpers.calibration.grading import RATES_COLUMNS
 from recab_helpers.impressions.slates import OVERLAP_COLUMNS
 from recab_helpers.parameters import STAGES, AnalyzeParams
-from recab_helpers.pipeline.command_line import check_values, read_values
+from recab_helpers.pipeline.values import check_values, read_values
 from recab_helpers.report import Background
 from recab_helpers.report.document import SCHEMA, commands, effects_csv, lineage, report_json
 from tests.report.drawn import a_background, an_analysis

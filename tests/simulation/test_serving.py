@@ -93,3 +93,35 @@ def test_a_log_says_where_each_item_stands_in_every_slate_of_the_same_request(pl
     found = one[["position_in_control", "position_in_treatment"]].to_numpy()
     np.testing.assert_array_equal(found[np.arange(len(one)), in_treatment.astype(int)], one["position"])
     np.testing.assert_array_equal(found[np.arange(len(one)), 1 - in_treatment.astype(int)], there)
+
+
+def test_a_session_of_a_design_by_sessions_draws_its_variant_and_keeps_it(plan):
+    test = plan(design="sessions", allocation=0.3)
+    table = log(test)
+    slates = table.groupby("slate_id").agg(user=("user_id", "first"), n=("variant", "nunique"), v=("variant", "first"))
+    assert (slates["n"] == 1).all()
+    treated = slates["v"] == "treatment"
+    assert stats.binomtest(int(treated.sum()), len(slates), 0.3).pvalue > 1e-4
+    often = slates.groupby("user", observed=True)["v"].agg(["size", "nunique"]).query("size > 30")
+    assert (often["nunique"] == 2).all()
+    tally = simulation.Tally(test)
+    list(tally.watch(test.impressions()))
+    assert tally.summary()["users"].tolist() == table.groupby("variant", observed=True)["user_id"].nunique().tolist()
+
+
+def test_an_interleaved_slate_names_the_team_of_every_item_and_where_it_stands_in_both_slates(plan):
+    test = plan(design="interleaved")
+    table = log(test)
+    assert set(table["variant"]) == {"interleaved"}
+    own = np.where(table["team"] == "control", table["position_in_control"], table["position_in_treatment"])
+    assert (own > 0).all()
+    for code, v in enumerate(test.variants):
+        items = {u: list(test.item_ids[i]) for u, i in zip(test.user_ids, v.items, strict=True)}
+        head = table.head(500)
+        there = [
+            items[u].index(i) + 1 if i in items[u] else 0 for u, i in zip(head["user_id"], head["item_id"], strict=True)
+        ]
+        assert head[f"position_in_{['control', 'treatment'][code]}"].tolist() == there
+    slates = table.groupby("slate_id")
+    assert (slates["item_id"].nunique() == test.slate_size).all()
+    assert (slates["team"].agg(lambda t: (t == "control").sum()) == test.slate_size / 2).all()

@@ -134,7 +134,13 @@ def test_a_registered_model_stands_alone(store, fitted, tmp_path):
     assert "signature" in described
     assert "saved_input_example_info" in described
     requirements = (tmp_path / "copy" / "requirements.txt").read_text()
-    assert {line.partition("==")[0] for line in requirements.split()} == {"mlflow", "numpy", "pandas", "scipy"}
+    assert {line.partition("==")[0] for line in requirements.split()} == {
+        "mlflow",
+        "numpy",
+        "pandas",
+        "scipy",
+        "threadpoolctl",
+    }
     assert all(line.partition("==")[2] for line in requirements.split())
     code = (
         "import sys; sys.modules |= dict.fromkeys(('recab_helpers', 'sklearn', 'surprise'))\n"

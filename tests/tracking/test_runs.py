@@ -131,7 +131,7 @@ def test_a_local_artifact_is_read_where_it_lies(store, tmp_path, monkeypatch):
 
 
 def test_artifacts_that_lie_on_a_server_are_fetched_each_to_its_own_place(store, monkeypatch):
-    monkeypatch.setattr("recab_helpers.tracking.runs.is_local_uri", lambda _: False)
+    monkeypatch.setattr("recab_helpers.tracking.artifacts.is_local_uri", lambda _: False)
     run = tracking.start_run("far", "train")
     for i, name in enumerate(("train/same", "simulate/same")):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,17 +4,17 @@ Each is drawn under its title, with an alt text that says what it shows.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from recab_helpers.analysis.effects import Effect
-from recab_helpers.formats import label_of, lift, lift_interval, percent
+from recab_helpers.formats import count, label_of, lift, lift_interval, percent
 from recab_helpers.report.kit.html import note, show
 from recab_helpers.report.kit.plot import (
     BETTER,
@@ -193,3 +193,22 @@ def rates_figure(rates: pd.DataFrame, *, target: float, title: str) -> HTML:
     said = [f"{row.method} {percent(row.rate, 1)}" for row in rates.itertuples()]
     alt = f"Share of simulated tests by method: {'; '.join(said)}."
     return show(fig, alt=alt, caption="Dot: rate; hollow where it is far from the target. Bar: Monte Carlo error.")
+
+
+def counts_figure(counts: Mapping[str, float], *, title: str, axis: str, line: tuple[float, str]) -> HTML:
+    """Counts by name as dots on an axis of factors, with the number at the right; `line` marks a named count."""
+    with report_style():
+        fig = Figure(figsize=(WIDTH, 1.25 + ROW * len(counts)))
+        ax = fig.subplots()
+        ax.axvline(line[0], color="black", linewidth=0.8, linestyle=":")
+        for y, (name, value) in enumerate(counts.items()):
+            ax.plot(value, y + 0.18, "o", color=BETTER if value <= line[0] else NEUTRAL, markersize=7)
+            row_text(ax, y, name, count(value))
+        ax.set_xscale("log")
+        low, high = min(*counts.values(), line[0]), max(*counts.values(), line[0])
+        ax.set_xlim(low / 1.6, high * 1.6)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x)))
+        rows_axis(ax, len(counts), axis)
+        title_of(fig, title)
+    said = "; ".join(f"{name} {count(value)}" for name, value in counts.items())
+    return show(fig, alt=f"{axis}: {said}.", caption=f"Dotted line: {line[1]}, {count(line[0])}.")

@@ -27,6 +27,8 @@ def lifts(found: Analysis, known: Background) -> HTML:
 
     A guardrail has the p of its margin in a column of its own. An invalid test has no p-values.
     """
+    if not found.effects:
+        return HTML("")
     rows = [LiftRow.of(e, words.with_variant(_label(e), e, found, known)) for e in found.effects if e.defined]
     figure = lifts_figure(rows, title=_headline(found, known), valid=found.verdict.valid)
     return answered(_answer(found), figure, _table(found.effects, found, known))

@@ -81,7 +81,7 @@ def _headline(found: Analysis, of: pd.DataFrame, known: Background) -> str:
         else:
             said = ", ".join(_agreement(before, e, found) for e in goals)
             parts.append(f"NDCG@10 of {known.called(variant)} was {formats.lift(before, 0)} offline; {said}")
-    return ". ".join(parts) or "The lift of the test is not defined"
+    return ". ".join(parts) or ("The lift of the test is not defined" if found.effects else "The test gives no lift")
 
 
 def _agreement(before: float, e: Effect, found: Analysis) -> str:
@@ -101,7 +101,7 @@ def _table(found: Analysis, of: pd.DataFrame, heads: dict[str, str]) -> HTML:
         _compared(formats.label_of(name), quality[name].to_dict(), heads, formats.BY_COLUMN.get(name, formats.number))
         for name in quality
     ]
-    for goal in found.goals:
+    for goal in found.goals if found.effects else ():  # CTR of interleaved picks is of neither model
         values = {v: found.test.users.statistics[v].gradient(goal.columns)[0] for v in heads}
         rows.append(_compared(f"{goal.label} in the test", values, heads, partial(words.value, goal)))
     frame = pd.DataFrame(rows).set_index("metric")

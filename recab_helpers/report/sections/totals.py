@@ -15,6 +15,8 @@ WHY = (
 
 def totals(found: Analysis, known: Background) -> HTML:
     """Users and what was counted of them, per variant with the model behind it."""
+    if found.verdict.call == "no lift":  # counts by team are of no variant
+        return HTML("")
     frame = found.totals.copy()
     if known.models:
         frame.insert(0, "model", [model_name(known.models[v]) for v in frame.index])

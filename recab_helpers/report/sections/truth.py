@@ -7,6 +7,7 @@ from IPython.display import HTML
 
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Effect, MetricSpec
+from recab_helpers.report import instead
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
@@ -19,6 +20,9 @@ def truth(found: Analysis, known: Background) -> HTML:
     """Every estimate of the goals that count clicks beside the true lift, and true CTR with that of other policies."""
     if known.truth is None:
         return HTML("")
+    if found.verdict.call == "no lift":
+        said = instead.against_truth(found, known)
+        return answered(said, note(said), yardsticks_table(known.yardsticks, known.truth))
     goals = [goal for goal in found.goals if _counts_clicks(goal)]
     others = ", ".join(goal.label for goal in found.goals if goal not in goals)
     figures = [_figure(goal, found, known) for goal in goals]

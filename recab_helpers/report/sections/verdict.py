@@ -8,6 +8,7 @@ from IPython.display import HTML
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Effect, losing, per_user
 from recab_helpers.references import CONTROL
+from recab_helpers.report import instead
 from recab_helpers.report import verdict as words
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.words import agreement, difference, state_of, value
@@ -21,7 +22,7 @@ NEAR = 0.15  # of the width of the axis
 def verdict(found: Analysis, known: Background) -> HTML:
     """The call and all that one needs to act on it, on one screen."""
     tone = _tone(found, known)
-    cards = [_gain(found, known), _costs(found, known)] if found.verdict.valid and not found.verdict.undefined else []
+    cards = [_gain(found, known), _costs(found, known)] if _has_lift(found) else []
     rest = [_trust(found), *([_truths(found, known)] if known.simulated else []), _next(found, known)]
     grid = f'<div class="grid two">{"".join(cards)}</div>' if cards else ""
     return HTML(
@@ -32,6 +33,10 @@ def verdict(found: Analysis, known: Background) -> HTML:
         f"{grid}{_reasons(found, known) if not cards else ''}"
         f'<div class="grid {"three" if len(rest) == 3 else "two"}">{"".join(rest)}</div></div>'
     )
+
+
+def _has_lift(found: Analysis) -> bool:
+    return found.verdict.effect is not None and not found.verdict.undefined
 
 
 def _tone(found: Analysis, known: Background) -> str:
@@ -72,9 +77,11 @@ def _about(found: Analysis, known: Background) -> list[str]:
     days = 0 if found.by_day is None else found.by_day.index.unique("day").size
     dates = f"{known.days[0]} to {known.days[1]}, " if known.days else ""
     facts += [f"{dates}{formats.count(days)} {'day' if days == 1 else 'days'}"] if days else []
-    counts = found.test.users.counts
+    counts, n = found.test.users.counts, formats.count(found.test.users.n)
+    if found.test.users.within:
+        return [*facts, f"{n} users, each in both"]
     shares = " / ".join(formats.percent(n / sum(counts.values()), 0) for n in counts.values())
-    return [*facts, f"{formats.count(sum(counts.values()))} users, {shares}"]
+    return [*facts, f"{n} users, {shares}"]
 
 
 def _hypothesis(known: Background) -> str:
@@ -108,6 +115,8 @@ def _gain(found: Analysis, known: Background) -> str:
 
 def _counts(e: Effect, found: Analysis, known: Background) -> list[str]:
     """The effect as a number of things that a person can picture, with its interval."""
+    if found.test.users.within:  # a user's clicks are of both variants
+        return []
     of = per_user(e, found.effects, found.test.users)
     if not math.isfinite(of.difference_ci[0]):
         return []
@@ -117,7 +126,7 @@ def _counts(e: Effect, found: Analysis, known: Background) -> list[str]:
     what = "users with a click" if share and of.metric.numerator == "clicked_any" else what
     said = [f"<b>{_signed(of, 1000)}</b> {escape(what)} per 1,000 users{over} ({_range(of, 1000)})"]
     if not known.simulated:
-        n = sum(found.test.users.counts.values())
+        n = found.test.users.n
         all_users = f"if all {formats.count(n)} users of the test had had it instead of control"
         said.append(f"<b>{_signed(of, n)}</b> {escape(what)}{over} {all_users} ({_range(of, n)})")
     return said
@@ -194,10 +203,12 @@ def _losers(found: Analysis) -> list[tuple[str, str]]:
     lost = losing(found.segments, e.metric, e.comparison, alpha=found.alpha)
     looked = found.segments[found.segments["metric"] == e.metric.name]
     looked = looked[looked["variant"].eq(e.comparison.variant) & looked["lift"].notna()]
+    if found.test.users.within:
+        return [(CALM, "Who gains and who loses is not told where every user meets both variants.")]
     if looked.empty:
         return [(CALM, "Who gains and who loses is not known: the users have no segments.")]
     least = looked.loc[(e.metric.direction * looked["lift"]).idxmin()] if lost.empty else lost.iloc[0]
-    share = formats.percent(least["users"] / (e.n_control + e.n_treatment), 0)
+    share = formats.percent(least["users"] / e.n, 0)
     interval = formats.lift_interval((least["low"], least["high"]))
     group = f"{formats.label_of(least['segment'])} {least['level']}"
     who = f"{group}: {formats.lift(least['lift'])} ({interval}; {share} of users)"
@@ -267,13 +278,15 @@ def _trust(found: Analysis) -> str:
     failed = [c for c in found.checks if c.state == "failed"]
     said = f"{formats.count(passed)} of {formats.count(len(found.checks))} checks passed"
     rest = f" {'; '.join(others)}." if others else ""
-    agree = f" {agreement(found)}" if found.verdict.valid else ""
+    agree = f" {agreement(found)}" if _has_lift(found) else ""
     tone = BAD if failed else GOOD
     return _card("Can it be trusted?", f'<p><b class="{tone}">{said}.</b>{escape(rest + agree)}</p>')
 
 
 def _truths(found: Analysis, known: Background) -> str:
     """What the known truth says of the estimate, and what the other truths say."""
+    if found.verdict.call == "no lift":
+        return _card("Was it right?", f"<p>{escape(instead.against_truth(found, known))}</p>")
     e = found.verdict.effect
     true = math.nan if e is None else known.true_lifts().get(e.comparison.variant, math.nan)
     if e is None or not math.isfinite(true) or e.metric.numerator != "clicks" or not e.defined:

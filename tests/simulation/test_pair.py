@@ -1,0 +1,52 @@
+"""Drawn tests of two models: their clicks add up to the exact truth of every design."""
+
+import numpy as np
+import pytest
+
+from recab_helpers.simulation import CascadeModel, Pair, PositionModel
+
+N, K = 300, 6
+
+
+@pytest.fixture
+def pair(rng) -> Pair:
+    items = np.stack([rng.permuted(np.tile(np.arange(9), (N, 1)), axis=1)[:, :K] for _ in range(2)])
+    appeal = rng.beta(1, 4, (N, 9))
+    p_click = np.take_along_axis(np.stack([appeal] * 2), items, axis=2)
+    rate = rng.gamma(0.7, 6, N)
+    return Pair(items=items, p_click=p_click, rate=rate, p_before=p_click[0], rate_before=rate, clicks=PositionModel())
+
+
+@pytest.mark.parametrize("clicks", [PositionModel(), CascadeModel()])
+def test_drawn_clicks_have_the_exact_ctr_of_both_variants_and_of_drafts(pair, clicks, rng):
+    pair = pair.with_clicks(clicks)
+    s = pair.draw(40_000, "sessions", rng)
+    for arm, ctr in enumerate(pair.ctr()):
+        assert s.clicked[s.arm == arm].mean() == pytest.approx(ctr, rel=0.03)
+    share, ctr = pair.drafted()
+    d = pair.draw(40_000, "interleaved", rng)
+    assert d.clicked.mean() == pytest.approx(ctr, rel=0.03)
+    assert d.clicked[d.arm == 1].sum() / d.clicked.sum() == pytest.approx(share, rel=0.02)
+
+
+def test_the_exact_ctr_is_that_of_the_click_model(pair):
+    from recab_helpers.simulation.traffic import Traffic
+
+    traffic = Traffic(session_rate=pair.rate, horizon_days=14)
+    for clicks in (PositionModel(), CascadeModel()):
+        expected = [clicks.true_ctr(p, traffic) for p in pair.p_click]
+        np.testing.assert_allclose(pair.with_clicks(clicks).ctr(), expected)
+
+
+def test_users_keep_their_arm_and_places_say_where_items_stand(pair, rng):
+    s = pair.draw(2000, "users", rng)
+    assert all(len(set(s.arm[s.user == u])) == 1 for u in range(50))
+    assert (np.diff(s.user) >= 0).all()
+    assert set(s.user) == set(range(len(s.of)))
+    places = pair.places()
+    assert (places[0, :, :, 0] == np.arange(1, K + 1)).all()
+    user, at = 7, 2
+    there = int(places[0, user, at, 1])
+    if there:
+        assert pair.items[1, user, there - 1] == pair.items[0, user, at]
+    assert pair.overlap()[user] == len(set(pair.items[0, user]) & set(pair.items[1, user]))
