@@ -27,6 +27,7 @@ TIME_UNITS = ("", "s", "ms", "us", "ns")
 DATE_ORDERS = ("", "day_first", "month_first")
 BAD_ROWS = ("refuse", "drop")
 UNITS = ("user", "impression")
+ENGINES = ("duckdb", "spark")
 DESIGNS = ("users", "sessions", "interleaved")
 READ_DESIGNS = (*DESIGNS, "off_policy")
 READINGS = ("plain", "both_slates")
@@ -224,6 +225,7 @@ class ReadParams(Params):
     starts: str = ""
     bad_rows: str = "refuse"
     unit: str = "user"
+    engine: str = "duckdb"
 
     def _check(self):
         for name in ("log_file", "users_file", "clicks_file"):
@@ -232,6 +234,7 @@ class ReadParams(Params):
         _one_of("date_order", self.date_order, DATE_ORDERS)
         _one_of("bad_rows", self.bad_rows, BAD_ROWS)
         _one_of("unit", self.unit, UNITS)
+        _one_of("engine", self.engine, ENGINES)
         try:
             ZoneInfo(self.time_zone)
         except (ValueError, OSError, KeyError) as error:

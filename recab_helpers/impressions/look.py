@@ -7,10 +7,12 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.reading import Reader, Reading, propose
+from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.reading import Reader, Reading
 from recab_helpers.impressions.reduce import unknown_to
 from recab_helpers.impressions.sources import open_users, read_log, read_users
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
+from recab_helpers.impressions.words import propose
 from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
@@ -57,13 +59,16 @@ def look(params: ReadParams) -> str:
 def check_early(params: ReadParams) -> None:
     """Read what a run is about to read, so that whatever is wrong with it is said before anything starts.
 
-    A large log is read through once only, by the run itself.
+    A large log is read through once only, by the run itself, and so is one that Spark reads.
 
     Raises:
         DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
         ParameterError: the log holds sums of several metrics, and none is the goal.
     """
     how = Reading.of(params)
+    if how.engine == "spark":
+        spark_is_there()
+        return
     if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
         return

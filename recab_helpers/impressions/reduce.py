@@ -175,7 +175,7 @@ def unknown_to(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]
         DataError: it knows so few that the ids of the two cannot be the same things.
     """
     ids = here(known.select(USER.name)).unique()
-    mine = users.select(nw.col(USER.name).cast(nw.String)).unique()
+    mine = here(users.select(nw.col(USER.name).cast(nw.String)).unique())
     both_have = mine.join(ids, on=USER.name, how="semi")
     n, m, both = (int(t.select(nw.len().alias("n")).collect("pyarrow")["n"][0]) for t in (mine, ids, both_have))
     if both < FEW_KNOWN * min(n, m):
@@ -428,7 +428,7 @@ def _statistics(
             int(row["n"]), np.array([row[f"s{i}"] for i in range(k)]), cross, columns, shift=shift
         )
         found.setdefault(tuple(str(row[b]) for b in by), {})[str(row["variant"])] = made
-    return {group: {v: by_variant[v] for v in in_order(by_variant)} for group, by_variant in found.items()}
+    return {group: {v: by_variant[v] for v in in_order(by_variant)} for group, by_variant in sorted(found.items())}
 
 
 def _histogram(users: nw.LazyFrame, columns: tuple[str, ...], variants: Sequence[str]) -> Histogram:
