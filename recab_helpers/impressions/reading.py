@@ -394,10 +394,11 @@ class Reader:
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
+            teams = "" if "team" not in self.cells else " Of interleaved slates: design=interleaved."
             way = f"Name the one that users had before: control={other}." if not control and len(names) > 1 else ""
             self.faults.append(
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
-                f"treatment. {way or 'Give the log of all variants.'}"
+                f"treatment. {way or 'Give the log of all variants.'}{teams}"
             )
         if cell.kind != "VARCHAR" or not self._read_plain(column, value, "= ''"):
             self.read(column, value)
