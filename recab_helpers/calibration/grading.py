@@ -187,19 +187,31 @@ def grade(
     boot: bool = True,
     whole: bool = True,
     workers: int = 2,
+    pool: ProcessPoolExecutor | None = None,
 ) -> pd.DataFrame:
-    """Every grade of every test (columns test, kind, method, value); the same for any number of processes."""
+    """Every grade of every test (columns test, kind, method, value); the same for any number of processes.
+
+    A `pool` (`grading_pool`) serves several calls, each of which would start processes of its own.
+    """
     starts = range(0, n_tests, BATCH)
     jobs = [(population, min(BATCH, n_tests - start), (seed * 1_000_003) + start, start) for start in starts]
     run: Callable = partial(_grade_batch, alpha=alpha, boot=boot, whole=whole)
     progress = partial(tqdm, total=len(jobs), desc="simulated tests", unit="batch")
-    if min(workers, len(jobs)) == 1:
+    if pool is not None:
+        parts = list(progress(pool.map(run, jobs)))
+    elif min(workers, len(jobs)) == 1:
         parts = list(progress(map(run, jobs)))
-    else:  # spawn: a kernel has threads, and forking a process with threads can hang
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            parts = list(progress(pool.map(run, jobs)))
+    else:
+        with grading_pool(workers) as own:
+            parts = list(progress(own.map(run, jobs)))
     names = ["test", *(f.name for f in fields(Grade))]
     return pd.DataFrame([row for part in parts for row in part], columns=names)
+
+
+def grading_pool(workers: int = 2) -> ProcessPoolExecutor:
+    """Processes for `grade`, which end when the one that started them does; close it by `with`."""
+    # spawn: a kernel has threads, and forking a process with threads can hang
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:

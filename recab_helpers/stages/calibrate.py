@@ -67,16 +67,18 @@ def populations(params: CalibrateParams) -> dict[str, calibration.Population]:
 
 def grade_populations(params: CalibrateParams) -> pd.DataFrame:
     """The grades of every population's tests, one row each; the column `population` says whose."""
-    parts = [
-        calibration.grade(
-            population,
-            params.n_tests,
-            seed=params.seed,
-            boot=question not in TRAFFIC,
-            whole=question in (NULL, LOSS, *TRAFFIC),
-        ).assign(population=question)
-        for question, population in populations(params).items()
-    ]
+    with calibration.grading_pool() as pool:
+        parts = [
+            calibration.grade(
+                population,
+                params.n_tests,
+                seed=params.seed,
+                boot=question not in TRAFFIC,
+                whole=question in (NULL, LOSS, *TRAFFIC),
+                pool=pool,
+            ).assign(population=question)
+            for question, population in populations(params).items()
+        ]
     return pd.concat(parts, ignore_index=True)
 
 
