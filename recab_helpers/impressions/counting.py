@@ -12,6 +12,14 @@ from recab_helpers.impressions.aggregates import CELL
 from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import in_order
 
+COUNTS = {
+    "impressions": "items shown to the user",
+    "clicks": "of them clicked",
+    "sessions": "slates that the user saw",
+    "clicked_any": "1 for a user who clicked, else 0",
+    "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
+    "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
+}
 UNIT = ("user_id", "variant")
 LAST_MARKED = 46  # position up to which a sum of powers of two tells positions apart: 2^46 x 2^6 rows < 2^53
 

@@ -35,14 +35,6 @@ from recab_helpers.impressions.kept import here, keep
 from recab_helpers.impressions.within import within
 from recab_helpers.references import in_order
 
-COUNTS = {
-    "impressions": "items shown to the user",
-    "clicks": "of them clicked",
-    "sessions": "slates that the user saw",
-    "clicked_any": "1 for a user who clicked, else 0",
-    "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
-    "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
-}
 KEY = "recab_key"  # ids as text, by which tables meet
 MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
@@ -347,13 +339,22 @@ def _start_of(labels: list[Any], half: Any) -> Any:
     return max(label for label in labels if label <= half)
 
 
-def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tuple[nw.LazyFrame, list[str], list[str]]:
-    """The users with what is known of them, and the names of the numeric and of the text columns of that."""
-    schema = known.drop("variant", strict=False).collect_schema()
-    if clash := sorted(taken & set(schema.names())):
+def refuse_taken(names: Sequence[str], taken: set[str]) -> None:
+    """Refuse a table of users with a column that the log's users already have.
+
+    Raises:
+        DataError: there is one.
+    """
+    if clash := sorted(taken & set(names)):
         raise DataError(
             f"The users table has the column {clash[0]}, which is counted from the log. Rename it, or leave it out."
         )
+
+
+def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tuple[nw.LazyFrame, list[str], list[str]]:
+    """The users with what is known of them, and the names of the numeric and of the text columns of that."""
+    schema = known.drop("variant", strict=False).collect_schema()
+    refuse_taken(schema.names(), taken)
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]

@@ -8,7 +8,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
@@ -20,10 +20,11 @@ from recab_helpers.impressions.contract import (
     in_slates,
     of_users,
 )
-from recab_helpers.impressions.counting import count
+from recab_helpers.impressions.counting import COUNTS, count
 from recab_helpers.impressions.elsewhere import on_spark, read_elsewhere
 from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
+from recab_helpers.parameters import nearest
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
     engine,
@@ -376,6 +377,25 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
     """
     names = opened(table, how.table, rows=False)[0].collect_schema().names()
     return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
+
+
+def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Of the columns that metrics ask for, those of a log's impressions: neither counted anyway nor known of its users.
+
+    `there` are the columns of the log, `known` those of the table of its users.
+
+    Raises:
+        ParameterError: a column is in neither.
+    """
+    counted = {*COUNTS, *known}
+    wanted = [c for c in asked if c not in counted]
+    for column in wanted:
+        if column not in there:
+            raise ParameterError(
+                f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
+                f"{nearest(column, counted | set(there))}"
+            )
+    return tuple(dict.fromkeys(wanted))
 
 
 def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:

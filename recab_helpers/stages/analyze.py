@@ -182,7 +182,9 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     known = None
     if log.users is not None:
         known = impressions.open_users(log.users, numbers=asked, how=log.reading)
-    numbers = _columns_of_the_log(log, metrics, known)
+    there = impressions.column_names(log.impressions, log.reading)
+    own = () if known is None else known.collect_schema().names()
+    numbers = impressions.summed_of([c for m in metrics for c in m.columns], there, own)
     told = ("propensity",) if log.reading.design == "off_policy" else ()
     read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
@@ -512,21 +514,6 @@ def _first_lines(document: dict[str, Any]) -> str:
         "The page is ab_report.html, the first artifact of the run that this test's title names.",
     ]
     return "\n\n".join(filter(None, lines))
-
-
-def _columns_of_the_log(log: Log, metrics: tuple[MetricSpec, ...], known: nw.LazyFrame | None) -> tuple[str, ...]:
-    """Columns of the impressions that the metrics read, beside those that are counted anyway."""
-    assert log.impressions is not None
-    counted = set(impressions.COUNTS) | (set() if known is None else set(known.collect_schema().names()))
-    there = impressions.column_names(log.impressions, log.reading)
-    wanted = [c for m in metrics for c in m.columns if c not in counted]
-    for column in wanted:
-        if column not in there:
-            raise ParameterError(
-                f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
-                f"{nearest(column, counted | set(there))}"
-            )
-    return tuple(dict.fromkeys(wanted))
 
 
 def _popularity(log: Log, history: nw.LazyFrame | None) -> pd.Series | None:
