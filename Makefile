@@ -106,6 +106,6 @@ install:
 	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --editable .
 	@{ pwd; cat requirements.lock; } > .venv/ready
 
-# For maintainers: resolve pyproject.toml anew into the one lock.
+# For maintainers: resolve pyproject.toml anew into the one lock; Spark is an extra that few need, and stays out of it.
 lock: setup
-	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --all-extras --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
+	@$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -60,6 +60,11 @@ def _place() -> Path:
     return Path(_folder().name)
 
 
+def spare_file(ending: str) -> Path:
+    """The name of a new file, which is gone when the process ends."""
+    return _place() / f"{next(_NUMBERS)}{ending}"
+
+
 def literal(text: object) -> str:
     """The text as SQL writes it."""
     return "'" + str(text).replace("'", "''") + "'"
@@ -177,7 +182,7 @@ def reading(source: str | Path) -> Iterator[None]:
 
 def _held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once."""
-    copy = _place() / f"{next(_NUMBERS)}.parquet"
+    copy = spare_file(".parquet")
     relation.write_parquet(str(copy), compression="snappy")
     return engine().read_parquet(str(copy))
 
@@ -366,7 +371,7 @@ def _encoding(sample: bytes) -> str:
 
 def _rewritten(part: Path, packed: str, encoding: str, *, one_end: bool) -> Path:
     """A copy in UTF-8, whose lines may have `one_end`; gone when the process ends."""
-    copy = _place() / f"{next(_NUMBERS)}.csv"
+    copy = spare_file(".csv")
     decoded = codecs.getincrementaldecoder(encoding)()
     decoder = io.IncrementalNewlineDecoder(decoded, translate=True) if one_end else decoded
     with (

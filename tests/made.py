@@ -1,9 +1,12 @@
 """Logs, users and effects that tests are made of, and the short way from a log to what an analysis reads."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from recab_helpers.analysis.analysis import Analysis, analyze
 from recab_helpers.analysis.checks import Check
@@ -123,3 +126,29 @@ def users_of(table: pd.DataFrame, segments: Sequence[str] = (), histograms: Sequ
     numbers = {c: table[c].to_numpy() for c in table.select_dtypes(["number", "bool"])}
     levels = {s: table[s].to_numpy() for s in segments}
     return Users.of(table["variant"], numbers, segments=levels, histograms=histograms)
+
+
+def assert_same(found: Any, expected: Any, where: str = "") -> int:
+    """Number for number within 1e-9; how many numbers were compared."""
+    if dataclasses.is_dataclass(expected):
+        names = [f.name for f in dataclasses.fields(expected)]
+        return sum(assert_same(getattr(found, n), getattr(expected, n), f"{where}.{n}") for n in names)
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), where
+        return sum(assert_same(found[k], v, f"{where}[{k}]") for k, v in expected.items())
+    if isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected), where
+        return sum(assert_same(a, b, f"{where}[{i}]") for i, (a, b) in enumerate(zip(found, expected, strict=True)))
+    if isinstance(expected, (pd.DataFrame, pd.Series)):
+        kind = "frame" if isinstance(expected, pd.DataFrame) else "series"
+        compare = getattr(pd.testing, f"assert_{kind}_equal")
+        compare(found, expected, check_dtype=False, check_index_type=False, rtol=1e-9, atol=1e-9, obj=where)
+        return expected.size
+    if isinstance(expected, np.ndarray) and expected.dtype.kind == "f":
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9, err_msg=where)
+        return expected.size
+    if isinstance(expected, np.ndarray):
+        np.testing.assert_array_equal(found, expected, err_msg=where)
+        return expected.size
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-9) if isinstance(expected, float) else found == expected
+    return 1

@@ -64,6 +64,8 @@ def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunctio
     """Every check of the list (CHECKS unless given) on the test; `planned` holds the share of users by variant."""
     if checks is None:
         always = CHECKS if test.users.within is None else CHECKS_WITHIN[test.users.within.design]
+        if test.off_policy:
+            always = EVERY_DESIGN
         checks = (*always, *([dropped_check] if test.dropped else []), *([unit_check] if test.by_impression else []))
     return [check(test, planned) for check in checks]
 

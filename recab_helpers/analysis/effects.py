@@ -159,6 +159,8 @@ def estimate_effects(
             which = f"metric {metric.name} reads the column {column}, which the users do not have"
             raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
+    if not comparisons:  # a log read off-policy has one variant
+        return []
     levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
     levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
     levels["deterioration"] = alpha / len(comparisons)  # whatever the look: it only holds a treatment back

@@ -1,10 +1,20 @@
 """From a log of any size to the aggregates that an analysis needs."""
 
 from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, Sample, SufficientStatistics, Users
+from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.off_policy import off_policy
 from recab_helpers.impressions.reading import Read, Reading
-from recab_helpers.impressions.reduce import COUNTS, UserRows, reduce, sample, user_rows, users_alone
+from recab_helpers.impressions.reduce import UserRows, reduce, sample, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
-from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users, read_log, read_users
+from recab_helpers.impressions.sources import (
+    column_names,
+    open_log,
+    open_table,
+    open_users,
+    read_log,
+    read_users,
+    summed_of,
+)
 from recab_helpers.impressions.sums import Sums, holds_sums, read_sums
 
 __all__ = [
@@ -23,6 +33,7 @@ __all__ = [
     "column_names",
     "examples",
     "holds_sums",
+    "off_policy",
     "open_log",
     "open_table",
     "open_users",
@@ -32,6 +43,7 @@ __all__ = [
     "read_users",
     "reduce",
     "sample",
+    "summed_of",
     "user_rows",
     "users_alone",
 ]

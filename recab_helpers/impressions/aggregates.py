@@ -396,6 +396,7 @@ class Aggregates(Brief):
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
     by_impression: bool = False  # whether a unit is an impression, since users have no ids
     both_slates: dict[str, ByVariant] = field(default_factory=dict)  # by treatment, as `impressions.both_slates` says
+    off_policy: dict[str, SufficientStatistics] = field(default_factory=dict)  # by target, as `impressions.off_policy`
 
     @cached_property
     def daily(self) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:

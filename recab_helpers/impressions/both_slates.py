@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 
 from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics
-from recab_helpers.impressions.kept import keep
+from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import CONTROL, POSITION_IN
 
 CONTROL_ONLY, TREATMENT_ONLY, DIFFERING = "control only", "treatment only", "at or below the first difference"
@@ -63,7 +63,7 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
         nw.len().cast(nw.Float64).alias("n"),
         (nw.col("position") >= nw.col("f")).cast(nw.Float64).sum().alias("differing"),
     )
-    cells = keep(cells)
+    cells = keep(here(cells))
     one = {"control_only": nw.col("j") == 0, "treatment_only": nw.col("i") == 0}
     sums = cells.group_by(*UNIT).agg(
         nw.col("differing").sum(),
@@ -71,7 +71,7 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     )
     more = {"control_only": CONTROL_ONLY, "treatment_only": TREATMENT_ONLY, "differing": DIFFERING, "after": AFTER}
     wide = users.filter(pair).select(*UNIT, *known).join(sums, on=UNIT, how="left")
-    wide = wide.join(_after(rows), on=UNIT, how="left")
+    wide = wide.join(here(_after(rows)), on=UNIT, how="left")
     fixed = wide.select(*UNIT, *(nw.col(c).cast(nw.Float64) for c in known), *(nw.col(c).fill_null(0.0) for c in more))
     fixed = keep(fixed)
     long = cells.filter((nw.col("i") > 0) & (nw.col("j") > 0) & (nw.col("i") != nw.col("j")))

@@ -9,7 +9,7 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import PRE
-from recab_helpers.references import CONTROL, POSITION_IN, in_order
+from recab_helpers.references import CONTROL, POSITION_IN
 
 Kind = Literal["id", "text", "rank", "place", "flag", "count", "number", "time", "day"]
 NUMERIC: tuple[Kind, ...] = ("rank", "place", "flag", "count", "number", "day")
@@ -97,17 +97,6 @@ def of_users(names: Sequence[str]) -> tuple[Column, ...]:
     return (USER, *(Column(name=n, kind="count", meaning=meaning, required=False) for n in names if n.startswith(PRE)))
 
 
-def time_column(names: Sequence[str], *, source: str) -> Column:
-    """The column that tells days apart: a timestamp before a day.
-
-    Raises:
-        DataError: there is neither.
-    """
-    if found := next((c for c in TIMES if c.name in names), None):
-        return found
-    raise DataError(f"{source} has neither timestamp nor day; add one, so that days can be told apart.")
-
-
 def check(table: nw.LazyFrame, columns: Sequence[Column], *, source: str) -> int:
     """Number of rows of the table, whose columns are typed; every value is checked in one pass.
 
@@ -151,29 +140,3 @@ def refuse(table: nw.LazyFrame, column: Column, bad: nw.Expr, n: int, *, source:
         f"{source}: column {column.name} holds {value!r} {where}{many}; it must be {KINDS[column.kind]}. "
         "Correct or drop these rows."
     )
-
-
-def check_log(log: nw.LazyFrame, *, source: str, pilot: bool = False) -> int:
-    """Number of impressions of a typed log that keeps the contract; a pilot may have one variant only.
-
-    Raises:
-        DataError: what `check` refuses, a repeated (user_id, slate_id, position), fewer than two variants or none
-            named control.
-    """
-    names = log.collect_schema().names()
-    n = check(log, (*IMPRESSIONS, time_column(names, source=source)), source=source)
-    key = ["user_id", "slate_id", "position"]
-    again = log.group_by(key).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)
-    if twice := again.sort(key).head(1).collect("pyarrow").rows(named=True):
-        row = {k: twice[0][k] for k in key}
-        raise DataError(
-            f"{source}: {twice[0]['rows']:,} rows have the same user_id, slate_id and position, {row}. "
-            "Keep one of each."
-        )
-    variants = in_order(log.select("variant").unique().collect("pyarrow")["variant"].to_list())
-    if not pilot and (CONTROL not in variants or len(variants) < 2):
-        raise DataError(
-            f"{source}: variant holds {', '.join(variants)}; it needs {CONTROL} and at least one treatment. "
-            f"Rename the variant that users had before to {CONTROL}."
-        )
-    return n

@@ -9,9 +9,17 @@ import pandas as pd
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import CELL
-from recab_helpers.impressions.kept import is_here, keep
+from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import in_order
 
+COUNTS = {
+    "impressions": "items shown to the user",
+    "clicks": "of them clicked",
+    "sessions": "slates that the user saw",
+    "clicked_any": "1 for a user who clicked, else 0",
+    "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
+    "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
+}
 UNIT = ("user_id", "variant")
 LAST_MARKED = 46  # position up to which a sum of powers of two tells positions apart: 2^46 x 2^6 rows < 2^53
 
@@ -53,7 +61,7 @@ def count(log: nw.LazyFrame, numbers: Sequence[str] = ()) -> Counted:
     ranked = {"slate_id", "position"} <= set(there)
     deepest = [nw.col("position").cast(nw.Float64).max().alias("deepest")] if ranked else []
     shown = log.group_by("item_id", "variant").agg(nw.len().alias("shown"), *deepest)
-    shown = keep(shown) if is_here(log) else shown
+    shown = keep(shown)
     table = shown.with_columns(nw.col("item_id").cast(nw.String)).collect("pandas").to_native()
     last = int(table["deepest"].max()) if ranked and len(table) else 0
     last = last if last <= LAST_MARKED else 0
@@ -91,7 +99,10 @@ def count(log: nw.LazyFrame, numbers: Sequence[str] = ()) -> Counted:
 
 
 def days_of(counted: Counted) -> nw.LazyFrame:
-    """Counts per user, variant and day, kept. A slate belongs to the day of its first impression."""
+    """Counts per user, variant and day, kept by the engine of this process.
+
+    A slate belongs to the day of its first impression.
+    """
     units = counted.units
     if counted.last:
         weights = (_bit("clicked_at", k) * (1 / np.log2(k + 1)) for k in range(1, counted.last + 1))
@@ -103,7 +114,7 @@ def days_of(counted: Counted) -> nw.LazyFrame:
         sessions = nw.len().cast(nw.Float64).alias("sessions")
         units = units.group_by(*UNIT, "day").agg(*(nw.col(c).sum() for c in sums), sessions)
         units = units.select(*UNIT, "day", "impressions", "clicks", "sessions", *sums[2:])
-    return keep(units)
+    return keep(here(units))
 
 
 def in_one_variant(counted: Counted, days: nw.LazyFrame) -> tuple[Counted, nw.LazyFrame, int]:

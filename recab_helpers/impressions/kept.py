@@ -1,20 +1,35 @@
-"""Lazy frames that their engine computes once and keeps for as long as somebody holds them."""
+"""Lazy frames that their engine computes once and keeps, and the way of small ones from another engine to this one."""
 
 import weakref
+from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import duckdb
 import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from recab_helpers.tables import engine
+from recab_helpers.tables import engine, spare_file
 
+CHUNK = 1_000_000  # rows that leave another engine at once
 _NUMBERS = count()
 
 
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame computed once and kept by the engine of this process, for as long as what is returned lives."""
+    """The frame computed once and kept by its own engine, for as long as what is returned lives.
+
+    A warehouse and the DuckDB of somebody else are not written to: they compute it again.
+    """
+    native: Any = frame.to_native()
+    if frame.implementation.is_pyspark():
+        kept = nw.from_native(native.persist())
+        weakref.finalize(kept, native.unpersist).atexit = False
+        return kept
+    if not is_here(frame):
+        return frame
     kept_as = f"recab_{next(_NUMBERS)}"
-    here(frame).to_native().create(kept_as)
+    native.create(kept_as)
     kept = nw.from_native(engine().table(kept_as))
     weakref.finalize(kept, _drop, kept_as).atexit = False
     return kept
@@ -29,11 +44,49 @@ def is_here(frame: nw.LazyFrame) -> bool:
     return bool(marked and marked.fetchall() == [(True,)])
 
 
+def stays(frame: nw.LazyFrame) -> bool:
+    """Whether the frame is of Spark or of a warehouse, which reduces a log itself."""
+    return frame.implementation.is_pyspark() or frame.implementation.is_ibis()
+
+
 def here(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame in the engine of this process; one of another engine is computed there."""
+    """The frame in the engine of this process.
+
+    One of another engine is computed there, and comes chunk by chunk into a Parquet file that is gone when the process
+    ends: of its rows no more than CHUNK or so are in memory.
+    """
     if is_here(frame):
         return frame
-    return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
+    native: Any = frame.to_native()
+    file = spare_file(".parquet")
+    if isinstance(native, duckdb.DuckDBPyRelation):
+        native.write_parquet(str(file))
+    elif frame.implementation.is_ibis():
+        native.to_parquet(file)
+    else:
+        chunks = _chunks(frame)
+        first = next(chunks)
+        with pq.ParquetWriter(file, first.schema) as out:
+            out.write_table(first)
+            for chunk in chunks:
+                out.write_table(chunk.cast(first.schema))
+    return nw.from_native(engine().read_parquet(str(file)))
+
+
+def _chunks(frame: nw.LazyFrame) -> Iterator[pa.Table]:
+    """The rows of the frame in tables of about CHUNK; at least one table."""
+    native: Any = frame.to_native()
+    if frame.implementation.is_pyspark():
+        kept = native.persist()
+        try:
+            pieces = max(-(-kept.count() // CHUNK), 1)
+            hashed = ", ".join(f"`{c.replace('`', '``')}`" for c in kept.columns)
+            for i in range(pieces):
+                yield kept.where(f"pmod(xxhash64({hashed}), {pieces}) = {i}").toArrow()
+        finally:
+            kept.unpersist()
+    else:
+        yield frame.collect("pyarrow").to_native()
 
 
 def _drop(kept_as: str) -> None:

@@ -7,11 +7,14 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.reading import Reader, Reading, propose
-from recab_helpers.impressions.reduce import unknown_to
-from recab_helpers.impressions.sources import open_users, read_log, read_users
+from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.reading import Reader, Reading
+from recab_helpers.impressions.reduce import refuse_taken, unknown_to
+from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
-from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
+from recab_helpers.impressions.words import propose
+from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams, nearest
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
 
@@ -54,22 +57,37 @@ def look(params: ReadParams) -> str:
     return "\n".join(lines)
 
 
-def check_early(params: ReadParams) -> None:
+def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
     """Read what a run is about to read, so that whatever is wrong with it is said before anything starts.
 
-    A large log is read through once only, by the run itself.
+    A large log is read through once only, by the run itself, and so is one that Spark reads. `asked`
+    are the columns that the metrics of the parameters read.
 
     Raises:
         DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
         ParameterError: the log holds sums of several metrics, and none is the goal.
     """
     how = Reading.of(params)
+    if how.engine == "spark":
+        spark_is_there()
+        return
     if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
         return
     known = None
     if params.users_file:
         known = open_users(params.users_file, how=how, alone=not params.log_file)
+    names = [] if known is None else known.collect_schema().names()
+    if not params.log_file and (lacking := [c for c in asked if c not in names]):
+        raise ParameterError(
+            f"A metric reads the column {lacking[0]}, which the users do not have. {nearest(lacking[0], names)}"
+        )
+    if params.log_file:
+        there = column_names(params.log_file, how)
+        summed = summed_of(asked, there, names)
+        without = {"sessions": "slate_id", "weighted_clicks": "position"}
+        counts = {c for c in COUNTS if c not in without or without[c] in there}
+        refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
     if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
         pilot = isinstance(params, PlanParams)
         read = read_log(params.log_file, pilot=pilot, how=how, clicks=params.clicks_file or None)

@@ -1,6 +1,5 @@
 """From a table in its owner's words to the columns of the contract: what is which, and what every cell says."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +11,7 @@ from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
 from recab_helpers.impressions.counting import Counted
+from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
 from recab_helpers.parameters import ReadParams, closest
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import FILE_NAME, literal, name
@@ -22,22 +22,9 @@ MAX_VARIANTS = 50
 OR = {"timestamp": " (or day)"}  # what may stand instead
 SAMPLE_ROWS = 5_000  # that tell what an unread column may be
 SHOWN = 8  # unread columns that are named
-AN_ID = re.compile(r"(?i:(^|[_ .-])(id|uid|guid|uuid|key|hash|email|phone)$)|[a-z](Id|ID|Uid|UUID|Key|Hash)$")
-SYNONYMS: dict[str, tuple[str, ...]] = {  # names that other systems use, to propose them
-    "user_id": ("user", "uid", "userid", "visitor_id", "visitorid", "customer_id", "account_id", "member_id",
-                "user_pseudo_id", "device_id", "client_id", "fullvisitorid", "player_id"),
-    "slate_id": ("slate", "request_id", "requestid", "impression_id", "page_view_id", "list_id", "query_id",
-                 "session_id", "sessionid", "search_id"),
-    "position": ("pos", "rank", "slot", "item_position", "index"),
-    "variant": ("group", "bucket", "arm", "test_group", "variation", "variation_id", "branch", "grp",
-                "experiment_group", "ab_group", "cell", "version", "treatment", "segment"),
-    "item_id": ("item", "itemid", "product_id", "movie_id", "movieid", "article_id", "news_id", "sku", "content_id",
-                "video_id", "book_id", "impressions", "items"),
-    "clicked": ("click", "is_click", "is_clicked", "clicks", "label", "event", "event_type", "action", "n_clicks"),
-    "timestamp": ("ts", "time", "datetime", "event_time", "event_timestamp", "created_at", "shown_at", "date_time"),
-    "day": ("date", "dt", "event_date", "ds"),
-    "title": ("name", "item_title", "item_name"),
-}  # fmt: skip
+
+
+AS_GIVEN = ("control", "time_unit", "time_zone", "date_order", "starts", "only", "table", "engine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +48,8 @@ class Reading:
     drop_bad_rows: bool = False
     by_impression: bool = False
     table: str = ""  # of a database
-    design: str = "users"  # what has a variant: users, sessions, or the items of interleaved slates
+    engine: str = "duckdb"  # that reduces the log; or spark
+    design: str = "users"  # of READ_DESIGNS
 
     @classmethod
     def of(cls, params: ReadParams) -> "Reading":
@@ -76,10 +64,7 @@ class Reading:
             click=tuple(params.click),
             drop_bad_rows=params.bad_rows == "drop",
             by_impression=params.unit == "impression",
-            **{
-                n: getattr(params, n)
-                for n in ("control", "time_unit", "time_zone", "date_order", "starts", "only", "table")
-            },
+            **{n: getattr(params, n) for n in AS_GIVEN},
         )
 
 
@@ -240,6 +225,8 @@ class Reader:
         elif column.kind == "place":
             there = f"{self.typed['variant']} = {literal(column.name.removeprefix(POSITION_IN))}"
             elsewhere = f"({there} and {v} != {self.typed['position']})"
+            if self.reading.design in ("interleaved", "off_policy"):  # what is shown is no variant's own slate
+                elsewhere = "false"
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
@@ -407,10 +394,11 @@ class Reader:
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
+            teams = "" if "team" not in self.cells else " Of interleaved slates: design=interleaved."
             way = f"Name the one that users had before: control={other}." if not control and len(names) > 1 else ""
             self.faults.append(
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
-                f"treatment. {way or 'Give the log of all variants.'}"
+                f"treatment. {way or 'Give the log of all variants.'}{teams}"
             )
         if cell.kind != "VARCHAR" or not self._read_plain(column, value, "= ''"):
             self.read(column, value)
@@ -570,17 +558,3 @@ class Reader:
 
 def _filtered(relation: duckdb.DuckDBPyRelation, *, by: str) -> duckdb.DuckDBPyRelation:
     return relation.filter(by)
-
-
-def propose(
-    there: Sequence[str], wanted: Sequence[str], synonyms: Mapping[str, Sequence[str]] = SYNONYMS
-) -> dict[str, str]:
-    """Which of these columns may be which of the contract's, by the names that other systems use."""
-    found: dict[str, str] = {}
-    plain = {c.casefold().replace(" ", "_").replace("-", "_"): c for c in there}
-    for ours in wanted:
-        for guess in (ours, ours.replace("_", ""), *synonyms.get(ours, ())):
-            if guess in plain and plain[guess] not in found.values():
-                found[ours] = plain[guess]
-                break
-    return found

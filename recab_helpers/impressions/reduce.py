@@ -35,14 +35,6 @@ from recab_helpers.impressions.kept import here, keep
 from recab_helpers.impressions.within import within
 from recab_helpers.references import in_order
 
-COUNTS = {
-    "impressions": "items shown to the user",
-    "clicks": "of them clicked",
-    "sessions": "slates that the user saw",
-    "clicked_any": "1 for a user who clicked, else 0",
-    "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
-    "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
-}
 KEY = "recab_key"  # ids as text, by which tables meet
 MAX_LEVELS = 12  # of a segment
 UNKNOWN = "unknown"  # level of users of whom a segment is not known
@@ -175,7 +167,7 @@ def unknown_to(users: nw.LazyFrame, known: nw.LazyFrame) -> tuple[int, list[str]
         DataError: it knows so few that the ids of the two cannot be the same things.
     """
     ids = here(known.select(USER.name)).unique()
-    mine = users.select(nw.col(USER.name).cast(nw.String)).unique()
+    mine = here(users.select(nw.col(USER.name).cast(nw.String)).unique())
     both_have = mine.join(ids, on=USER.name, how="semi")
     n, m, both = (int(t.select(nw.len().alias("n")).collect("pyarrow")["n"][0]) for t in (mine, ids, both_have))
     if both < FEW_KNOWN * min(n, m):
@@ -288,7 +280,9 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             statistics=statistics,
             impossible=_impossible(rows),
             unknown=rows.unknown,
-            within=within(rows.log, rows.users, variants, columns, design=rows.design),
+            within=None
+            if rows.design == "off_policy"
+            else within(rows.log, rows.users, variants, columns, design=rows.design),
         ),
         by_day=_ordered(of_days.assign(day=_numbered(of_days["day"], rows.day_labels)), "day", variants),
         by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
@@ -345,13 +339,22 @@ def _start_of(labels: list[Any], half: Any) -> Any:
     return max(label for label in labels if label <= half)
 
 
-def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tuple[nw.LazyFrame, list[str], list[str]]:
-    """The users with what is known of them, and the names of the numeric and of the text columns of that."""
-    schema = known.drop("variant", strict=False).collect_schema()
-    if clash := sorted(taken & set(schema.names())):
+def refuse_taken(names: Sequence[str], taken: set[str]) -> None:
+    """Refuse a table of users with a column that the log's users already have.
+
+    Raises:
+        DataError: there is one.
+    """
+    if clash := sorted(taken & set(names)):
         raise DataError(
             f"The users table has the column {clash[0]}, which is counted from the log. Rename it, or leave it out."
         )
+
+
+def _joined(users: nw.LazyFrame, known: nw.LazyFrame, *, taken: set[str]) -> tuple[nw.LazyFrame, list[str], list[str]]:
+    """The users with what is known of them, and the names of the numeric and of the text columns of that."""
+    schema = known.drop("variant", strict=False).collect_schema()
+    refuse_taken(schema.names(), taken)
     names = [n for n in schema.names() if n != USER.name]
     numeric = [n for n in names if schema[n].is_numeric()]
     text = [n for n in names if schema[n] in (nw.String, nw.Categorical, nw.Boolean) or schema[n] == nw.Enum]
@@ -426,7 +429,7 @@ def _statistics(
             int(row["n"]), np.array([row[f"s{i}"] for i in range(k)]), cross, columns, shift=shift
         )
         found.setdefault(tuple(str(row[b]) for b in by), {})[str(row["variant"])] = made
-    return {group: {v: by_variant[v] for v in in_order(by_variant)} for group, by_variant in found.items()}
+    return {group: {v: by_variant[v] for v in in_order(by_variant)} for group, by_variant in sorted(found.items())}
 
 
 def _histogram(users: nw.LazyFrame, columns: tuple[str, ...], variants: Sequence[str]) -> Histogram:

@@ -8,27 +8,23 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
-    KINDS,
     MAY_LACK,
-    NUMERIC,
     TIMES,
     TITLE,
     USER,
     Column,
-    check,
-    check_log,
     in_slates,
     of_users,
-    require_columns,
-    time_column,
 )
-from recab_helpers.impressions.counting import count
-from recab_helpers.impressions.kept import here
+from recab_helpers.impressions.counting import COUNTS, count
+from recab_helpers.impressions.elsewhere import on_spark, read_elsewhere
+from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
+from recab_helpers.parameters import nearest
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
     engine,
@@ -65,23 +61,21 @@ def read_log(
     """An impression log, read as `how` says and checked against its contract.
 
     `numbers` names further columns that are numbers; a pilot may have one variant. `clicks` is a table of the clicks,
-    one row each, where the log holds impressions only. A file is read by DuckDB, and so is what is in memory; a lazy
-    frame of Spark stays where it is.
+    one row each, where the log holds impressions only. A file is read by DuckDB, or by Spark where `how` says so, and
+    what is in memory by DuckDB; a lazy frame of Spark, and an Ibis table of a warehouse, stay where they are.
 
     Raises:
         DataError: the file cannot be read, or the log breaks its contract; everything that is wrong is said at once.
     """
-    frame, source = opened(table, how.table)
-    native = frame.to_native()
-    if not isinstance(native, duckdb.DuckDBPyRelation):
-        if how != AS_IS or clicks is not None:
-            raise DataError(
-                f"{source} stays in its own engine, where its words are not mapped. Give its columns and values "
-                "recab's names there, or give a file."
-            )
-        return _elsewhere(frame, source, numbers, pilot=pilot)
+    frame, source = _of_engine(table, how)
+    if stays(frame):
+        if clicks is not None:
+            raise DataError(f"{source} stays in its own engine. Join the clicks there, as a column clicked of 0 and 1.")
+        return read_elsewhere(frame, source, how, numbers, pilot=pilot)
+    native: Any = frame.to_native()
     if clicks is not None:
         native = here(frame).to_native()
+    pilot = pilot or how.design == "off_policy"
     with reading(source):
         log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         _unfold(log)
@@ -94,6 +88,13 @@ def read_log(
             _make_slates_whole(log, numbers)
         log.refuse()
         return _read(log)
+
+
+def _of_engine(table: Table, how: Reading) -> tuple[nw.LazyFrame, str]:
+    """The table as a lazy frame of the engine that is to reduce it, and what an error calls it."""
+    if how.engine == "spark" and isinstance(table, (str, Path)):
+        return on_spark(str(table), how), Path(table).name
+    return opened(table, how.table)
 
 
 def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
@@ -378,6 +379,25 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
     return (*names, *(ours for ours, theirs in how.columns.items() if theirs in names and ours not in names))
 
 
+def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Of the columns that metrics ask for, those of a log's impressions: neither counted anyway nor known of its users.
+
+    `there` are the columns of the log, `known` those of the table of its users.
+
+    Raises:
+        ParameterError: a column is in neither.
+    """
+    counted = {*COUNTS, *known}
+    wanted = [c for c in asked if c not in counted]
+    for column in wanted:
+        if column not in there:
+            raise ParameterError(
+                f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
+                f"{nearest(column, counted | set(there))}"
+            )
+    return tuple(dict.fromkeys(wanted))
+
+
 def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
     if not isinstance(table, (str, Path)):
@@ -395,7 +415,7 @@ def _is_text(table: Table) -> bool:
 
 
 def _frame_of(table: Any) -> nw.LazyFrame:
-    """A lazy frame of what is in memory, by DuckDB, or of Spark's lazy frame as it is."""
+    """A lazy frame of what is in memory, by DuckDB; that of Spark or of a warehouse as it is."""
     native = nw.to_native(table, pass_through=True)
     if isinstance(native, pd.DataFrame):
         return nw.from_native(engine().from_df(_plain(native)))
@@ -406,29 +426,9 @@ def _frame_of(table: Any) -> nw.LazyFrame:
         raise DataError(f"A {kind} is no table. Give a file, or a frame that narwhals can read.") from error
     if isinstance(frame, nw.DataFrame):
         return nw.from_native(engine().from_arrow(frame.to_arrow()))
-    if frame.implementation.is_pyspark() or isinstance(native, duckdb.DuckDBPyRelation):
+    if stays(frame) or isinstance(native, duckdb.DuckDBPyRelation):
         return frame
     return nw.from_native(engine().from_arrow(frame.collect("pyarrow").to_native()))
-
-
-def _elsewhere(frame: nw.LazyFrame, source: str, numbers: Sequence[str], *, pilot: bool) -> Read:
-    """A log that stays in another engine: its columns must have their types there, but for ids."""
-    names = frame.collect_schema().names()
-    require_columns(names, [c for c in IMPRESSIONS if c.name not in MAY_LACK], source=source)
-    more = tuple(Column(name=n, kind="number", meaning="read by a metric") for n in numbers)
-    schema = frame.collect_schema()
-    places = in_slates([n.removeprefix(POSITION_IN) for n in names if n.startswith(POSITION_IN)], names)
-    there = [c for c in (*IMPRESSIONS, time_column(names, source=source), *places, *more) if c.name in names]
-    for c in there:
-        if c.kind in (*NUMERIC, "time") and schema[c.name] == nw.String:
-            raise DataError(f"{source}: column {c.name} is text; it must be {KINDS[c.kind]}. Cast it, or give a file.")
-    typed = {c.name: nw.col(c.name).cast(nw.Float64) for c in there if c.kind in NUMERIC}
-    typed |= {c.name: nw.col(c.name).cast(nw.String) for c in there if c.kind == "id" and schema[c.name] != nw.String}
-    log = frame.with_columns(**typed)
-    check_log(log, source=source, pilot=pilot)
-    if more := (*more, *places):
-        check(log, more, source=source)
-    return Read(rows=log, source=source, columns={n: n for n in names})
 
 
 def _plain(table: pd.DataFrame) -> pd.DataFrame:

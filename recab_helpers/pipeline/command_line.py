@@ -69,10 +69,20 @@ def _open(args: argparse.Namespace) -> None:
     if tables is not None:
         from recab_helpers.impressions.look import check_early  # loads DuckDB, where a table is named
 
-        check_early(tables)
+        check_early(tables, _asked(tables))
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
     until_stopped(lambda stop: notebooks.run(args.door, params, stop=stop, fresh=fresh))
+
+
+def _asked(params: ReadParams) -> tuple[str, ...]:
+    """The columns that metrics of the parameters' own read."""
+    given = getattr(params, "metrics", [])
+    if not given:
+        return ()
+    from recab_helpers.analysis import METRICS, metrics_from  # loads SciPy, where metrics are named
+
+    return tuple(c for m in metrics_from(given) if m not in METRICS for c in m.columns)
 
 
 def _is_on(name: str) -> bool:

@@ -11,12 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel, whatever others are registered
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small products: threads cost more than they give
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 import nbformat
 import papermill as pm
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
@@ -131,6 +131,11 @@ def warm_up_of(notebook: Path) -> str:
     return "\n".join([*map(ast.unparse, imports), f"[__import__(module) for module in {modules}]"])
 
 
+def own_kernels() -> KernelSpecManager:
+    """Knows the kernel of this very Python, and none that is registered somewhere, JUPYTER_PATH included."""
+    return KernelSpecManager(kernel_dirs=[])
+
+
 @contextmanager
 def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dict[str, AsyncKernelManager]]:
     """One kernel per stage, started together, warming up with its notebook's imports; `place` holds their files."""
@@ -140,7 +145,11 @@ def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dic
             stop.check()
             file = str(place / f"{stage}.json")
             managers[stage] = manager = AsyncKernelManager(
-                kernel_name="python3", transport_encryption="auto", connection_file=file, transport=_transport(file)
+                kernel_name="python3",
+                kernel_spec_manager=own_kernels(),
+                transport_encryption="auto",
+                connection_file=file,
+                transport=_transport(file),
             )
             stop.kernels.append(manager)
             run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place))

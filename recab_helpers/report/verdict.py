@@ -32,6 +32,8 @@ def kind_of(known: Background) -> str:
 
 def title(found: Analysis, known: Background) -> str:
     """What the page is, for lists that show its first words: simulated or real, the call, what was compared."""
+    if found.verdict.call == "no lift":
+        return instead.title(found, known, kind_of(known))
     treatments = [v for v in found.test.users.variants if v != CONTROL]
     compared = f"{', '.join(map(known.called, treatments))} against {known.called(CONTROL)}"
     return f"{kind_of(known).capitalize()}: {_call(found, known)}, test of {compared}"
@@ -68,6 +70,7 @@ def sentence(found: Analysis, known: Background) -> str:
         _heavy(found),
         _read_by(found, known),
         _by_sessions(found),
+        _heavy(found),
         _looked(found),
         _rivals(found, known),
         _small(found),
@@ -205,8 +208,6 @@ def _to_settle(found: Analysis) -> str:
 
 def _call(found: Analysis, known: Background) -> str:
     verdict, e = found.verdict, found.verdict.effect
-    if verdict.call == "no lift":
-        return instead.call(found, known)
     if known.same_in_all and verdict.valid:
         return "A/A with a difference" if _differs(found) else "A/A without a difference"
     if e is None or verdict.undefined:

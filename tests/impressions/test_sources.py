@@ -191,11 +191,6 @@ def test_what_is_no_table_is_refused():
         open_log([LOG])
 
 
-def test_an_engine_that_is_not_ours_reads_no_numbers_from_text():
-    with pytest.raises(DataError, match=r"column clicked is text; it must be 0 or 1 .* Cast it"):
-        open_log(polars_lazy(LOG.astype({"clicked": str})))
-
-
 def test_a_row_that_cannot_be_read_far_down_is_refused(tmp_path):
     rows = LOG.drop(columns="user_id").assign(user_id="b").sample(60_000, replace=True, random_state=1)
     path = in_a_file("log.csv")(rows, tmp_path)

@@ -1,7 +1,9 @@
 """Notebooks run in turn: all three at small size, and what is left behind when something goes wrong."""
 
+import importlib.util
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -25,6 +27,7 @@ from recab_helpers.pipeline.doors import DOORS
 from recab_helpers.pipeline.stopping import Stop
 from recab_helpers.recommenders.catalog import YARDSTICKS
 from tests.conftest import SMALL, shared
+from tests.made import assert_same
 
 
 @pytest.fixture
@@ -315,6 +318,35 @@ def test_a_real_log_is_analyzed_by_the_same_notebook(small_run, run_pipeline, tm
     assert "Was the analysis right?" not in page  # its truth is not known
 
 
+@pytest.mark.slow
+def test_spark_reduces_a_log_to_the_same_report_number_for_number(run_pipeline, tmp_path, rng):
+    for needed in ("pyspark", "java"):
+        if (importlib.util.find_spec(needed) or shutil.which(needed)) is None:
+            pytest.skip(f"engine=spark needs {needed}, which is not installed")
+    user = np.repeat(np.arange(900), 1 + rng.poisson(rng.gamma(0.7, 6, 900)))
+    slate, position = np.repeat(np.arange(len(user)), 4), np.tile([1, 2, 3, 4], len(user))
+    log = pd.DataFrame({"uid": user[slate], "slate_id": slate, "position": position})
+    log["grp"] = np.where(log["uid"] % 2, "B", "A")
+    log["item_id"] = (slate * 7 + position * 11) % 50
+    log["clicked"] = rng.random(len(log)) < np.where(log["grp"] == "B", 0.14, 0.1)
+    moment = pd.Timestamp("2026-05-01") + pd.to_timedelta(rng.integers(0, 9 * 86_400, len(user)), unit="s")
+    log["timestamp"] = moment.as_unit("us")[slate]
+    (tmp_path / "log").mkdir()
+    for i, part in log.groupby(log.index % 3):
+        part.to_parquet(tmp_path / "log" / f"part-{i}.parquet")
+    users = pd.DataFrame({"user_id": range(900), "country": np.where(np.arange(900) % 3, "DE", "FR")})
+    users.to_csv(tmp_path / "users.csv", index=False)
+    said, files = {}, ("--log", str(tmp_path / "log"), "--users", str(tmp_path / "users.csv"))
+    for engine in ("duckdb", "spark"):
+        settings = ("columns={user_id: uid, variant: grp}", "control=A", "starts=2026-05-03", f"engine={engine}")
+        code, reports = run_pipeline("analyze", "experiment=engines", *settings, more=files)
+        assert code == 0
+        said[engine] = json.loads((reports / "ab_report.json").read_text())
+        for varies in ("created_at", "lineage"):
+            said[engine].pop(varies)
+    assert assert_same(said["spark"], said["duckdb"]) > 500
+
+
 def test_movielens_runs_end_to_end(run_pipeline):
     folder = shared("data/ml-latest-small")
     code, reports = run_pipeline("report", f"dataset={folder}", "experiment=movielens")
@@ -385,6 +417,14 @@ def test_the_same_commands_work_against_a_server(run_pipeline, tmp_path, monkeyp
         server.wait(30)
     with sqlite3.connect(tmp_path / "server.db") as store:
         assert store.execute("select count(*) from runs where status = 'FINISHED'").fetchone()[0] >= 8
+
+
+def test_the_kernel_is_that_of_this_python_whatever_others_are_registered(tmp_path, monkeypatch):
+    other = tmp_path / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text(json.dumps({"argv": ["/usr/bin/other", "{connection_file}"], "display_name": "other"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    assert notebooks.own_kernels().get_kernel_spec("python3").argv[0] == sys.executable
 
 
 def test_kernels_need_no_tcp_port_where_the_system_has_sockets(tmp_path):
