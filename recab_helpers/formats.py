@@ -40,8 +40,8 @@ def lift_interval(ci: tuple[float, float], digits: int = 1) -> str:
 
 
 def confidence(alpha: float) -> str:
-    """0.05 -> '95%', 0.025 -> '97.5%'."""
-    return f"{100 * (1 - alpha):.4g}%"
+    """0.05 -> '95%', 0.025 -> '97.5%', 1e-8 -> 'over 99.99%'."""
+    return f"{100 * (1 - alpha):.4g}%" if alpha >= 1e-4 else "over 99.99%"
 
 
 def count(value: float) -> str:

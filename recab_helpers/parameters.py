@@ -29,6 +29,7 @@ BAD_ROWS = ("refuse", "drop")
 UNITS = ("user", "impression")
 ENGINES = ("duckdb", "spark")
 DESIGNS = ("users", "sessions", "interleaved")
+READ_DESIGNS = (*DESIGNS, "off_policy")
 READINGS = ("plain", "both_slates")
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
@@ -157,6 +158,7 @@ class SimulateParams(Params):
     user_change: float = 0.22
     truth: str = "completed"
     design: str = "users"
+    exploration: float = 0.0
     time_limit_s: float = 10.0
 
     def _check(self):
@@ -186,6 +188,12 @@ class SimulateParams(Params):
             raise ParameterError(
                 f"design is {self.design}, which compares two models, but variants is {self.variants}. Name two."
             )
+        _within("exploration", self.exploration, 0, 0.9)
+        if self.exploration and self.design != "users":
+            raise ParameterError(
+                f"exploration is {self.exploration:g}, with which nobody is served a treatment, but design is "
+                f"{self.design}. Leave one of them out."
+            )
         _within("time_limit_s", self.time_limit_s, 0.01, 600)
 
     def unused(self) -> dict[str, str]:
@@ -194,6 +202,8 @@ class SimulateParams(Params):
         unused = {} if served else {"time_limit_s": "no variant is a served model, http://127.0.0.1:PORT"}
         if self.design == "interleaved":
             unused["allocation"] = "both variants share every slate"
+        if self.exploration:
+            unused |= dict.fromkeys(("allocation", "effect_dial"), "with exploration all users have control")
         return unused
 
 
@@ -258,6 +268,7 @@ class AnalyzeParams(ReadParams):
     simulate_run_id: str = ""
     hypothesis: str = ""
     design: str = "users"
+    target: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float | dict[str, float] | None = None
     planned_days: int | None = None
@@ -275,7 +286,15 @@ class AnalyzeParams(ReadParams):
         _checked_metrics(self.metrics)
         _one_of("looks", self.looks, LOOKS)
         _one_of("reading", self.reading, READINGS)
-        _one_of("design", self.design, DESIGNS)
+        _one_of("design", self.design, READ_DESIGNS)
+        for name, only in (("reading", "plain"), ("unit", "user")):
+            if self.design != "users" and getattr(self, name) != only:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)}, but design is {self.design}, which has a reading of its own. "
+                    "Leave one of them out."
+                )
+        if self.design == "off_policy" and self.log_file and not self.target:
+            raise ParameterError("design is off_policy, but no target is named. Name its model: target=models:/NAME/3.")
         if isinstance(self.allocation, dict):
             _shares("allocation", self.allocation)
         elif self.allocation is not None:
@@ -296,10 +315,12 @@ class AnalyzeParams(ReadParams):
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""
         if self.reads:
-            return super().unused() | dict.fromkeys(
-                ("simulate_run_id", "promote"), "a log is read, not a simulated test"
-            )
-        knows = ("allocation", "planned_days", "planned_users", "design")
+            not_read = {} if self.design == "off_policy" else {"target": "design is not off_policy"}
+            simulated = dict.fromkeys(("simulate_run_id", "promote"), "a log is read, not a simulated test")
+            if not self.log_file:
+                not_read = dict.fromkeys(("target", "design"), "a table of users is read, and no log")
+            return super().unused() | simulated | not_read
+        knows = ("allocation", "planned_days", "planned_users", "design", "target")
         own = dict.fromkeys(knows, "a simulated test knows its own")
         return super().unused() | own
 
@@ -348,7 +369,7 @@ class CalibrateParams(Params):
 
     experiment: str = "recab"
     seed: int = 29
-    n_tests: int = 4000
+    n_tests: int = 1000
     n_users: int = 2000
     ctr: float = 0.06
     lift: float = 0.08

@@ -28,3 +28,8 @@ from recab_helpers import formats
 )
 def test_numbers_have_one_format(text, expected):
     assert text == expected
+
+
+def test_no_interval_is_called_sure():
+    """The first evening of two weeks is read at a level near zero: '100% interval' would promise too much."""
+    assert [formats.confidence(a) for a in (0.05, 0.025, 1e-4, 9e-7)] == ["95%", "97.5%", "99.99%", "over 99.99%"]

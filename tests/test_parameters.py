@@ -80,12 +80,15 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
     (tmp_path / "log.csv").touch()
     log = str(tmp_path / "log.csv")
     assert set(TrainParams(dataset="ml-100k").unused()) == {"n_users", "n_items", "text_share", "mean_history"}
-    assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote"}
-    planned = {"allocation", "planned_days", "planned_users", "design"}
+    assert set(AnalyzeParams(log_file=log).unused()) == {"simulate_run_id", "promote", "target"}
+    for other in ({"reading": "both_slates"}, {"unit": "impression"}):
+        with pytest.raises(ParameterError, match="a reading of its own"):
+            AnalyzeParams(log_file=log, design="sessions", **other)
+    planned = {"allocation", "planned_days", "planned_users", "design", "target"}
     reading = {f.name for f in fields(ReadParams)} - {"log_file", "users_file"}
     assert set(AnalyzeParams().unused()) == planned | reading
     assert set(AnalyzeParams(users_file=log).unused()) == {
-        "simulate_run_id", "promote", *(reading - {"table", "columns", "only", "control"})
+        "simulate_run_id", "promote", "design", "target", *(reading - {"table", "columns", "only", "control"})
     }  # fmt: skip
     assert "ctr" in PlanParams(log_file=log).unused()
     assert set(TrainParams().unused()) == {"catalog_file", "data_columns"}

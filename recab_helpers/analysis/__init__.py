@@ -21,6 +21,7 @@ from recab_helpers.analysis.metrics import (
     metrics_from,
     ratio_of,
 )
+from recab_helpers.analysis.off_policy import OffPolicy, read_off_policy
 from recab_helpers.analysis.planning import Baseline, Design, mde_table, plan_table, power_curve
 from recab_helpers.analysis.power import mde, power_by_lift, power_table, users_for_lift
 from recab_helpers.analysis.progress import Progress, progress_of
@@ -46,6 +47,7 @@ __all__ = [
     "Examination",
     "Example",
     "MetricSpec",
+    "OffPolicy",
     "Posterior",
     "Preference",
     "Prior",
@@ -88,6 +90,7 @@ __all__ = [
     "read_both_slates",
     "read_further",
     "read_goal_by",
+    "read_off_policy",
     "read_preference",
     "run_checks",
     "segment_effects",

@@ -14,6 +14,7 @@ from recab_helpers.analysis.effects import Effect, estimate_effects
 from recab_helpers.analysis.interleaving import Preference, read_preference
 from recab_helpers.analysis.looks import cumulative_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, goals_of
+from recab_helpers.analysis.off_policy import OffPolicy, read_off_policy
 from recab_helpers.analysis.power import power_by_lift, power_table
 from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.segments import heterogeneity, segment_effects
@@ -22,6 +23,7 @@ from recab_helpers.analysis.sequential import Shape
 from recab_helpers.analysis.totals import ctr_table, totals
 from recab_helpers.brief import Brief
 from recab_helpers.impressions.aggregates import Aggregates
+from recab_helpers.references import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class Analysis(Brief):
     both_slates: dict[str, BothSlates]  # read_both_slates, of CTR where it is a goal
     reading: str  # of the goal, as it was chosen before the test
     preference: Preference | None  # read_preference, of interleaved slates
+    off_policy: dict[str, OffPolicy]  # read_off_policy, by target that was not served
     alpha: float
     wanted_power: float
 
@@ -88,8 +91,9 @@ def read_further(
 ) -> Analysis:
     """The analysis whole: beside what decides, every other reading of the same aggregates."""
     goals, preference = goals_of(metrics), None
+    level = progress.level(alpha) if progress else alpha
     if (of := test.users.within) and of.design == "interleaved":
-        preference = read_preference(of, test.users.variants, alpha=alpha)
+        preference = read_preference(of, test.users.variants, alpha=level)
         test = replace(test, by_day=None, by_position=None)  # CTR of picks is of neither variant
     segments = segment_effects(test.users, goals, alpha=alpha)
     return Analysis(
@@ -114,6 +118,7 @@ def read_further(
         both_slates=read_both_slates(test.both_slates if CTR in goals else {}, alpha=alpha),
         reading=reading,
         preference=preference,
+        off_policy={v: read_off_policy(s, Comparison(v), alpha=level) for v, s in test.off_policy.items()},
         alpha=alpha,
         wanted_power=power,
     )

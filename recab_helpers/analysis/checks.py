@@ -64,6 +64,8 @@ def run_checks(test: Aggregates, planned: Planned, checks: Sequence[CheckFunctio
     """Every check of the list (CHECKS unless given) on the test; `planned` holds the share of users by variant."""
     if checks is None:
         always = CHECKS if test.users.within is None else CHECKS_WITHIN[test.users.within.design]
+        if test.off_policy:
+            always = EVERY_DESIGN
         checks = (*always, *([dropped_check] if test.dropped else []), *([unit_check] if test.by_impression else []))
     return [check(test, planned) for check in checks]
 
@@ -126,8 +128,10 @@ def srm_by_part(test: Aggregates, planned: Planned) -> Check:
     """
     parts = {}
     if test.users.first_seen is not None:
-        for day, row in test.users.first_seen.iterrows():
-            parts[f"users first seen on day {day + 1}"] = [row.get(v, 0) for v in planned]
+        first, nobody = test.users.first_seen, np.zeros(len(test.users.first_seen), dtype=int)
+        by_variant = [first[v].to_numpy() if v in first else nobody for v in planned]
+        for day, counts in zip(first.index, np.column_stack(by_variant).tolist(), strict=True):
+            parts[f"users first seen on day {day + 1}"] = counts
     for segment, levels in test.users.segments.items():
         for level, group in levels.items():
             parts[f"{segment} {level}"] = [group[v].n if v in group else 0 for v in planned]
@@ -195,15 +199,17 @@ def days_check(test: Aggregates, planned: Planned) -> Check:
     name = "Days complete"
     if test.by_day is None:
         return not_tested(name, "days are not known")
-    days = test.by_day.index.get_level_values("day")
-    span = range(days.min(), days.max() + 1)
-    seen = test.by_day.groupby(level="day")["users"].sum()
-    share, n = test.users.counts, test.users.whole.n
-    empty = [(v, d) for v in test.users.variants for d in seen.index if (v, d) not in test.by_day.index]
-    chance = {(v, d): (1 - share[v] / n) ** seen[d] for v, d in empty}  # that so few users leave the variant out
-    missing = [f"{v} day {d + 1}" for (v, d), p in chance.items() if p * len(share) * len(seen) < GATE_ALPHA]
+    every, of = test.daily
+    days, n = every.tolist(), test.users.whole.n
+    span = range(days[0], days[-1] + 1)
+    users = {v: of[v]["users"] if v in of else np.zeros(len(days)) for v in test.users.variants}
+    seen, share = np.sum(list(users.values()), axis=0), test.users.counts
+    chance = {  # that so few users leave the variant out
+        (v, d): (1 - share[v] / n) ** seen[i] for v, came in users.items() for i, d in enumerate(days) if not came[i]
+    }
+    missing = [f"{v} day {d + 1}" for (v, d), p in chance.items() if p * len(share) * len(days) < GATE_ALPHA]
     if not missing:
-        closed = f", {len(span) - len(seen)} of them without any impression" if len(span) > len(seen) else ""
+        closed = f", {len(span) - len(days)} of them without any impression" if len(span) > len(days) else ""
         return judged(name, True, f"{len(span)} days{closed}, no variant alone without impressions beyond chance", "")
     detail = f"{len(span)} days; without impressions: {', '.join(missing[:5])}"
     return judged(name, False, detail, "Look for lost logs, or keep whole days only.")
@@ -277,13 +283,13 @@ def novelty_check(test: Aggregates, planned: Planned) -> Check:
     name, few = "Steady effect (novelty)", f"fewer than {FEW_DAYS} days with clicks in both variants, or all alike"
     if test.by_day is None or not test.trend:
         return not_tested(name, "days are not known", gate=False)
-    clicks = test.by_day["clicks"].unstack("variant")
-    shown = test.by_day["impressions"].groupby(level="day").sum()
-    day = shown.index.to_numpy(dtype=float)
-    last, weight = day.max(), shown.to_numpy(dtype=float)
+    days, of = test.daily
+    day, weight = days.astype(float), np.sum([d["impressions"] for d in of.values()], axis=0)
+    last = day.max()
     trends = []
     for comparison in test.users.comparisons:
-        if ((clicks[comparison.variant] > 0) & (clicks[comparison.against] > 0)).sum() < FEW_DAYS:
+        clicks = [of[v]["clicks"] for v in (comparison.against, comparison.variant) if v in of]
+        if len(clicks) < 2 or np.count_nonzero((clicks[0] > 0) & (clicks[1] > 0)) < FEW_DAYS:
             continue
         ends = [_late_over_early(test.trend[v], last) for v in (comparison.against, comparison.variant)]
         (c, c_var, c_users), (t, t_var, t_users) = ends

@@ -26,9 +26,11 @@ class Verdict(Brief):
     about, and `held`, `doubtful` and `broken` are guardrails: of its treatment those shown to stay inside their margin
     and those not, and of every treatment those that lie wholly beyond it. `fell` are its deterioration metrics that are
     shown to be worse. `moved` are what ratio goals divide by, per user, where the treatment changed that: such a ratio
-    compares other users or other visits. `failed` are the gates that void the test, `undefined` the goals without a
-    lift. `mde` is the smallest lift of `effect` that this test finds, and `users_for_estimate` would find one as large
-    as the estimate. `progress` is how far a test is that may be read every evening, None of one that is read once.
+    compares other users or other visits. `torn` are its goals that hang on heavy users: significance or sign differs
+    between these capped and these counted whole. `failed` are the gates that void the test, `undefined` the goals
+    without a lift. `mde` is the smallest lift of `effect` that this test finds, and `users_for_estimate` would find one
+    as large as the estimate. `progress` is how far a test is that may be read every evening, None of one that is read
+    once.
     """
 
     call: Call
@@ -41,6 +43,7 @@ class Verdict(Brief):
     broken: tuple[Effect, ...] = ()
     fell: tuple[Effect, ...] = ()
     moved: tuple[Effect, ...] = ()
+    torn: tuple[Effect, ...] = ()
     mde: float = math.nan
     users_for_estimate: float = math.nan
     progress: Progress | None = None
@@ -81,9 +84,10 @@ def decide(
     Ship a treatment when the interval of a goal lies wholly on its good side, no goal's or deterioration metric's lies
     wholly on its bad side, and every guardrail's lies inside its margin; of several such treatments, the one with the
     largest goal lift. Where what a ratio goal divides by has moved, what it counts must hold per user within
-    COUNT_MARGIN, guardrail or not. Keep control when every treatment has lost: a goal on its bad side and none on its
-    good one, or a guardrail wholly beyond its margin. Inconclusive otherwise. Give the `progress` by which the effects'
-    intervals were made.
+    COUNT_MARGIN, guardrail or not. Where heavy users are capped, the capped goal decides, but nothing does where it is
+    shown to point the other way with every user counted whole. Keep control when every treatment has lost: a goal on
+    its bad side and none on its good one, or a guardrail wholly beyond its margin. Inconclusive otherwise. Give the
+    `progress` by which the effects' intervals were made.
     """
     if failed := tuple(c for c in checks if c.gate and c.state == "failed"):
         return Verdict(call="invalid", failed=failed, progress=progress)
@@ -101,7 +105,9 @@ def decide(
     doubted |= {m.comparison for m in moved if not _count_holds(effects, goals, m)}
     fell = [e for e in effects if e.metric.role == "deterioration" and e.worse]
     doubted |= {e.comparison for e in fell}
-    lost = (losing - winning) | {e.comparison for e in beyond}
+    torn = {e.comparison for e in goals if e.contradicted}
+    doubted |= torn
+    lost = (losing - winning - torn) | {e.comparison for e in beyond}
     shippable = [e for e in goals if e.better and e.comparison not in losing | doubted]
     best = max(shippable or [e for e in goals if e.better] or goals, key=lambda e: e.metric.direction * e.lift)
     facts: dict[str, Any] = {
@@ -112,6 +118,7 @@ def decide(
         "broken": tuple(beyond),
         "fell": tuple(e for e in fell if e.comparison == best.comparison),
         "moved": tuple(dict.fromkeys(m for m in moved if m.comparison == best.comparison)),
+        "torn": tuple(e for e in goals if e.hangs_on_heavy and e.comparison == best.comparison),
         "mde": mde(best, power=power),
         "users_for_estimate": users_for_lift(best, best.lift, power=power),
     }

@@ -20,6 +20,7 @@ from recab_helpers.analysis.statistics import (
     benjamini_hochberg,
     effective_users,
     holm,
+    lopsided,
     regression,
     t_critical,
     t_tail,
@@ -47,7 +48,8 @@ class Effect(Brief):
     `alpha` is the level of its intervals. `se` is of the difference, `log_se` of log(treatment / control), and
     `log_freedom` are the degrees of freedom with which the latter is known.
     `variance_reduction` is the share of variance that CUPED removed. `noninferiority_p` tests that a guardrail is
-    worse than its margin.
+    worse than its margin. Where heavy users are capped, `uncapped_lift` and `uncapped_ci` are those of a goal with
+    every user counted whole; nan elsewhere.
     """
 
     metric: MetricSpec
@@ -70,6 +72,8 @@ class Effect(Brief):
     log_freedom: float = math.nan
     variance_reduction: float = math.nan
     noninferiority_p: float = math.nan
+    uncapped_lift: float = math.nan
+    uncapped_ci: Interval = UNDEFINED
     reason: str = ""
 
     def in_words(self) -> str:
@@ -102,6 +106,16 @@ class Effect(Brief):
     def worse(self) -> bool:
         """Whether the whole interval lies on the bad side of zero."""
         return self.good_ci[1] < 0
+
+    @property
+    def hangs_on_heavy(self) -> bool:
+        """Whether the interval lies elsewhere than on its side of zero with heavy users counted whole."""
+        return math.isfinite(self.uncapped_ci[0]) and _side(self.lift_ci) != _side(self.uncapped_ci)
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether that interval lies wholly on the other side of zero."""
+        return _side(self.lift_ci) * _side(self.uncapped_ci) < 0
 
     @property
     def margin(self) -> float:
@@ -145,6 +159,8 @@ def estimate_effects(
             which = f"metric {metric.name} reads the column {column}, which the users do not have"
             raise ParameterError(f"{which}. {nearest(column, users.columns)}")
     comparisons = users.comparisons
+    if not comparisons:  # a log read off-policy has one variant
+        return []
     levels = {"goal": alpha / (len(comparisons) * len(goals_of(metrics))), "guardrail": alpha / len(comparisons)}
     levels = {role: progress.level(level) if progress else level for role, level in levels.items()}
     levels["deterioration"] = alpha / len(comparisons)  # whatever the look: it only holds a treatment back
@@ -169,7 +185,10 @@ def estimate_effects(
         for metric in metrics
         for comparison in comparisons
     ]
-    return adjust_p_values([replace(e, method=e.method + _of_whom(users, e.metric)) for e in effects])
+    effects = [_with_uncapped(e, users, cuped=cuped) for e in effects]
+    of_whom = {metric.name: _of_whom(users, metric) for metric in metrics}
+    said = [replace(e, method=e.method + w) if (w := of_whom[e.metric.name]) else e for e in effects]
+    return adjust_p_values(said)
 
 
 def estimate(
@@ -183,6 +202,7 @@ def estimate(
 ) -> Effect:
     """Difference with Welch's interval and p, and the lift with its interval on the log scale.
 
+    A mean of few users against many has one variance of both (`lopsided`).
     Welch's degrees of freedom (Welch 1947) also serve the ratio, whose users enter linearized, and of whom the heavy
     ones leave fewer (`effective_users`). With a covariate
     both values are adjusted to the same pre-experiment mean, and the lift is over the adjusted control. That mean is of
@@ -222,6 +242,11 @@ def estimate(
         variance_reduction=reduction,
     )
     users, grow = (float(control.n), float(treatment.n)), (1.0, 1.0)
+    why = _why_undefined(effect, control, treatment)
+    if metric.kind == "mean" and lopsided(control, treatment, metric.numerator):
+        effect = replace(effect, method=method.replace("Welch", "Student, one common variance"))
+        control, treatment = replace(control, cov=both.cov), replace(treatment, cov=both.cov)
+        users = float(both.n), float(both.n)
     if metric.kind == "ratio" and min(users) > 1:
         users = effective_users(control, metric.denominator), effective_users(treatment, metric.denominator)
         grow = (1 - 1 / control.n) / (1 - 1 / users[0]), (1 - 1 / treatment.n) / (1 - 1 / users[1])
@@ -230,7 +255,6 @@ def estimate(
         by_control = c_shared / t - (c_grad + c_shared) / c
         by_treatment = (t_grad + t_shared) / t - t_shared / c
         log_variances = grow[0] * variance_of(control, by_control), grow[1] * variance_of(treatment, by_treatment)
-    why = _why_undefined(effect, control, treatment)
     return with_uncertainty(effect, *variances, log_variances=log_variances, users=users, reason=why)
 
 
@@ -358,6 +382,21 @@ def adjust_p_values(effects: list[Effect]) -> list[Effect]:
         for i, p in zip(at, adjust(np.array([effects[i].p_value for i in at])), strict=True):
             adjusted[i] = replace(effects[i], adjusted_p_value=float(p))
     return adjusted
+
+
+def _side(ci: Interval) -> int:
+    """Side of zero on which the whole interval lies; 0 where it covers zero, or is not defined."""
+    return int(ci[0] > 0) - int(ci[1] < 0)
+
+
+def _with_uncapped(effect: Effect, users: Users, *, cuped: bool) -> Effect:
+    """The effect, of a goal whose heavy users are capped with what it is where they count whole."""
+    metric, of = effect.metric, effect.comparison
+    if metric.role != "goal" or users.within or not users.is_capped(metric.columns):
+        return effect
+    pair = users.statistics[of.against], users.statistics[of.variant]
+    whole = estimate(metric, *pair, comparison=of, alpha=effect.alpha, cuped=cuped)
+    return replace(effect, uncapped_lift=whole.lift, uncapped_ci=whole.lift_ci)
 
 
 def _why_undefined(effect: Effect, control: SufficientStatistics, treatment: SufficientStatistics) -> str:

@@ -1,15 +1,16 @@
 """The lift as it stood at the end of every day, with the bands that may be read at every look."""
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
-from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.sequential import Shape, adjusted_intervals, confidence_sequence, first_crossing
+from recab_helpers.analysis.stacked import log_ratios
 from recab_helpers.impressions.aggregates import Running
 from recab_helpers.references import CONTROL, Comparison
 
@@ -47,41 +48,60 @@ def cumulative_effects(
     end. Days before a lift is defined are left out, and goals whose columns have no days.
     """
     alpha /= max(len(running.n) - 1, 1) * len(goals) if running else 1
-    tables = (
-        [t for goal in goals for t in looks_to_date(running, goal, alpha=alpha, progress=progress)] if running else []
-    )
-    parts = [t.assign(**bands_of(t, alpha=alpha, shape=shape)) for t in tables]
+    to_date = [t for goal in goals for t in looks_to_date(running, goal, progress=progress)] if running else []
+    parts = [_table(t, alpha=alpha, shape=shape) for t in to_date]
     if progress and not progress.reached:
         parts = [t.assign(low=t["anytime_low"], high=t["anytime_high"]) for t in parts]
     nothing = pd.DataFrame(columns=list(LOOK_COLUMNS))
-    return pd.concat(parts, ignore_index=True)[list(LOOK_COLUMNS)] if parts else nothing
+    return pd.concat(parts, ignore_index=True) if parts else nothing
 
 
-def looks_to_date(
-    running: Running, goal: MetricSpec, *, alpha: float = 0.05, progress: Progress | None = None
-) -> list[pd.DataFrame]:
-    """One table per treatment with the goal's lift to date by day, before any band; none where nothing is defined.
+@dataclass(frozen=True, kw_only=True)
+class ToDate:
+    """A goal's lift of all data to date of one treatment, one value per look; before any band.
 
-    CUPED removes what it does at the end, where the days know of the period before.
+    Named as in LOOK_COLUMNS. CUPED removes what it does at the end, where the days know of the period before.
     """
+
+    metric: str
+    variant: str
+    day: np.ndarray
+    fraction: np.ndarray
+    log_ratio: np.ndarray
+    log_se: np.ndarray
+    log_freedom: np.ndarray
+
+    def at(self, fraction: np.ndarray) -> "ToDate":
+        """The same looks at these shares of the information, which has one of every day."""
+        return self.of_looks(replace(self, fraction=fraction[self.day]))
+
+    @staticmethod
+    def of_looks(days: "ToDate") -> "ToDate":
+        """Without days that add nothing to the information."""
+        looks = np.diff(days.fraction, prepend=-1.0) > 0
+        of = ("day", "fraction", "log_ratio", "log_se", "log_freedom")
+        return replace(days, **{name: getattr(days, name)[looks] for name in of})
+
+    def naive(self, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+        """Student's interval of the log ratio that may be read once only."""
+        half = np.minimum(-special.stdtrit(self.log_freedom, alpha / 2) * self.log_se, 700.0)
+        return self.log_ratio - half, self.log_ratio + half
+
+
+def looks_to_date(running: Running, goal: MetricSpec, *, progress: Progress | None = None) -> list[ToDate]:
+    """The goal's lift to date of every treatment; none where nothing is defined."""
     if not set(goal.columns) <= set(running.columns):
         return []
-    days = [running.at(day) for day in range(len(running))]
     planned = progress is not None and progress.reached
     fraction = np.array(progress.reached) if progress and planned else information_fraction(running, goal)
-    tables = []
-    for name in [v for v in days[-1] if v != CONTROL]:
-        effects = [estimate(goal, s[CONTROL], s[name], alpha=alpha) for s in days]
-        rows = [
-            (d, f, math.log1p(e.lift), e.log_se, e.log_freedom, e.lift, *e.lift_ci)
-            for d, (e, f) in enumerate(zip(effects, fraction, strict=True))
-            if e.log_se > 0
-        ]
-        names = ["day", "fraction", "log_ratio", "log_se", "log_freedom", "lift", "naive_low", "naive_high"]
-        table = pd.DataFrame(rows, columns=names)
-        table = table[table["fraction"].diff().fillna(1) > 0]
-        tables += [table.assign(metric=goal.name, variant=name, against=CONTROL)] if len(table) else []
-    return tables
+    found = []
+    for name in [v for v in running.n if v != CONTROL]:
+        log_ratio, log_se, log_freedom = log_ratios(goal, running.stacked(CONTROL), running.stacked(name))
+        days = np.flatnonzero(log_se > 0)
+        numbers = {"log_ratio": log_ratio[days], "log_se": log_se[days], "log_freedom": log_freedom[days]}
+        of = ToDate(metric=goal.name, variant=name, day=days, fraction=fraction[days], **numbers)
+        found += [ToDate.of_looks(of)] if len(days) else []
+    return found
 
 
 def information_fraction(running: Running, goal: MetricSpec) -> np.ndarray:
@@ -108,14 +128,21 @@ def could_have_stopped(looks: pd.DataFrame, metric: str) -> dict[Comparison, int
     return days
 
 
-def bands_of(table: pd.DataFrame, *, alpha: float, shape: Shape) -> dict[str, np.ndarray]:
-    """The ends of both bands, as lifts, of a table with log_ratio, log_se, log_freedom and fraction.
+def bands_of(looks: ToDate, *, alpha: float, shape: Shape) -> dict[str, np.ndarray]:
+    """The ends of both bands, as lifts.
 
     Where users are few, a band is as much wider as Student's interval of the same level is than the normal one.
     """
-    columns = ("log_ratio", "log_se", "log_freedom", "fraction")
-    estimates, se, freedom, fraction = (table[c].to_numpy(dtype=float) for c in columns)
-    planned = adjusted_intervals(estimates, se, fraction, alpha=alpha, shape=shape, freedom=freedom)
-    anytime = confidence_sequence(estimates, se, alpha=alpha, freedom=freedom)
+    of, freedom = (looks.log_ratio, looks.log_se), looks.log_freedom
+    planned = adjusted_intervals(*of, looks.fraction, alpha=alpha, shape=shape, freedom=freedom)
+    anytime = confidence_sequence(*of, alpha=alpha, freedom=freedom)
     names = ("low", "high", "anytime_low", "anytime_high")
     return {n: np.expm1(np.minimum(b, 700)) for n, b in zip(names, (*planned, *anytime), strict=True)}
+
+
+def _table(looks: ToDate, *, alpha: float, shape: Shape) -> pd.DataFrame:
+    """LOOK_COLUMNS of one goal and treatment."""
+    low, high = looks.naive(alpha)
+    ends = {"naive_low": np.expm1(low), "naive_high": np.expm1(high), "lift": np.expm1(looks.log_ratio)}
+    made = pd.DataFrame(vars(looks) | ends | bands_of(looks, alpha=alpha, shape=shape))
+    return made.assign(against=CONTROL)[list(LOOK_COLUMNS)]

@@ -59,7 +59,7 @@ class MetricSpec:
 
 
 def _in_words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return f"Metric {name}" if name.isdigit() else name.replace("_", " ").capitalize()
 
 
 def ratio_of(numerator: str, denominator: str, **more: Any) -> MetricSpec:

@@ -181,7 +181,7 @@ class Baseline:
         _check("slate_size", slate_size, 1, math.inf, "the items of a slate", closed=True)
         _check("sessions_per_user", sessions_per_user, 1, math.inf, "a mean over users with a session", closed=True)
         _check("click_correlation", click_correlation, 0, 1, "of two impressions of a user", closed=True)
-        rate = _rate_of_all_users(sessions_per_user)
+        rate = rate_of_all_users(sessions_per_user)
         mean = slate_size * sessions_per_user
         mean_square = slate_size * mean * (1 + rate * (1 + 1 / ACTIVITY_SHAPE))
         spread = (1 - click_correlation) * mean + click_correlation * mean_square
@@ -263,7 +263,7 @@ def _critical_and_spread(
     return float(norm.isf(alpha / sides)) * null_spread, math.sqrt(control_variance + treatment_variance / ratio)
 
 
-def _rate_of_all_users(sessions: float) -> float:
+def rate_of_all_users(sessions: float) -> float:
     """Mean sessions over all users, those without one included, from the mean over users with at least one."""
 
     def excess(log_rate: float) -> float:

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.statistics import normal_critical
 
 
 def mde(effect: Effect, *, power: float = 0.8) -> float:
@@ -23,7 +24,7 @@ def mde(effect: Effect, *, power: float = 0.8) -> float:
     """
     if not effect.control > 0:
         return math.nan
-    return float((stats.norm.isf(effect.alpha / 2) + stats.norm.isf(1 - power)) * effect.se / effect.control)
+    return (normal_critical(effect.alpha / 2) + normal_critical(1 - power)) * effect.se / effect.control
 
 
 def users_for_lift(effect: Effect, lift: float, *, power: float = 0.8) -> float:

@@ -46,26 +46,35 @@ class Progress:
 
 
 def progress_of(
-    running: Running | None, *, planned_days: int | None = None, planned_users: int | None = None, shape: Shape
+    running: Running | None,
+    *,
+    planned_days: int | None = None,
+    planned_users: int | None = None,
+    shape: Shape,
+    days: int = 0,
 ) -> Progress | None:
     """How far a test is that may be read every evening; None where its days are not known.
+
+    Where users are not told by day (`running` is None), `days` may say how many days there are so far.
 
     Shares of planned days are the calendar's, so that the bounds of a day do not move with what comes after it.
 
     Raises:
-        ParameterError: days and users are both planned.
+        ParameterError: days and users are both planned, or users where they are not told by day.
     """
     if planned_days is not None and planned_users is not None:
         raise ParameterError(
             f"planned_days is {planned_days} and planned_users is {planned_users}; give the one that ends the test."
         )
-    if running is None:
+    if running is None and planned_users is not None and days:
+        raise ParameterError("planned_users needs a test that gives users one variant each; give planned_days.")
+    days = days if running is None else len(running)
+    if not days:
         return None
-    days = len(running)
     if planned_days is not None:
         reached = np.arange(1, days + 1) / max(planned_days, days)
         return Progress(days=days, reached=tuple(reached.tolist()), planned=f"{planned_days:,} days", shape=shape)
-    if planned_users is not None:
+    if planned_users is not None and running is not None:
         seen = np.sum(list(running.n.values()), axis=0)
         reached = seen / max(planned_users, seen[-1])
         return Progress(days=days, reached=tuple(reached.tolist()), planned=f"{planned_users:,} users", shape=shape)

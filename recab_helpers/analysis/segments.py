@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,16 +43,31 @@ HETEROGENEITY_COLUMNS = {
 }
 
 
-def segment_effects(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05) -> pd.DataFrame:
-    """The goals' lifts in every level of every segment, as SEGMENT_COLUMNS says."""
-    rows = [
-        {"metric": goal.name, "segment": segment, "level": level}
-        | _effect_row(levels[level], comparison, goal, alpha=alpha)
-        for goal in goals
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One treatment against another variant among the users of one level; `effect` is None where they are too few."""
+
+    segment: str
+    level: str
+    comparison: Comparison
+    users: int
+    effect: Effect | None
+    reason: str
+
+
+def in_segments(users: Users, goal: MetricSpec, *, alpha: float = 0.05) -> list[Part]:
+    """The goal's effects in every level of every segment."""
+    return [
+        _part(segment, level, levels[level], comparison, goal, alpha=alpha)
         for segment, levels in users.segments.items()
         for level in sorted(levels, key=_natural)
         for comparison in users.comparisons
     ]
+
+
+def segment_effects(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.05) -> pd.DataFrame:
+    """The goals' lifts in every level of every segment, as SEGMENT_COLUMNS says."""
+    rows = [_row(goal, part) for goal in goals for part in in_segments(users, goal, alpha=alpha)]
     table = pd.DataFrame(rows, columns=list(SEGMENT_COLUMNS))
     defined = table["p_value"].notna()
     p = table.loc[defined, "p_value"].to_numpy(dtype=float)
@@ -66,13 +83,23 @@ def heterogeneity(segments: pd.DataFrame) -> pd.DataFrame:
     rows = []
     key = ["metric", "segment", "variant", "against"]
     for names, part in segments[segments["log_se"] > 0].groupby(key, sort=True):
-        if len(part) < 2:
-            continue
-        weight, log_ratio = part["log_se"] ** -2.0, np.log1p(part["lift"])
-        q = float(np.sum(weight * (log_ratio - np.average(log_ratio, weights=weight)) ** 2))
-        rows.append((*names, len(part), q, float(special.chdtrc(len(part) - 1, q))))
+        if len(part) > 1:
+            of = np.log1p(part["lift"].to_numpy(dtype=float)), part["log_se"].to_numpy(dtype=float)
+            rows.append((*names, len(part), *cochran(*of)))
     table = pd.DataFrame(rows, columns=list(HETEROGENEITY_COLUMNS)[:-1])
     return table.assign(adjusted_p_value=benjamini_hochberg(table["p_value"].to_numpy(dtype=float)))
+
+
+def cochran(log_ratio: np.ndarray, log_se: np.ndarray) -> tuple[float, float]:
+    """Q of independent estimates of one value, and the chance of a larger one; shapes (n,), n at least 2.
+
+    >>> q, p = cochran(np.array([0.0, 0.2]), np.array([0.1, 0.1]))
+    >>> round(q, 9), round(p, 4)  # (0.2 / 0.1)^2 / 2
+    (2.0, 0.1573)
+    """
+    weight = log_se**-2.0
+    q = float(np.sum(weight * (log_ratio - np.average(log_ratio, weights=weight)) ** 2))
+    return q, float(special.chdtrc(len(log_ratio) - 1, q))
 
 
 def reversed_in(segments: pd.DataFrame, effect: Effect) -> list[str]:
@@ -105,13 +132,23 @@ def _natural(level: str) -> tuple[float, str]:
     return float(number[0]) if number else -1.0, level
 
 
-def _effect_row(group: ByVariant, comparison: Comparison, metric: MetricSpec, *, alpha: float) -> dict:
+def _part(
+    segment: str, level: str, group: ByVariant, comparison: Comparison, metric: MetricSpec, *, alpha: float
+) -> Part:
     pair = [group[v] for v in (comparison.against, comparison.variant) if v in group]
     counts = [s.n for s in pair] if len(pair) == 2 else [0, *(s.n for s in pair)]
-    row = {"variant": comparison.variant, "against": comparison.against, "users": sum(counts)}
-    if min(counts) < MIN_USERS:
-        few = min(counts)
-        return row | {"reason": f"{few} {'user' if few == 1 else 'users'} in one variant; {MIN_USERS} are needed"}
-    e = estimate(metric, pair[0], pair[1], comparison=comparison, alpha=alpha)
-    numbers = {"lift": e.lift, "low": e.lift_ci[0], "high": e.lift_ci[1], "log_se": e.log_se, "p_value": e.p_value}
-    return row | numbers | {"reason": e.reason}
+    of: dict[str, Any] = {"segment": segment, "level": level, "comparison": comparison, "users": sum(counts)}
+    if (few := min(counts)) < MIN_USERS:
+        why = f"{few} {'user' if few == 1 else 'users'} in one variant; {MIN_USERS} are needed"
+        return Part(**of, effect=None, reason=why)
+    effect = estimate(metric, pair[0], pair[1], comparison=comparison, alpha=alpha)
+    return Part(**of, effect=effect, reason=effect.reason)
+
+
+def _row(goal: MetricSpec, part: Part) -> dict[str, Any]:
+    """SEGMENT_COLUMNS of one part, but the adjusted p."""
+    row = {"metric": goal.name, "segment": part.segment, "level": part.level, "users": part.users}
+    row |= {"variant": part.comparison.variant, "against": part.comparison.against, "reason": part.reason}
+    if (e := part.effect) is None:
+        return row
+    return row | {"lift": e.lift, "low": e.lift_ci[0], "high": e.lift_ci[1], "log_se": e.log_se, "p_value": e.p_value}

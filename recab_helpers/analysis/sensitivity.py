@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from recab_helpers.analysis.effects import Effect, estimate, with_uncertainty
 from recab_helpers.analysis.metrics import MetricSpec, mean_of
-from recab_helpers.analysis.statistics import variance_of
+from recab_helpers.analysis.statistics import normal_tail, variance_of
 from recab_helpers.impressions.aggregates import Histogram, SufficientStatistics, Users
 from recab_helpers.references import Comparison
 
@@ -69,7 +68,7 @@ def mann_whitney(histogram: Histogram, comparison: Comparison, *, alpha: float =
         n_treatment=int(m),
         control=_median(of, comparison.against),
         treatment=_median(of, comparison.variant),
-        p_value=float(2 * stats.norm.sf(z)),
+        p_value=2 * normal_tail(z),
         reason="a rank test has no lift" if defined else "all users have the same value",
     )
 

@@ -6,6 +6,7 @@ confidence sequence (Waudby-Smith et al. 2024). Looks follow time; a look withou
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -109,6 +110,46 @@ def confidence_sequence(
     critical = np.sqrt((1 + 1 / r) * (np.log1p(r) + surprise))
     half = se * (critical if freedom is None else students(critical, freedom))
     return estimate - half, estimate + half
+
+
+def crosses(
+    estimate: np.ndarray,
+    se: np.ndarray,
+    fraction: np.ndarray,
+    *,
+    alpha: float = 0.05,
+    shape: Shape = "obrien_fleming",
+    freedom: np.ndarray,
+) -> bool:
+    """Whether the band of `adjusted_intervals` leaves out zero at any look, mostly without making it.
+
+    A look's boundary lets out no more than what was spent up to it and no less than what it spends itself, so that it
+    lies between the boundaries of a single look at these two levels; where no estimate lies between them, they tell.
+
+    >>> one = {"fraction": np.array([0.5, 1.0]), "freedom": np.array([1e9, 1e9])}
+    >>> crosses(np.array([3.0, 1.9]), np.ones(2), **one), crosses(np.array([2.9, 1.9]), np.ones(2), **one)
+    (True, False)
+    """
+    estimate, se = _checked_looks(estimate, se)
+    spent = spending(fraction, alpha=alpha, shape=shape)
+    own = np.diff(spent, prepend=0.0)
+    surprise = np.abs(estimate) / se
+    most, least = (-special.ndtri(np.maximum(s, NEGLIGIBLE_ALPHA) / 2) for s in (own, spent))
+    sure = own > 2 * NEGLIGIBLE_ALPHA  # less is kept for the next look, which then has more than its own
+    if (surprise[sure] > students(most, freedom)[sure] * (1 + 1e-9)).any():
+        return True
+    doubtful = np.flatnonzero(surprise > students(least, freedom) * (1 - 1e-9))
+    if not len(doubtful):
+        return False
+    last = doubtful[-1] + 1  # the looks after it change no boundary before them
+    critical = _boundaries(tuple(np.asarray(fraction, dtype=float)[:last]), alpha, shape)
+    return bool((surprise[:last] > students(np.array(critical), freedom[:last])).any())
+
+
+@lru_cache(maxsize=256)
+def _boundaries(fraction: tuple[float, ...], alpha: float, shape: Shape) -> tuple[float, ...]:
+    """`boundaries`, kept: days of the calendar are the same shares of a plan in every test."""
+    return tuple(boundaries(np.array(fraction), alpha=alpha, shape=shape).tolist())
 
 
 def students(critical: np.ndarray, freedom: np.ndarray) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from scipy import special, stats
 
 from recab_helpers.impressions.aggregates import KNOWN, SufficientStatistics
 
+Number = TypeVar("Number", float, np.ndarray)
 FEW_EFFECTIVE = 100  # users, from which on their number changes an interval by about one in a hundred
+LOPSIDED, FEW = 5, 500  # times the users of the other variant, and users of that one, where its variance may mislead
 ROUNDING = 1e-12  # variance as a share of the squared value, below which it is rounding error
 
 
@@ -40,7 +43,9 @@ def regression(
     scaled = by[used] / np.sqrt(variance[used])[:, None]
     if not used.any() or not np.isfinite(gradient).all():
         return [], np.zeros(0)
-    theta = np.linalg.pinv(scaled @ s.cov @ scaled.T, rcond=1e-9) @ (scaled @ s.cov @ gradient)
+    theta = scaled @ s.cov @ gradient
+    if len(theta) > 1:  # of one, the scaled variance is 1
+        theta = np.linalg.pinv(scaled @ s.cov @ scaled.T, rcond=1e-9) @ theta
     theta /= np.sqrt(variance[used])
     kept = [c for c, u in zip(there, used, strict=True) if u]
     return [c for c, t in zip(kept, theta, strict=True) if t], theta[theta != 0]
@@ -60,7 +65,17 @@ def effective_users(s: SufficientStatistics, denominator: str) -> float:
     return max(effective, 2.0) if effective < FEW_EFFECTIVE else float(s.n)
 
 
-def welch_freedom(c_var: float, c_n: float, t_var: float, t_n: float) -> float:
+def lopsided(control: SufficientStatistics, treatment: SufficientStatistics, column: str) -> bool:
+    """Whether one variant has few users and the other many, so that the variances are best taken to be alike.
+
+    Of few users with heavy tails the variance is small whenever the mean is: Welch's test of 20 against 2,000 users
+    with gamma activity rejected 11% where nothing was, that of one common variance (Student 1908) 4%.
+    """
+    few, many = sorted((control, treatment), key=lambda s: s.n)
+    return 1 < few.n < FEW and many.n >= LOPSIDED * few.n and effective_users(few, column) < FEW_EFFECTIVE
+
+
+def welch_freedom(c_var: Number, c_n: Number, t_var: Number, t_n: Number) -> Number:
     """Degrees of freedom of the difference of two estimates with these variances (Welch 1947)."""
     return (c_var + t_var) ** 2 / (c_var**2 / (c_n - 1) + t_var**2 / (t_n - 1))
 
@@ -68,6 +83,16 @@ def welch_freedom(c_var: float, c_n: float, t_var: float, t_n: float) -> float:
 def t_tail(t: float, freedom: float) -> float:
     """P(T > t) of Student's distribution, exact far out; as scipy.stats.t.sf without its overhead."""
     return float(special.stdtr(freedom, -t))
+
+
+def normal_tail(z: float) -> float:
+    """P(Z > z) of the standard normal, exact far out."""
+    return float(special.ndtr(-z))
+
+
+def normal_critical(tail: float) -> float:
+    """The z that leaves this tail above it."""
+    return float(-special.ndtri(tail))
 
 
 def t_critical(tail: float, freedom: float) -> float:

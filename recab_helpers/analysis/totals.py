@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.aggregates import CELL, Users
 
 CTR_COLUMNS = {
     "impressions": "items shown",
@@ -43,18 +43,29 @@ def ctr_table(cells: pd.DataFrame | None, *, alpha: float = 0.05) -> pd.DataFram
     """
     if cells is None:
         return None
-    shown, clicks = cells["impressions"].to_numpy(dtype=float), cells["clicks"].to_numpy(dtype=float)
-    squares = cells["impressions_impressions"].to_numpy(dtype=float)
+    names = ("impressions", "clicks", *CELL)
+    counts = {c: cells[c].astype(np.int64) for c in names[:2]}
+    ends = ctr_intervals(*(cells[c].to_numpy(dtype=float) for c in names), alpha=alpha)
+    return pd.DataFrame(counts | dict(zip(("ctr", "low", "high"), ends, strict=True)), cells.index)
+
+
+def ctr_intervals(
+    shown: np.ndarray,
+    clicks: np.ndarray,
+    clicks_clicks: np.ndarray,
+    clicks_impressions: np.ndarray,
+    impressions_impressions: np.ndarray,
+    *,
+    alpha: float = 0.05,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """CTR and both ends of its interval, of arrays of cells: their sums, and the sums of products over their users."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ctr = clicks / shown
-        rest = (
-            cells["clicks_clicks"] - 2 * ctr * cells["clicks_impressions"] + ctr**2 * cells["impressions_impressions"]
-        )
-        effective = shown**2 / squares
-        variance = np.maximum(rest.to_numpy(dtype=float), 0) / shown**2 / (1 - 1 / effective)
+        rest = clicks_clicks - 2 * ctr * clicks_impressions + ctr**2 * impressions_impressions
+        effective = shown**2 / impressions_impressions
+        variance = np.maximum(rest, 0) / shown**2 / (1 - 1 / effective)
         worth = np.where(variance > 0, ctr * (1 - ctr) / variance, shown)
         t2 = special.stdtrit(np.where(effective > 1, effective - 1, np.nan), 1 - alpha / 2) ** 2 / worth
         middle = (ctr + t2 / 2) / (1 + t2)
         half = np.sqrt(t2 * (ctr * (1 - ctr) + t2 / 4)) / (1 + t2)
-    counts = {"impressions": cells["impressions"].astype(np.int64), "clicks": cells["clicks"].astype(np.int64)}
-    return pd.DataFrame(counts | {"ctr": ctr, "low": middle - half, "high": middle + half}, cells.index)
+    return ctr, middle - half, middle + half

@@ -1,6 +1,14 @@
 """Grade the analysis on thousands of drawn tests whose truth is known."""
 
-from recab_helpers.calibration.grading import Grade, chance_calibration, grade, grade_looks, grade_one, rates
+from recab_helpers.calibration.grading import (
+    Grade,
+    chance_calibration,
+    grade,
+    grade_looks,
+    grade_one,
+    grading_pool,
+    rates,
+)
 from recab_helpers.calibration.populations import Own, Population, draw_tests
 
 __all__ = [
@@ -12,5 +20,6 @@ __all__ = [
     "grade",
     "grade_looks",
     "grade_one",
+    "grading_pool",
     "rates",
 ]

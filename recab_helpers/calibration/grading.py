@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -12,34 +12,39 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from tqdm.auto import tqdm
 
 from recab_helpers.analysis import (
     CTR,
+    Effect,
     MetricSpec,
     estimate_effects,
-    heterogeneity,
     posterior_of,
-    segment_effects,
     sensitivity,
     srm_p_value,
 )
 from recab_helpers.analysis.checks import SRM_ALPHA, run_checks
 from recab_helpers.analysis.decision import decide
 from recab_helpers.analysis.effects import per_user
-from recab_helpers.analysis.looks import bands_of, looks_to_date
+from recab_helpers.analysis.looks import ToDate, looks_to_date
 from recab_helpers.analysis.metrics import METRICS
 from recab_helpers.analysis.progress import progress_of
-from recab_helpers.analysis.sequential import first_crossing
-from recab_helpers.analysis.totals import ctr_table
+from recab_helpers.analysis.segments import cochran, in_segments
+from recab_helpers.analysis.sequential import Shape, confidence_sequence, crosses, first_crossing
+from recab_helpers.analysis.statistics import normal_critical
+from recab_helpers.analysis.totals import ctr_intervals
 from recab_helpers.calibration.populations import BATCH, Tests, draw_tests
 from recab_helpers.calibration.usual_ways import impressions_p, total_clicks_p
-from recab_helpers.impressions.aggregates import Aggregates, Running
+from recab_helpers.impressions.aggregates import CELL, Aggregates, Running, Users
 from recab_helpers.references import CONTROL
 
 LOOKS_EVERY, BOOTSTRAP_EVERY = 4, 16  # looks at tests with an effect and the bootstrap cost most: graded on a part
 GUARDRAIL_MARGIN = 0.05
+PLANNED: dict[Shape, str] = {
+    "obrien_fleming": "planned looks (O'Brien-Fleming)",
+    "pocock": "planned looks (Pocock)",
+}
+ANY_LOOK = "any look (confidence sequence)"
 TYPED = "typed every evening"  # a report of a test with a planned end
 RATES_COLUMNS = {
     "kind": "what is counted: a p below its level, an interval that holds the truth, a test that a look stops, that "
@@ -78,14 +83,14 @@ def grade_one(
     """
     users = test.users
     guard_spec = replace(goal, name="guardrail", role="guardrail", margin=GUARDRAIL_MARGIN)
-    both = (goal, guard_spec)
-    main, guard = estimate_effects(users, both, alpha=alpha)
-    plain, _ = estimate_effects(users, both, alpha=alpha, cuped=False)
+    beside = _beside(goal, users) if whole else ()
+    main, guard, *others = estimate_effects(users, (goal, guard_spec, *beside), alpha=alpha)
+    (plain,) = estimate_effects(users, (goal,), alpha=alpha, cuped=False)
     intervals = {f"{goal.label}, CUPED": main, goal.label: plain}
     p_values = {name: effect.p_value for name, effect in intervals.items()}
     if goal.kind == "ratio":
         counted = f"{goal.numerator} per user"
-        p_values[f"{counted}, CUPED"] = per_user(main, [], users).p_value
+        p_values[f"{counted}, CUPED"] = per_user(main, others, users).p_value
         p_values[f"{counted}, Welch"] = per_user(main, [], users, cuped=False).p_value
     if {"clicks", "impressions"} <= set(users.columns):
         p_values["usual way, total clicks"] = total_clicks_p(users)
@@ -95,7 +100,7 @@ def grade_one(
         method = f"{effect.metric.numerator}, Mann-Whitney" if ranks else f"{goal.label}, {effect.method}"
         p_values[method] = effect.p_value
         intervals |= {} if ranks else {method: effect}
-    more = _whole(test, goal, planned=planned, alpha=alpha, rate=rate) if whole else []
+    more = _whole(test, [main, *others], planned=planned, alpha=alpha, rate=rate) if whole else []
     chance = posterior_of(main)
     srm = srm_p_value(list(users.counts.values()), list(planned.values())) if len(users.counts) == 2 else math.nan
     return [
@@ -109,15 +114,27 @@ def grade_one(
     ]
 
 
-def _whole(test: Aggregates, goal: MetricSpec, *, planned: dict[str, float], alpha: float, rate: float) -> list[Grade]:
+def _beside(goal: MetricSpec, users: Users) -> tuple[MetricSpec, ...]:
+    """The other metrics of METRICS that these users can be read by."""
+    return tuple(m for m in METRICS if m.role != "goal" and m != goal and set(m.columns) <= set(users.columns))
+
+
+def _whole(
+    test: Aggregates, effects: list[Effect], *, planned: dict[str, float], alpha: float, rate: float
+) -> list[Grade]:
     """What a test is judged by beside its effects: checks, verdict, segments, and the CTR of a day."""
-    users, p_values = test.users, {}
-    for row in heterogeneity(segment_effects(users, (goal,), alpha=alpha)).itertuples():
-        p_values[f"lifts differ by {row.segment}"] = row.p_value
+    users, goal, p_values = test.users, effects[0].metric, {}
+    levels: dict[str, list[Effect]] = {}
+    for part in in_segments(users, goal, alpha=alpha):
+        if part.effect is not None and part.effect.log_se > 0:
+            levels.setdefault(part.segment, []).append(part.effect)
+    for segment, of in levels.items():
+        if len(of) > 1:
+            ends = np.log1p([e.lift for e in of]), np.array([e.log_se for e in of])
+            p_values[f"lifts differ by {segment}"] = cochran(*ends)[1]
     checks = run_checks(test, planned)
     p_values |= {f"check, {c.name}": c.p_value for c in checks if not math.isnan(c.p_value)}
-    metrics = (goal, *(m for m in METRICS if m.role != "goal" and set(m.columns) <= set(users.columns)))
-    verdict = decide(estimate_effects(users, metrics, alpha=alpha), checks)
+    verdict = decide(effects, checks)
     return [
         *(Grade("rejects", method, _below(p, alpha)) for method, p in p_values.items()),
         Grade("voids", "any gate", float(not verdict.valid)),
@@ -128,32 +145,37 @@ def _whole(test: Aggregates, goal: MetricSpec, *, planned: dict[str, float], alp
 
 def _days_covered(test: Aggregates, rate: float, *, alpha: float) -> list[Grade]:
     """Does the interval of control's CTR on the day in the middle hold the true one?"""
-    if test.by_day is None or math.isnan(rate):
+    of = test.daily[1].get(CONTROL)
+    if of is None or math.isnan(rate):
         return []
-    days = ctr_table(test.by_day, alpha=alpha)
-    assert days is not None
-    row = days.loc[CONTROL].iloc[len(days.loc[CONTROL]) // 2]
-    return [Grade("covers", "CTR of one day", _covers((row["low"], row["high"]), rate))]
+    there = np.flatnonzero(of["users"])
+    at = there[len(there) // 2]
+    _, low, high = ctr_intervals(*(of[c][at] for c in ("impressions", "clicks", *CELL)), alpha=alpha)
+    return [Grade("covers", "CTR of one day", _covers((float(low), float(high)), rate))]
 
 
 def grade_looks(running: Running, *, alpha: float, goal: MetricSpec = CTR) -> list[Grade]:
     """Did daily looks ever exclude zero: with planned spending, at any look, every evening, and unadjusted?"""
-    (table,) = looks_to_date(running, goal, alpha=alpha) or [None]
-    if table is None:
+    if not (found := looks_to_date(running, goal)):
         return []
-    naive = first_crossing(table["naive_low"].to_numpy(), table["naive_high"].to_numpy()) is not None
-    stops = {"planned looks (O'Brien-Fleming)": False, "planned looks (Pocock)": False}
-    stops |= {"any look (confidence sequence)": False, TYPED: False, "usual way, unadjusted daily looks": naive}
-    surprise = table["log_ratio"].abs() / table["log_se"]
-    if surprise.max() > norm.isf(alpha / 2):  # no band of looks is narrower than that of one look, by the normal
-        spent, pocock = (bands_of(table, alpha=alpha, shape=shape) for shape in ("obrien_fleming", "pocock"))
-        progress = progress_of(running, planned_days=len(running), shape="obrien_fleming")
-        (evenings,) = looks_to_date(running, goal, alpha=alpha, progress=progress)
-        typed = bands_of(evenings, alpha=alpha, shape="obrien_fleming")
-        ends = ((spent, ""), (pocock, ""), (spent, "anytime_"), (typed, ""))
-        for method, (bands, which) in zip(list(stops)[:4], ends, strict=True):
-            stops[method] = first_crossing(bands[f"{which}low"], bands[f"{which}high"]) is not None
+    (looks,) = found
+    surprise = np.abs(looks.log_ratio) / looks.log_se
+    stops = dict.fromkeys((*PLANNED.values(), ANY_LOOK, TYPED), False)
+    if surprise.max() > normal_critical(alpha / 2):  # no band is narrower than that of one look, by the normal
+        evenings = progress_of(running, planned_days=len(running), shape="obrien_fleming")
+        typed = looks.at(np.array(evenings.reached if evenings else ()))
+        for shape, method in PLANNED.items():
+            stops[method] = _crosses(looks, alpha=alpha, shape=shape)
+        stops[TYPED] = _crosses(typed, alpha=alpha, shape="obrien_fleming")
+        band = confidence_sequence(looks.log_ratio, looks.log_se, alpha=alpha, freedom=looks.log_freedom)
+        stops[ANY_LOOK] = first_crossing(*band) is not None
+    stops["usual way, unadjusted daily looks"] = first_crossing(*looks.naive(alpha)) is not None
     return [Grade("stops", method, float(stopped)) for method, stopped in stops.items()]
+
+
+def _crosses(looks: ToDate, *, alpha: float, shape: Shape) -> bool:
+    numbers = looks.log_ratio, looks.log_se, looks.fraction
+    return crosses(*numbers, alpha=alpha, shape=shape, freedom=looks.log_freedom)
 
 
 def grade(
@@ -165,19 +187,31 @@ def grade(
     boot: bool = True,
     whole: bool = True,
     workers: int = 2,
+    pool: ProcessPoolExecutor | None = None,
 ) -> pd.DataFrame:
-    """Every grade of every test (columns test, kind, method, value); the same for any number of processes."""
+    """Every grade of every test (columns test, kind, method, value); the same for any number of processes.
+
+    A `pool` (`grading_pool`) serves several calls, each of which would start processes of its own.
+    """
     starts = range(0, n_tests, BATCH)
     jobs = [(population, min(BATCH, n_tests - start), (seed * 1_000_003) + start, start) for start in starts]
     run: Callable = partial(_grade_batch, alpha=alpha, boot=boot, whole=whole)
     progress = partial(tqdm, total=len(jobs), desc="simulated tests", unit="batch")
-    if min(workers, len(jobs)) == 1:
+    if pool is not None:
+        parts = list(progress(pool.map(run, jobs)))
+    elif min(workers, len(jobs)) == 1:
         parts = list(progress(map(run, jobs)))
-    else:  # spawn: a kernel has threads, and forking a process with threads can hang
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent) as pool:
-            parts = list(progress(pool.map(run, jobs)))
+    else:
+        with grading_pool(workers) as own:
+            parts = list(progress(own.map(run, jobs)))
     names = ["test", *(f.name for f in fields(Grade))]
     return pd.DataFrame([row for part in parts for row in part], columns=names)
+
+
+def grading_pool(workers: int = 2) -> ProcessPoolExecutor:
+    """Processes for `grade`, which end when the one that started them does; close it by `with`."""
+    # spawn: a kernel has threads, and forking a process with threads can hang
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:
@@ -214,7 +248,7 @@ def _grade_batch(job: tuple[Tests, int, int, int], *, alpha: float, boot: bool, 
         grades = grade_one(lift, test, alpha=alpha, boot=boot_too, whole=whole, **of)
         if test.running and (population.null or i % LOOKS_EVERY == 0):
             grades += grade_looks(test.running, alpha=alpha, goal=population.goal)
-        rows += [(first + i, *astuple(g)) for g in grades]
+        rows += [(first + i, g.kind, g.method, g.value) for g in grades]
     return rows
 
 

@@ -6,32 +6,18 @@ tests assign them anew.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-import pandas as pd
 
 from recab_helpers.analysis.metrics import CTR, MetricSpec
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
-from recab_helpers.impressions.aggregates import (
-    KNOWN,
-    PRE,
-    TREND,
-    Aggregates,
-    Running,
-    Sample,
-    SufficientStatistics,
-    Users,
-    users_before,
-    weight_of,
-)
-from recab_helpers.impressions.counting import CELL
-from recab_helpers.references import CONTROL
+from recab_helpers.calibration.assigning import VARIANTS, Assigner, assigned
+from recab_helpers.impressions.aggregates import Aggregates, Sample
 
 BATCH = 50  # tests drawn at once
-VARIANTS = (CONTROL, "treatment")
 PARETO_SHAPE = 1.5  # of the session rates: their mean is finite, their variance is not
 BOT_SESSIONS = 1000  # of ten impressions each
 WEEK = 7  # every seventh day a shop that closes has no traffic
@@ -188,11 +174,11 @@ class Own:
 
     def draw(self, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
         """Zero, and the aggregates of `n` tests."""
-        rng = np.random.default_rng(seed)
+        rng, users = np.random.default_rng(seed), Assigner(self.people, self.goal)
         for _ in range(n):
             code = (rng.random(len(self.people)) < self.allocation).astype(np.int64)
             if 0 < code.sum() < len(code):
-                yield 0.0, assigned(self.people, code, self.goal)
+                yield 0.0, users.test(code)
 
 
 def draw_tests(population: Tests, n: int, seed: int) -> Iterator[tuple[float, Aggregates]]:
@@ -200,66 +186,5 @@ def draw_tests(population: Tests, n: int, seed: int) -> Iterator[tuple[float, Ag
     return population.draw(n, seed)
 
 
-def assigned(people: Sample, code: np.ndarray, goal: MetricSpec) -> Aggregates:
-    """What a log of these users would be reduced to, had each been in the variant of this code (VARIANTS)."""
-    variant = np.array(VARIANTS)[code]
-    users = Users.of(variant, people.columns, segments=people.segments, histograms=(goal.columns,))
-    if people.daily is None:
-        return Aggregates(users=users)
-    names, daily = users.variants, people.daily
-    code = np.array([names.index(v) if v in names else -1 for v in VARIANTS])[code]
-    at = {c: daily[:, :, i] for i, c in enumerate(people.daily_columns)}
-    goal_there = [c for c in dict.fromkeys(("impressions", *goal.columns)) if c in at]
-    caps = {c: cap for c, cap in users.caps.items() if c in goal_there}
-    before = (*(f"{PRE}{c}" for c in goal_there), KNOWN)
-    known = {c: users_before(people.columns, c, users.caps) for c in before}
-    running = Running.of(
-        code,
-        np.stack([at[c] for c in goal_there], axis=-1),
-        goal_there,
-        names,
-        seen="impressions",
-        caps=caps,
-        known={c: v for c, v in known.items() if v is not None},
-    )
-    if not {"clicks", "impressions"} <= set(at):
-        return replace(Aggregates(users=users), running=running)
-    shown, clicks = at["impressions"].astype(np.float64), at["clicks"].astype(np.float64)
-    first = (shown > 0).argmax(axis=1)
-    n_days = shown.shape[1]
-    seen_on = {v: np.bincount(first[code == i], minlength=n_days) for i, v in enumerate(names)}
-    first_seen = pd.DataFrame(seen_on).rename_axis("day")
-    return Aggregates(
-        users=replace(users, first_seen=first_seen[first_seen.sum(axis=1) > 0], in_two_variants=0, impossible=0),
-        running=running,
-        trend=_trend(code, clicks, shown, names, users.caps),
-        by_day=_by_day(code, clicks, shown, names),
-        n_impressions=round(shown.sum()),
-    )
-
-
 def _shares(allocation: float) -> dict[str, float]:
     return dict(zip(VARIANTS, (1 - allocation, allocation), strict=True))
-
-
-def _trend(
-    code: np.ndarray, clicks: np.ndarray, shown: np.ndarray, names: tuple[str, ...], caps: Mapping[str, float]
-) -> dict[str, SufficientStatistics]:
-    """Statistics of TREND by variant, from clicks and impressions of shape (n_users, n_days)."""
-    day = np.arange(shown.shape[1], dtype=np.float64)
-    values = np.column_stack([clicks.sum(axis=1), shown.sum(axis=1), clicks @ day, shown @ day])
-    sizes = dict(zip(TREND[:2], values.T[:2], strict=True))
-    weight = np.ones(len(values)) * weight_of(sizes, {c: cap for c, cap in caps.items() if c in sizes})
-    return {v: SufficientStatistics.of((values * weight[:, None])[code == i], TREND) for i, v in enumerate(names)}
-
-
-def _by_day(code: np.ndarray, clicks: np.ndarray, shown: np.ndarray, names: tuple[str, ...]) -> pd.DataFrame:
-    """`Aggregates.by_day` of clicks and impressions of shape (n_users, n_days)."""
-    parts = []
-    for i, name in enumerate(names):
-        c, n = clicks[code == i], shown[code == i]
-        sums = (n.sum(0), c.sum(0), (n > 0).sum(0), (c * c).sum(0), (c * n).sum(0), (n * n).sum(0))
-        table = pd.DataFrame(dict(zip(("impressions", "clicks", "users", *CELL), sums, strict=True)))
-        table = table[table["users"] > 0]
-        parts.append(table.set_index(pd.MultiIndex.from_product([[name], table.index], names=["variant", "day"])))
-    return pd.concat(parts)

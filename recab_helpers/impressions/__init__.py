@@ -2,6 +2,7 @@
 
 from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, Sample, SufficientStatistics, Users
 from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.off_policy import off_policy
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import UserRows, reduce, sample, user_rows, users_alone
 from recab_helpers.impressions.slates import Example, examples, overlap
@@ -32,6 +33,7 @@ __all__ = [
     "column_names",
     "examples",
     "holds_sums",
+    "off_policy",
     "open_log",
     "open_table",
     "open_users",

@@ -18,6 +18,7 @@ HEAVY = 0.01  # share of a variant that one user must make up to outweigh the re
 TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
 CAP = 0.99  # quantile at which users are capped where one outweighs the rest
 TREND = ("clicks", "impressions", "clicks x day", "impressions x day")
+CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")  # of users, in a cell of a day or position
 PRE = "pre_"  # begins the name of a column that counts the period before the test
 KNOWN = f"{PRE}known"  # 1 for users of whom the period before is known, 0 for those whose counts are 0 for want of it
 
@@ -88,6 +89,16 @@ ByVariant = dict[str, SufficientStatistics]  # control first
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stacked:
+    """Sufficient statistics of the same columns many times over, such as at the end of every day."""
+
+    n: np.ndarray  # (n_times,)
+    columns: tuple[str, ...]
+    mean: np.ndarray  # (n_times, n_columns); nan without users
+    cov: np.ndarray  # (n_times, n_columns, n_columns); nan below two users
+
+
+@dataclass(frozen=True, kw_only=True)
 class Histogram:
     """How many users of each variant have each distinct combination of values."""
 
@@ -123,10 +134,16 @@ class Histogram:
         for users in self.counts.values():
             total = value @ users
             if total > 0 and value[users > 0].max() > total * max(HEAVY, TIMES_MEAN / users.sum()):
-                order = np.argsort(value)
-                below = np.cumsum(np.sum(list(self.counts.values()), axis=0)[order])
-                cap = float(value[order][np.searchsorted(below, CAP * below[-1])]) or None
+                cap = self.quantile or None
         return cap
+
+    @property
+    def quantile(self) -> float:
+        """Quantile CAP of the last column over all users."""
+        value = self.values[:, -1]
+        order = np.argsort(value)
+        below = np.cumsum(np.sum(list(self.counts.values()), axis=0)[order])
+        return float(value[order][np.searchsorted(below, CAP * below[-1])])
 
     def only(self, column: str) -> "Histogram":
         """The histogram of one of the columns."""
@@ -207,7 +224,7 @@ class Users(Brief):
         wanted = dict.fromkeys((*histograms, *histograms_before(columns)))
         found = {h: Histogram.of(code, values[:, [at[c] for c in h]], h, names) for h in wanted}
         caps = {h[-1]: cap for h in histograms if (cap := found[h].cap) is not None}
-        weighed = _weighed(values, at, caps)
+        weighed = weigh(values, at, caps)
         by_segment: dict[str, dict[str, ByVariant]] = {}
         for segment, levels in (segments or {}).items():
             level_of, level_names = pd.factorize(np.asarray(levels).astype(str), sort=True)
@@ -320,6 +337,15 @@ class Running:
     def __len__(self) -> int:
         return len(next(iter(self.n.values())))
 
+    def stacked(self, variant: str) -> Stacked:
+        """Statistics of the variant at the end of every day."""
+        n = self.n[variant].astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = self.sums[variant] / n[:, None]
+            rest = self.products[variant] - n[:, None, None] * mean[:, :, None] * mean[:, None, :]
+            cov = rest / np.where(n > 1, n - 1, nan)[:, None, None]
+        return Stacked(n=n, columns=self.columns, mean=mean, cov=cov)
+
     def at(self, day: int) -> ByVariant:
         """Statistics by variant at the end of this day."""
         zero = np.zeros(len(self.columns))
@@ -370,6 +396,21 @@ class Aggregates(Brief):
     dropped: dict[str, tuple[int, int]] = field(default_factory=dict)  # rows left out and their users, by variant
     by_impression: bool = False  # whether a unit is an impression, since users have no ids
     both_slates: dict[str, ByVariant] = field(default_factory=dict)  # by treatment, as `impressions.both_slates` says
+    off_policy: dict[str, SufficientStatistics] = field(default_factory=dict)  # by target, as `impressions.off_policy`
+
+    @cached_property
+    def daily(self) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:
+        """The days with impressions, in order from 0, and by variant the columns of `by_day` on each, 0 without any.
+
+        Nothing where days are not known.
+        """
+        if self.by_day is None:
+            return np.zeros(0, dtype=np.int64), {}
+        (variant_of, day_of), (variants, all_days) = self.by_day.index.codes, self.by_day.index.levels
+        days, at = np.unique(all_days.to_numpy()[day_of], return_inverse=True)
+        table = np.zeros((len(variants), len(days), self.by_day.shape[1]))
+        table[variant_of, at] = self.by_day.to_numpy()
+        return days, {v: dict(zip(self.by_day, table[i].T, strict=True)) for i, v in enumerate(variants)}
 
 
 def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:
@@ -409,7 +450,7 @@ def _early(columns: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.n
     return weight_of(then, {c: cap for c, cap in most.items() if cap > 0})
 
 
-def _weighed(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float]) -> np.ndarray:
+def weigh(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float]) -> np.ndarray:
     """Values of users of whom all counts shrink together where one of `caps` is exceeded, and those of before likewise.
 
     A column that is 0 or 1 for everybody counts nothing and stays.

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.errors import DataError
+from recab_helpers.impressions.aggregates import CELL
 from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import in_order
 
@@ -20,7 +21,6 @@ COUNTS = {
     "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
 }
 UNIT = ("user_id", "variant")
-CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")
 LAST_MARKED = 46  # position up to which a sum of powers of two tells positions apart: 2^46 x 2^6 rows < 2^53
 
 

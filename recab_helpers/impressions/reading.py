@@ -49,7 +49,7 @@ class Reading:
     by_impression: bool = False
     table: str = ""  # of a database
     engine: str = "duckdb"  # that reduces the log; or spark
-    design: str = "users"  # what has a variant: users, sessions, or the items of interleaved slates
+    design: str = "users"  # of READ_DESIGNS
 
     @classmethod
     def of(cls, params: ReadParams) -> "Reading":
@@ -225,6 +225,8 @@ class Reader:
         elif column.kind == "place":
             there = f"{self.typed['variant']} = {literal(column.name.removeprefix(POSITION_IN))}"
             elsewhere = f"({there} and {v} != {self.typed['position']})"
+            if self.reading.design in ("interleaved", "off_policy"):  # what is shown is no variant's own slate
+                elsewhere = "false"
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
@@ -401,10 +403,11 @@ class Reader:
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
+            teams = "" if "team" not in self.cells else " Of interleaved slates: design=interleaved."
             way = f"Name the one that users had before: control={other}." if not control and len(names) > 1 else ""
             self.faults.append(
                 f"{self.source}: variant holds {', '.join(names)}; it needs {CONTROL} and at least one "
-                f"treatment. {way or 'Give the log of all variants.'}"
+                f"treatment. {way or 'Give the log of all variants.'}{teams}"
             )
         if cell.kind != "VARCHAR" or not self._read_plain(column, value, "= ''"):
             self.read(column, value)

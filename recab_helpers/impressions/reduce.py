@@ -280,7 +280,9 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             statistics=statistics,
             impossible=_impossible(rows),
             unknown=rows.unknown,
-            within=within(rows.log, rows.users, variants, columns, design=rows.design),
+            within=None
+            if rows.design == "off_policy"
+            else within(rows.log, rows.users, variants, columns, design=rows.design),
         ),
         by_day=_ordered(of_days.assign(day=_numbered(of_days["day"], rows.day_labels)), "day", variants),
         by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),

@@ -75,6 +75,7 @@ def read_log(
     native: Any = frame.to_native()
     if clicks is not None:
         native = here(frame).to_native()
+    pilot = pilot or how.design == "off_policy"
     with reading(source):
         log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         _unfold(log)

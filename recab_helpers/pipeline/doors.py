@@ -67,7 +67,7 @@ DOORS = {
     ),
     "calibrate": Door(
         does="grade the analysis on thousands of simulated tests",
-        lasts="about 3 minutes; n_tests=400 gives a first idea in less than one",
+        lasts="about 5 minutes; n_tests=400 gives a first idea in less than half of that",
         stages=("calibrate",),
         page="calibration",
     ),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from recab_helpers.analysis import Analysis, BothSlates, Effect, Preference
+from recab_helpers.analysis import Analysis, BothSlates, Effect, OffPolicy, Preference
 from recab_helpers.parameters import STAGES
 from recab_helpers.references import CONTROL
 from recab_helpers.report import verdict
@@ -132,6 +132,7 @@ def report_json(found: Analysis, known: Background) -> dict[str, Any]:
             "heterogeneity": records(found.heterogeneity),
             "both_slates": [_both_slates(reading, known) for reading in found.both_slates.values()],
             "preference": None if found.preference is None else _preference(found.preference),
+            "off_policy": [_off_policy(o) for o in found.off_policy.values()],
             "slates": {"shown": records(known.slates.shown), "overlap": records(known.slates.overlap)},
             "offline_quality": records(known.quality),
             "truth": records(known.truth),
@@ -161,6 +162,13 @@ def _preference(p: Preference) -> dict[str, Any]:
     """The preference with its comparison spelled out."""
     values = {f.name: getattr(p, f.name) for f in fields(p) if f.name != "comparison"}
     return {"variant": p.comparison.variant, "against": p.comparison.against, "preferred": p.preferred} | values
+
+
+def _off_policy(o: OffPolicy) -> dict[str, Any]:
+    """What the log says of one target."""
+    values = {f.name: getattr(o, f.name) for f in fields(o) if f.name not in ("comparison", "estimates", "n_users")}
+    estimates = [asdict(e) for e in o.estimates]
+    return {"variant": o.comparison.variant, "users": o.n_users, "better": o.better, "estimates": estimates} | values
 
 
 def records(table: pd.DataFrame | None) -> list[dict[str, Any]]:

@@ -18,9 +18,10 @@ RULE = (
     "Invalid when a gate failed, and inconclusive when the lift of a goal is not defined. Ship a treatment when the "
     "interval of a goal lies wholly on its good side of zero, that of no goal and of no metric that must not fall "
     "wholly on its bad side, and every guardrail's inside its margin; of several, the one with the largest goal lift. "
-    "Where what a ratio goal divides by has moved, what it counts must hold per user. Keep control when every "
-    "treatment has lost: a goal on its bad side and none on its good one, or a guardrail wholly beyond its margin. "
-    "Inconclusive otherwise."
+    "Where what a ratio goal divides by has moved, what it counts must hold per user. Where heavy users are capped, "
+    "the capped goal decides, but nothing does where it is shown to point the other way with every user counted whole. "
+    "Keep control when every treatment has lost: a goal on its bad side and none on its good one, or a guardrail "
+    "wholly beyond its margin. Inconclusive otherwise."
 )
 
 
@@ -31,6 +32,8 @@ def kind_of(known: Background) -> str:
 
 def title(found: Analysis, known: Background) -> str:
     """What the page is, for lists that show its first words: simulated or real, the call, what was compared."""
+    if found.verdict.call == "no lift":
+        return instead.title(found, known, kind_of(known))
     treatments = [v for v in found.test.users.variants if v != CONTROL]
     compared = f"{', '.join(map(known.called, treatments))} against {known.called(CONTROL)}"
     return f"{kind_of(known).capitalize()}: {_call(found, known)}, test of {compared}"
@@ -64,8 +67,10 @@ def sentence(found: Analysis, known: Background) -> str:
     if verdict.undefined:
         return f"No call: the lift of {e.metric.label} is not defined, because {e.reason}."
     doubts = (
+        _heavy(found),
         _read_by(found, known),
         _by_sessions(found),
+        _heavy(found),
         _looked(found),
         _rivals(found, known),
         _small(found),
@@ -184,6 +189,8 @@ def _to_settle(found: Analysis) -> str:
         return f"Find out why {verdict.fell[0].metric.label} fell before anything ships: more of less may be a loss."
     if e.better and verdict.doubtful:
         return "Run on until the guardrail is shown to stay within its margin, or agree on a wider one."
+    if any(t.contradicted for t in verdict.torn):
+        return "Find out who the heavy users are: leave bots out of the log, and ask what a loss among customers costs."
     if e.better:
         return "The goals disagree: decide which of them matters more."
     n, needed = found.test.users.n, verdict.users_for_estimate
@@ -201,8 +208,6 @@ def _to_settle(found: Analysis) -> str:
 
 def _call(found: Analysis, known: Background) -> str:
     verdict, e = found.verdict, found.verdict.effect
-    if verdict.call == "no lift":
-        return instead.call(found, known)
     if known.same_in_all and verdict.valid:
         return "A/A with a difference" if _differs(found) else "A/A without a difference"
     if e is None or verdict.undefined:
@@ -255,6 +260,22 @@ def _moved(found: Analysis, known: Background) -> str:
         f"{lift_interval(m.lift_ci)}), and {' and '.join(_divided(found, m))} divides by it."
         for m in found.verdict.moved
     )
+
+
+def _heavy(found: Analysis) -> str:
+    """That the call hangs on how heavy users are counted."""
+    said = []
+    for e in found.verdict.torn:
+        low, high = e.uncapped_ci
+        if e.contradicted:
+            shows = "which points the other way, so that neither is believed"
+        elif low <= 0 <= high:
+            shows = "which does not rule out zero: the call rests on the capped reading"
+        else:
+            shows = "but a call does not rest on a few users alone"
+        whole = f"{lift(e.uncapped_lift)} ({confidence(e.alpha)} interval {lift_interval(e.uncapped_ci)})"
+        said.append(f"It hangs on heavy users: with none of them capped, {e.metric.label} differs by {whole}, {shows}.")
+    return " ".join(said)
 
 
 def _divided(found: Analysis, moved: Effect) -> list[str]:

@@ -51,6 +51,7 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
         variants=[replace(test.variants[0], p_click=test.before.p_click)],
         traffic=replace(test.traffic, session_rate=test.before.session_rate),
         design="users",
+        exploration=None,
         seed=f"{test.seed} before",
     )
     n = len(data.user_ids)

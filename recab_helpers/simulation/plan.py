@@ -18,9 +18,11 @@ from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.simulation.assignment import assign, shares, variant_names
 from recab_helpers.simulation.before import rates_before, tastes_before
 from recab_helpers.simulation.clicks import click_model
-from recab_helpers.simulation.serving import Before, Test, Variant
+from recab_helpers.simulation.serving import Before, Exploration, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_rates
 from recab_helpers.simulation.truth import Truth, drawn_truth, p_click_of, truths_of
+
+EXPLORED = 50  # best items of every model, among which random slates are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +51,24 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
     k = params.slate_size
     if k > len(data.item_ids):
         raise ParameterError(f"slate_size is {k}, but the catalog has {len(data.item_ids):,} items. Lower it.")
-    served = [_slates(m, data, k) for m in models]
+    longest = min(max(k, EXPLORED), len(data.item_ids)) if params.exploration else k
+    served = [_slates(m, data, longest) for m in models]
+    candidates = _candidates([items for items, _ in served]) if params.exploration else None
+    served = [(items[:, :k], causes) for items, causes in served]
     slates = [items for items, _ in served]
     names = variant_names(len(models))
     rate = draw_session_rates(data.user_ids, seed=params.seed) if data.world is None else data.world.session_rate
-    planned = shares(params.allocation, len(models))
+    planned = shares(0.0 if params.exploration else params.allocation, len(models))
 
     others = tastes_before(data.user_ids, seed=params.seed)
     rate_before = rates_before(data.user_ids, rate, change=params.user_change, seed=params.seed)
 
     def test_under(truth: Truth) -> Test:
-        p_click = p_click_of(truth, slates, len(data.item_ids))
+        looked_up = slates if candidates is None else [*slates, np.maximum(candidates, 0)]
+        p_click = p_click_of(truth, looked_up, len(data.item_ids))
+        explored = None
+        if candidates is not None:
+            explored = Exploration(share=params.exploration, items=candidates, p_click=p_click.pop())
         taste = (1 - params.user_change) * p_click[0] + params.user_change * p_click[0][others]
         return Test(
             experiment=params.experiment,
@@ -77,11 +86,20 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             before=Before(p_click=taste, session_rate=rate_before),
             seed=params.seed,
             design=params.design,
+            exploration=explored,
         )
 
     truths = truths_of(data, seed=params.seed)
     tests = {name: test_under(truth) for name, truth in truths.items()}
     return Plan(truths=truths, tests=tests, drawn=drawn_truth(truths, params.truth))
+
+
+def _candidates(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """The items of all lists of a user, each once, (n_users, m); -1 fills up where there are fewer."""
+    items = np.sort(np.hstack(lists), axis=1)
+    items[:, 1:][items[:, 1:] == items[:, :-1]] = -1
+    items = -np.sort(-items, axis=1)
+    return items[:, : int((items >= 0).sum(axis=1).max())]
 
 
 def _slates(model: Served, data: TrainedOn, k: int) -> tuple[np.ndarray, dict[str, int]]:

@@ -39,6 +39,15 @@ class Before:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """A share of sessions whose slate is drawn at random, all orders alike, among a user's candidates."""
+
+    share: float
+    items: np.ndarray  # (n_users, m) item codes, -1 where a user has fewer
+    p_click: np.ndarray  # (n_users, m) P(click | examined)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Test:
     """Everything that a simulated test draws from; variants[0] is control."""
 
@@ -56,6 +65,7 @@ class Test:
     before: Before
     seed: int | str
     design: str = "users"  # or sessions, whose variant is drawn anew each; or interleaved, where both share a slate
+    exploration: Exploration | None = None  # where all users have control
     start: np.datetime64 = START
 
     @property
@@ -118,8 +128,30 @@ class Test:
             served = np.where((variant > 0) & dialed, variant, 0)
             items, p_click = self._slates(users[row], served)
             there = self._where(users, row, served, dialed)
+        chances = {}
+        if self.exploration:
+            self._explore(users, row, number, items, p_click)
+            there = {v.name: _stands(items, v.items[users[row]]) for v in self.variants}
+            chances["propensity"] = self._propensity(self.exploration, users[row], there[CONTROL])
         clicked = self.clicks.draw(p_click, ids, row, number, seed=self.seed)
-        return self._table(users[row], first_slate, variant, seconds, items, clicked, there)
+        return self._table(users[row], first_slate, variant, seconds, items, clicked, there, chances)
+
+    def _explore(self, users, row, number, items, p_click) -> None:
+        """Put random slates into the sessions that a coin says, in place."""
+        e = self.exploration
+        assert e is not None
+        coin, order = (id_keys(self.user_ids[users], f"{self.seed} {purpose}") for purpose in ("explore", "explored"))
+        explored = uniform(coin[row], number) < e.share
+        who = users[row][explored]
+        draw = uniform(order[row][explored][:, None], number[explored][:, None], np.arange(e.items.shape[1]))
+        pick = np.argsort(np.where(e.items[who] < 0, 2.0, draw), axis=1)[:, : self.slate_size]
+        items[explored] = np.take_along_axis(e.items[who], pick, axis=1)
+        p_click[explored] = np.take_along_axis(e.p_click[who], pick, axis=1)
+
+    def _propensity(self, e: Exploration, who: np.ndarray, home: np.ndarray) -> np.ndarray:
+        """The chance that the item was shown at its position: at random, or where control has it."""
+        at_random = e.share / (e.items[who] >= 0).sum(axis=1)[:, None]
+        return at_random + (1 - e.share) * (home == np.arange(1, self.slate_size + 1))
 
     def _variants(self, users: np.ndarray, row: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Variant code of every session: the user's, or one drawn for it, (n_sessions,)."""
@@ -142,10 +174,7 @@ class Test:
         items, p_click = (
             np.where(team == 1, *(np.take_along_axis(of[i], place, axis=1) for of in reversed(own))) for i in (0, 1)
         )
-        there = {}
-        for variant, (slate, _) in zip(self.variants, own, strict=True):
-            same = items[:, :, None] == slate[:, None, :]
-            there[variant.name] = np.where(same.any(axis=2), same.argmax(axis=2) + 1, 0).astype(np.int16)
+        there = {v.name: _stands(items, slate) for v, (slate, _) in zip(self.variants, own, strict=True)}
         return team, items.astype(np.int32), p_click, there
 
     def _where(
@@ -176,7 +205,7 @@ class Test:
             items[rows], p_click[rows] = served.items[users[rows]], served.p_click[users[rows]]
         return items, p_click
 
-    def _table(self, users, first_slate, variant, seconds, items, clicked, there) -> pa.Table:
+    def _table(self, users, first_slate, variant, seconds, items, clicked, there, chances) -> pa.Table:
         k = self.slate_size
         each = np.repeat(np.arange(len(users), dtype=np.int32), k)
         models, model = np.unique([str(v.model) for v in self.variants], return_inverse=True)
@@ -198,6 +227,7 @@ class Test:
                 "clicked": clicked.ravel().astype(np.int8),
                 "model_version": _coded(model[code], models),
                 **{f"{POSITION_IN}{name}": positions.ravel() for name, positions in there.items()},
+                **{name: values.ravel() for name, values in chances.items()},
             }
         )
 
@@ -249,6 +279,12 @@ class Tally:
         """Daily impressions, clicks and CTR of one variant, indexed by day from 0."""
         days = self.all_days()
         return days[days.index.get_level_values("variant") == variant].droplevel("variant").add_prefix("daily_")
+
+
+def _stands(items: np.ndarray, slate: np.ndarray) -> np.ndarray:
+    """Where each of the items stands in a slate of the same row, from 1; 0 is not in it."""
+    same = items[:, :, None] == slate[:, None, :]
+    return np.where(same.any(axis=2), same.argmax(axis=2) + 1, 0).astype(np.int16)
 
 
 def _coded(codes: np.ndarray, values) -> pa.DictionaryArray:

@@ -97,6 +97,7 @@ def find_log(params: AnalyzeParams) -> Log:
             allocation=None if isinstance(params.allocation, dict) else params.allocation,
             planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
             data_hash=digest_of(*given),
+            models={"treatment": ModelAddress.parse(params.target)} if params.design == "off_policy" else {},
             parameters={"analyze": params.as_dict()},
         )
     simulate_run = tracking.find_stage("simulate", params.experiment, params.simulate_run_id)
@@ -111,7 +112,7 @@ def find_log(params: AnalyzeParams) -> Log:
         tracking.check_promotable(models.values())
     return Log(
         impressions=tracking.artifact(simulate_run, "simulate/impressions.parquet"),
-        reading=Reading.of(replace(params, design=simulated.get("design", "users"))),
+        reading=Reading.of(replace(params, design=_design_of(simulated))),
         users=tracking.artifact(simulate_run, "simulate/users.parquet"),
         allocation=simulated["allocation"],
         planned=plan["planned"],
@@ -134,6 +135,10 @@ def find_log(params: AnalyzeParams) -> Log:
     )
 
 
+def _design_of(simulated: dict[str, Any]) -> str:
+    return "off_policy" if simulated.get("exploration") else simulated.get("design", "users")
+
+
 def _answers_of(plan: dict[str, Any]) -> Served:
     known: dict[str, Any] = {k: math.nan if v is None else v for k, v in plan.items()}
     return Served(**known)
@@ -149,7 +154,8 @@ def progress_of(log: Log, test: Aggregates, params: AnalyzeParams) -> Progress |
     if log.truth is not None:
         return None
     end = {"planned_days": params.planned_days, "planned_users": params.planned_users}
-    return analysis.progress_of(test.running, **end, shape=params.looks)  # type: ignore[arg-type]  # it was checked
+    days = test.by_day.index.unique("day").size if test.running is None and test.by_day is not None else 0
+    return analysis.progress_of(test.running, **end, days=days, shape=params.looks)  # type: ignore[arg-type]  # it was checked
 
 
 def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
@@ -168,6 +174,10 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
         if log.users is not None or log.clicks is not None:
             beside = "users_file" if log.users is not None else "clicks_file"
             raise ParameterError(f"{beside} is given, but {log.impressions.name} holds sums of users. Leave it out.")
+        if log.reading.design != "users":
+            raise ParameterError(
+                f"design is {log.reading.design}, but {log.impressions.name} holds sums of users. Leave it out."
+            )
         return impressions.read_sums(log.impressions, log.reading)
     known = None
     if log.users is not None:
@@ -175,7 +185,8 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     there = impressions.column_names(log.impressions, log.reading)
     own = () if known is None else known.collect_schema().names()
     numbers = impressions.summed_of([c for m in metrics for c in m.columns], there, own)
-    read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
+    told = ("propensity",) if log.reading.design == "off_policy" else ()
+    read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
         read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
     )
@@ -189,6 +200,11 @@ def _check_reading(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
     if log.parameters["analyze"].get("reading", "plain") == "plain":
         return
     goals = analysis.goals_of(metrics)
+    if log.reading.design != "users":
+        raise ParameterError(
+            f"reading is both_slates, but the test has design={log.reading.design}, which has a reading of its own. "
+            "Leave it out."
+        )
     if CTR not in goals:
         raise ParameterError(
             f"reading is both_slates, but the goal is {goals[0].label}. It reads CTR; leave the parameter out."
@@ -252,7 +268,7 @@ def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, .
     made = []
     for name in sums.numeric:
         like = given.pop(name, None)
-        more: dict[str, Any] = {"role": role} | ({"label": f"Metric {name}"} if name.isdigit() else {})
+        more: dict[str, Any] = {"role": role}
         if like is not None:
             more = {"role": like.role, "direction": like.direction, "label": like.label}
         share = name in sums.shares or (like is not None and like.share)
@@ -261,12 +277,30 @@ def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, .
     return tuple(sorted((*given.values(), *made), key=lambda m: m.role != "goal"))
 
 
-def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...]) -> Aggregates:
-    """The users summed up, with all that the metrics and their covariates need."""
+def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | None = None) -> Aggregates:
+    """The users summed up, with all that the metrics and their covariates need; of `log`, what targets are asked."""
     if isinstance(rows, Sums):
         return rows.reduce()
+    if rows.design == "off_policy" and log is not None and rows.log is not None:
+        test = impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric))
+        size = int(rows.log.select(nw.col("position").max()).collect("pyarrow")["position"][0])
+        targets = _targets(log, rows, size)
+        return replace(test, off_policy={v: impressions.off_policy(rows.log, t, size) for v, t in targets.items()})
     goals = [m.columns for m in analysis.goals_of(metrics)]
     return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
+
+
+def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:
+    """What each target would have shown to the users of the log, by variant: user_id, position, item_id."""
+    if log.recommendations is not None:
+        table = impressions.open_table(log.recommendations)
+        variants = table.select("variant").unique().collect("pyarrow")["variant"].to_list()
+        targets = [str(v) for v in variants if str(v) != CONTROL]
+        return {v: table.filter(nw.col("variant").cast(nw.String) == v) for v in sorted(targets)}
+    model = tracking.load_model(log.parameters["analyze"]["target"])
+    users = rows.users.select(nw.col("user_id").cast(nw.String)).unique().sort("user_id").collect("pandas").to_native()
+    lists = model.recommend(users["user_id"].to_numpy(dtype=object), size)
+    return {"treatment": impressions.open_table(lists[["user_id", "position", "item_id"]])}
 
 
 def grade_own(

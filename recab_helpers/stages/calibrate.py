@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recab_helpers import analysis, calibration, tracking
@@ -30,7 +31,6 @@ TRAFFIC: dict[str, dict[str, Any]] = {  # healthy A/A tests of other traffic tha
 }
 SHIPPED, VOIDED, LOST, TYPED_STOPS = 0.025, 0.005, 0.02, 0.055  # at most: A/A tests, healthy tests, losses, A/A tests
 FOUND = 0.75 / 0.80  # of the power without bots, with six of them
-TRAFFIC_TESTS = 1000  # of each traffic, and of a loss
 AWAY, AWAY_LIFT = 0.25, 0.085  # sessions that keen users do not come for, and CTR's rise beside that loss
 DAY = "CTR of one day"
 CLAIM_COLUMNS = {
@@ -67,16 +67,18 @@ def populations(params: CalibrateParams) -> dict[str, calibration.Population]:
 
 def grade_populations(params: CalibrateParams) -> pd.DataFrame:
     """The grades of every population's tests, one row each; the column `population` says whose."""
-    parts = [
-        calibration.grade(
-            population,
-            min(params.n_tests, TRAFFIC_TESTS) if question in (*TRAFFIC, LOSS) else params.n_tests,
-            seed=params.seed,
-            boot=question not in TRAFFIC,
-            whole=question in (NULL, LOSS, *TRAFFIC),
-        ).assign(population=question)
-        for question, population in populations(params).items()
-    ]
+    with calibration.grading_pool() as pool:
+        parts = [
+            calibration.grade(
+                population,
+                params.n_tests,
+                seed=params.seed,
+                boot=question not in TRAFFIC,
+                whole=question in (NULL, LOSS, *TRAFFIC),
+                pool=pool,
+            ).assign(population=question)
+            for question, population in populations(params).items()
+        ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -110,6 +112,20 @@ def claims_of(graded: pd.DataFrame) -> pd.DataFrame:
             rows.append((population, kind, row.method, row.rate, claim, error, below, held, row.tests))
     table = pd.DataFrame(rows, columns=list(CLAIM_COLUMNS))
     return table.sort_values("held", kind="stable", ignore_index=True)
+
+
+def alarms_of(graded: pd.DataFrame) -> pd.DataFrame:
+    """False alarms of tests without an effect, with the `claim` of each and whether it `held`.
+
+    The usual ways claim ALPHA, give or take three Monte Carlo errors.
+    """
+    rates = rates_of(graded, NULL, "rejects", "stops")
+    claims = claims_of(graded)
+    ours = claims[claims["population"] == NULL].set_index(["kind", "method"])[["claim", "held"]]
+    found = rates.join(ours, on=["kind", "method"])
+    error = 3 * np.sqrt(ALPHA * (1 - ALPHA) / found["tests"])
+    usual = (found["rate"] - ALPHA).abs() <= error
+    return found.assign(claim=found["claim"].fillna(ALPHA), held=found["held"].where(found["claim"].notna(), usual))
 
 
 def bots_cost(graded: pd.DataFrame) -> tuple[float, float, bool]:

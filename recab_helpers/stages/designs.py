@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from scipy import stats
+from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
 from recab_helpers import report, simulation, tracking
+from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
 from recab_helpers.calibration import designs as drawn
 from recab_helpers.calibration.grading import _end_with_parent as end_with_parent
 from recab_helpers.data import TrainedOn
@@ -142,12 +144,29 @@ def grade_designs(pair: Pair, params: DesignsParams) -> pd.DataFrame:
             parts = list(bar(pool.map(run, jobs)))
     rows = []
     for model in order:
-        ctr = pairs[model].ctr()
-        truth = dict.fromkeys((way.name for way in WAYS), float(np.log(ctr[1] / ctr[0])))
-        truth["interleaved"] = pairs[model].drafted()[0] - 0.5
+        truth = _truth(pairs[model])
         tests = [test for (of, _), part in zip(jobs, parts, strict=True) if of == model for test in part]
         rows += [_row(way, model, truth[way.name], [test[way.name] for test in tests], params) for way in WAYS]
+        _needed_by_gate({row["way"]: row for row in rows[-len(WAYS) :]}, params)
     return pd.DataFrame(rows)[["way", *COLUMNS]]
+
+
+def _needed_by_gate(rows: dict[str, dict[str, Any]], params: DesignsParams) -> None:
+    """Users of the gated reading: power is that of both slates where the gate holds, and of CUPED elsewhere."""
+    gated, both, cuped = (rows[name] for name in ("gated", "both", "cuped"))
+    z, share = stats.norm.isf(params.alpha / 2), gated["gate"]
+
+    def power_at(log_users: float) -> float:
+        found = [abs(w["truth"]) / w["sd"] * math.sqrt(math.exp(log_users) / w["users"]) for w in (both, cuped)]
+        return float((1 - share) * stats.norm.sf(z - found[0]) + share * stats.norm.sf(z - found[1])) - params.power
+
+    ends = [math.log(w["users_needed"]) for w in (both, cuped)]
+    if not all(map(math.isfinite, ends)):
+        return
+    low, high = min(ends) - 1e-9, max(ends) + 1e-9
+    gated["users_needed"] = (
+        math.exp(brentq(power_at, low, high)) if power_at(low) < 0 < power_at(high) else math.exp(high)
+    )
 
 
 def _tests(pairs: dict[str, Pair], params: DesignsParams, job: tuple[str, range]) -> list[dict[str, Reading]]:
@@ -192,6 +211,59 @@ def _row(way: Way, model: str, truth: float, tests: list[Reading], params: Desig
         "users_needed": users * (z * sd / truth) ** 2 if abs(truth) > HARDLY else math.nan,
         "tests": n,
     }
+
+
+def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6) -> Pair:
+    """Two models of made-up users that share half of their items; those of the treatment alone are liked more.
+
+    A user likes all other items the same, so that for `better` zero both models have the same exact CTR, whatever they
+    show and in whatever order.
+    """
+    rng = np.random.default_rng(seed)
+    items = rng.permuted(np.tile(np.arange(2 * k), (n_users, 1)), axis=1)
+    other = np.hstack([items[:, : k // 2], items[:, k : k + k - k // 2]])
+    liked = np.hstack([np.ones(k // 2), np.full(k - k // 2, 1 + better)])
+    order = rng.permuted(np.tile(np.arange(k), (n_users, 1)), axis=1)
+    appeal = rng.beta(0.8, 4, n_users)[:, None] / (1 + better)
+    p_click = np.stack([np.repeat(appeal, k, axis=1), appeal * liked[order]])
+    rate = rng.gamma(ACTIVITY_SHAPE, MEAN_SESSIONS / ACTIVITY_SHAPE, n_users)
+    return Pair(
+        items=np.stack([items[:, :k], np.take_along_axis(other, order, axis=1)]),
+        p_click=p_click,
+        rate=rate,
+        p_before=p_click[0],
+        rate_before=rate,
+        clicks=PositionModel(),
+    )
+
+
+def grade_readings(seed: int, *, n_tests: int = 200, n_users: int = 400, better: float = 0.4) -> pd.DataFrame:
+    """How often each way rejects where nothing is to be found, holds a true lift, and finds it; with two errors."""
+    params = DesignsParams(seed=seed, n_users=n_users)
+    rows: dict[str, dict[str, Any]] = {way.name: {"reading": way.label} for way in WAYS}
+    for more in (0.0, better):
+        pair = made_up_pair(more, seed=seed)
+        truth = _truth(pair)
+        tests = _tests({"position": pair}, params, ("position", range(n_tests)))
+        for way, row in rows.items():
+            low, high = (np.array([getattr(test[way][0], end) for test in tests]) for end in ("low", "high"))
+            rejects = _rate((low > 0) | (high < 0))
+            held = {"holds the lift": _rate((low <= truth[way]) & (truth[way] <= high)), "finds it": rejects}
+            row |= held if more else {"rejects without a lift": rejects}
+    return pd.DataFrame(rows.values()).assign(tests=n_tests).set_index("reading")
+
+
+def _truth(pair: Pair) -> dict[str, float]:
+    """What each way estimates, exactly: log(1 + lift), or the share of clicks less one half."""
+    control, treatment = pair.ctr()
+    truth = dict.fromkeys((way.name for way in WAYS), math.log(treatment / control))
+    return truth | {"interleaved": pair.drafted()[0] - 0.5}
+
+
+def _rate(hits: np.ndarray) -> Number:
+    """A share of tests with two Monte Carlo errors."""
+    p = float(hits.mean())
+    return Number(p, f"{percent(p, 1)} \N{PLUS-MINUS SIGN} {percent(2 * math.sqrt(p * (1 - p) / len(hits)), 1)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,22 @@
 """What `00_plan` rests on, and its answer: a pilot log or assumed rates, and the design of the test."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
 from recab_helpers.analysis.metrics import CTR
-from recab_helpers.analysis.planning import Baseline, Design, plan_table
+from recab_helpers.analysis.planning import Baseline, Design, plan_table, rate_of_all_users
+from recab_helpers.analysis.shipping import Pilot, chance_to_ship, with_period_before
+from recab_helpers.calibration.populations import Population, draw_tests
 from recab_helpers.errors import DataError
 from recab_helpers.formats import count, lift, number, percent
-from recab_helpers.impressions.aggregates import PRE, Users
+from recab_helpers.impressions.aggregates import PRE, SufficientStatistics, Users
 from recab_helpers.impressions.contract import check, of_users
 from recab_helpers.impressions.reading import Reading
 from recab_helpers.impressions.reduce import reduce, user_rows
@@ -19,6 +24,7 @@ from recab_helpers.impressions.sources import column_names, open_users, read_log
 from recab_helpers.parameters import PlanParams
 
 USERS_PER_DAY = 500.0  # where nobody says how many come
+DRAWN_USERS, DRAWN_SEED = 20_000, 29  # of assumed rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,7 @@ class Grounds:
     users_per_day: float = USERS_PER_DAY  # who come for the first time that day
     pilot_days: int = 0  # over which they were counted in the pilot; 0 where they were given or assumed
     reduction_is_assumed: bool = True
+    users: Pilot | None = None  # the pilot's, or drawn by the assumed rates
 
     @property
     def reduction_from(self) -> str:
@@ -53,6 +60,7 @@ def grounds_of(params: PlanParams) -> Grounds:
         rates = {name: getattr(params, name) for name in names}
         return Grounds(
             baseline=replace(Baseline.from_rates(**rates), reduction=params.cuped_reduction),
+            users=_drawn(params),
             users_per_day=params.users_per_day or USERS_PER_DAY,
         )
     users = pilot_users(params.log_file, params.users_file, how=Reading.of(params), clicks_file=params.clicks_file)
@@ -66,7 +74,31 @@ def grounds_of(params: PlanParams) -> Grounds:
         users_per_day=pilot.n / days if days else params.users_per_day or USERS_PER_DAY,
         pilot_days=days,
         reduction_is_assumed=assumed,
+        users=Pilot.of(users, reduction=params.cuped_reduction),
     )
+
+
+def _drawn(params: PlanParams) -> Pilot:
+    """Users drawn by the assumed rates, in one day, since only their sums count."""
+    population = Population(
+        n_users=DRAWN_USERS,
+        ctr=params.ctr,
+        slate_size=params.slate_size,
+        mean_sessions=rate_of_all_users(params.sessions_per_user),
+        click_cv=math.sqrt(max(params.click_correlation, 1e-3) * (1 - params.ctr) / params.ctr),
+        n_days=1,
+    )
+    (_, test), *_ = draw_tests(population, 1, DRAWN_SEED)
+    whole = test.users.whole
+    now = [i for i, c in enumerate(whole.columns) if not c.startswith(PRE)]  # what is known from before is assumed
+    alone = SufficientStatistics(
+        n=whole.n,
+        columns=tuple(whole.columns[i] for i in now),
+        mean=whole.mean[now],
+        cov=whole.cov[np.ix_(now, now)],
+    )
+    once = Pilot.of(test.users).clicked_once
+    return Pilot(statistics=with_period_before(alone, params.cuped_reduction), clicked_once=once)
 
 
 def pilot_users(log_file: str, users_file: str = "", *, how: Reading | None = None, clicks_file: str = "") -> Users:
@@ -86,14 +118,29 @@ def design_of(params: PlanParams) -> Design:
 
 
 def answer(grounds: Grounds, design: Design, params: PlanParams) -> str:
-    """Users and days for the wanted lift, and what was assumed for it, in three sentences."""
+    """Users and days for the wanted lift, the chance to ship, and what was assumed for it, in four sentences."""
     row = plan_table(grounds.baseline, [params.lift], design, users_per_day=grounds.users_per_day).iloc[0]
     found = (
         f"To find a lift of {lift(params.lift)} in {grounds.baseline.label} with a power of {percent(design.power, 0)}"
     )
     takes = f"{found}, the test takes {count(row['users'])} users and {_days(row['days'])}"
     cuped = f"with CUPED {count(row['users_with_cuped'])} users and {_days(row['days_with_cuped'])}"
-    return f"{takes}; {cuped}. {_rests_on(grounds, params)} {_designed(design, grounds)}"
+    return (
+        f"{takes}; {cuped}. {_ships(grounds, design, params)}{_rests_on(grounds, params)} {_designed(design, grounds)}"
+    )
+
+
+def _ships(grounds: Grounds, design: Design, params: PlanParams) -> str:
+    """What the guardrails of the report leave of that power."""
+    if grounds.users is None:
+        return ""
+    row = plan_table(grounds.baseline, [params.lift], design, users_per_day=grounds.users_per_day).iloc[0]
+    ship = partial(chance_to_ship, grounds.users, params.lift, design)
+    once, twice = (percent(ship(users=n * row["users_with_cuped"]), 0) for n in (1, 2))
+    return (
+        f"Guardrails cost power: with CUPED so many users ship a treatment of that lift with a chance of {once}, "
+        f"twice as many with {twice}. "
+    )
 
 
 def facts(grounds: Grounds, design: Design) -> dict[str, str]:

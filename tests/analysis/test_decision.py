@@ -75,6 +75,44 @@ def test_the_facts_say_what_this_size_finds():
     assert verdict.users_for_estimate == users_for_lift(UNCLEAR, UNCLEAR.lift, power=0.9)
 
 
+# Heavy users
+
+
+@pytest.mark.parametrize(
+    ("effect", "whole", "call", "torn"),
+    [
+        (GOAL, (0.01, 0.3), "ship", False),
+        (GOAL, (-0.3, 0.4), "ship", True),  # bots are noise: the capped reading carries the call
+        (GOAL, (-0.4, -0.1), "inconclusive", True),  # keen users are lost: neither is believed
+        (LOST, (0.1, 0.2), "inconclusive", True),
+        (UNCLEAR, (0.01, 0.3), "inconclusive", True),  # nothing ships on a few users alone
+        (UNCLEAR, (-0.3, 0.4), "inconclusive", False),
+    ],
+)
+def test_nothing_ships_on_heavy_users_alone_nor_against_them(effect, whole, call, torn):
+    verdict = decide([replace(effect, uncapped_lift=sum(whole) / 2, uncapped_ci=whole)], [PASSED])
+    assert verdict.call == call
+    assert bool(verdict.torn) == torn
+
+
+def test_a_test_with_bots_has_both_readings_of_its_goal(rng):
+    n = 2000
+    shown = 10 * (1 + rng.poisson(rng.gamma(0.7, 8, n)))
+    clicks = rng.binomial(shown, 0.1)
+    shown[:6], clicks[:6] = 10_000, 3000
+    variant = np.where(rng.random(n) < 0.5, "treatment", "control")
+    columns = {"clicks": clicks, "impressions": shown}
+    users = Users.of(variant, columns, histograms=[("clicks", "impressions")])
+    (goal,) = estimate_effects(users, (METRICS[0],))
+    plain = Users.of(variant, columns)
+    (whole,) = estimate_effects(plain, (METRICS[0],))
+    assert users.caps
+    assert (goal.uncapped_lift, *goal.uncapped_ci) == (whole.lift, *whole.lift_ci)
+    assert goal.lift_ci != goal.uncapped_ci
+    assert math.isnan(whole.uncapped_lift)
+    assert not whole.hangs_on_heavy
+
+
 # Several treatments
 
 

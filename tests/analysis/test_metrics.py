@@ -151,3 +151,7 @@ def test_latency_is_the_mean_of_the_requests_that_were_timed_and_less_is_better(
     assert latency.columns == ("latency_ms", "timed_requests")
     assert (latency.kind, latency.direction, latency.role) == ("ratio", -1, "guardrail")
     assert "request_latency" not in {m.name for m in metrics_from([])}
+
+
+def test_a_column_called_by_a_number_is_called_a_metric():
+    assert mean_of("2").label == "Metric 2"

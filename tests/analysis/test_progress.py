@@ -93,3 +93,13 @@ def test_the_verdict_of_a_running_test_follows_its_band(rng):
     open_end = analyze(test, planned=HALVES, metrics=metrics, progress=of_days(6, None))
     assert (open_end.looks["low"] == open_end.looks["anytime_low"]).all()
     assert replace(early.verdict, progress=of_days(60, 60)).running is False
+
+
+def test_where_users_are_not_told_by_day_the_days_alone_say_how_far_a_test_is():
+    early = progress_of(None, planned_days=10, days=5, shape="obrien_fleming")
+    assert early.reached[-1] == 0.5
+    assert early.level(0.05) < 0.02
+    assert progress_of(None, planned_days=5, days=5, shape="obrien_fleming").reached[-1] == 1
+    assert progress_of(None, shape="obrien_fleming") is None
+    with pytest.raises(ParameterError, match="planned_days"):
+        progress_of(None, planned_users=100, days=5, shape="obrien_fleming")

@@ -11,6 +11,7 @@ from recab_helpers.analysis.sequential import (
     adjusted_intervals,
     boundaries,
     confidence_sequence,
+    crosses,
     first_crossing,
     spending,
 )
@@ -197,3 +198,17 @@ def test_repeated_intervals_cover_a_true_effect_at_all_looks_together():
 def test_a_wrong_value_is_refused_with_the_way_out(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("shape", ["obrien_fleming", "pocock"])
+def test_what_crosses_a_band_is_told_without_making_it(rng, shape):
+    """Walks near the boundary, with few degrees of freedom and early looks that may spend nothing."""
+    crossed = []
+    for _ in range(60):
+        fraction = np.sort(rng.random(5)) * 0.9 + np.array([0.001, 0.02, 0.04, 0.06, 0.1])
+        walk = np.cumsum(rng.standard_normal(5) * np.sqrt(np.diff(fraction, prepend=0))) * 1.8
+        se, freedom = 1 / np.sqrt(fraction), rng.uniform(3, 60, 5)
+        low, high = adjusted_intervals(walk / fraction, se, fraction, alpha=0.1, shape=shape, freedom=freedom)
+        crossed.append(first_crossing(low, high) is not None)
+        assert crosses(walk / fraction, se, fraction, alpha=0.1, shape=shape, freedom=freedom) == crossed[-1]
+    assert 0.1 < np.mean(crossed) < 0.9

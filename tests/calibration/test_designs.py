@@ -6,7 +6,7 @@ import pytest
 
 from recab_helpers.analysis import read_both_slates
 from recab_helpers.calibration.designs import VARIANTS, both_slates_of, read_interleaved, read_sessions, read_users
-from recab_helpers.impressions import open_log, reduce, user_rows
+from recab_helpers.impressions import Reading, open_log, reduce, user_rows
 from recab_helpers.references import POSITION_IN
 
 K, N = 4, 300
@@ -59,7 +59,8 @@ def test_drawn_arrays_give_the_aggregates_and_the_reading_of_the_log(drawn):
 def test_sessions_and_teams_are_read_as_the_log_of_them_is(drawn, rng):
     user, _, clicked, _, log = drawn
     arm = rng.integers(0, 2, len(user))
-    switched = log.assign(variant=np.repeat(np.array(VARIANTS)[arm], K))
+    places = [f"{POSITION_IN}{v}" for v in VARIANTS]
+    switched = log.drop(columns=places).assign(variant=np.repeat(np.array(VARIANTS)[arm], K))
     of = reduce(user_rows(open_log(switched), design="sessions"))
     from recab_helpers.analysis import CTR, estimate_effects
 
@@ -69,7 +70,7 @@ def test_sessions_and_teams_are_read_as_the_log_of_them_is(drawn, rng):
     drafted = log.assign(variant=np.array(VARIANTS)[team.ravel()])
     from recab_helpers.analysis import read_preference
 
-    within = reduce(user_rows(open_log(drafted), design="interleaved")).users.within
+    within = reduce(user_rows(open_log(drafted, how=Reading(design="interleaved")), design="interleaved")).users.within
     preference = read_preference(within, VARIANTS)
     read = read_interleaved(user, team, clicked)
     assert read.value == pytest.approx(preference.share - 0.5)

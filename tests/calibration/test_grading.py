@@ -29,6 +29,7 @@ from recab_helpers.calibration.grading import (
     grade,
     grade_looks,
     grade_one,
+    grading_pool,
     rates,
 )
 from recab_helpers.calibration.populations import Population, draw_tests
@@ -102,6 +103,9 @@ def test_the_chance_to_be_better_means_what_it_says():
 def test_the_number_of_processes_does_not_change_the_grades():
     one, two = (grade(Population(n_users=200), 120, seed=3, boot=False, workers=w) for w in (1, 2))
     assert one.equals(two)
+    with grading_pool(1) as pool:
+        again = grade(Population(n_users=200), 120, seed=3, boot=False, pool=pool)
+    assert one.equals(again)
     assert one["test"].nunique() == 120
 
 

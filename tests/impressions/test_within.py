@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.impressions import open_log, reduce, user_rows
+from recab_helpers.errors import DataError
+from recab_helpers.impressions import Reading, open_log, reduce, user_rows
 from recab_helpers.impressions.within import AFTER_OTHER, AFTER_SAME, PREFERS, TIED, WON, at
+from recab_helpers.parameters import AnalyzeParams
 
 VARIANTS = ("control", "treatment")
 
@@ -69,3 +71,13 @@ def test_slates_and_users_are_won_by_the_team_with_more_clicks(rows):
     assert s.sum(TIED) == pytest.approx(((clicks["treatment"] == clicks["control"]) & (clicks["control"] > 0)).sum())
     users = clicks.groupby(level="user_id").sum()
     assert s.sum(at(PREFERS, "control")) == pytest.approx((users["control"] > users["treatment"]).sum())
+
+
+def test_interleaved_slates_are_read_by_their_teams_and_else_refused_with_the_way(rows):
+    log = rows.assign(variant="interleaved")
+    test = reduce(user_rows(open_log(log, how=Reading.of(AnalyzeParams(design="interleaved"))), design="interleaved"))
+    assert (
+        test.users.within.statistics.sum(at("clicks", "treatment")) == log["clicked"][log["team"] == "treatment"].sum()
+    )
+    with pytest.raises(DataError, match="design=interleaved"):
+        open_log(log)

@@ -16,7 +16,7 @@ from tests.report.drawn import a_background, an_analysis
 TWO_GOALS = (CTR, mean_of("hides", role="goal", direction=-1, covariate=()))
 # where nothing is known beside one column of the users
 EMPTY = set("among clicks days grading looks models offline positions reproduce segments slates truth users".split())
-OTHER_DESIGNS = {"interleaved"}  # than users with a variant each; graded in files of their own
+OTHER_DESIGNS = {"interleaved", "off_policy"}  # than users with a variant each; graded in files of their own
 ALWAYS = {"bayes", "checks", "lifts", "method", "power", "sensitivity", "totals", "verdict"}
 
 

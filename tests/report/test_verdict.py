@@ -203,6 +203,20 @@ def test_a_denominator_that_moved_is_told_before_the_call(said):
     assert "Buys per visit divides by it. No call:" in text
 
 
+def test_a_call_that_hangs_on_heavy_users_says_so(said):
+    for half, whole, call, why in (
+        (0.05, (-0.3, 0.4), "Ship", "does not rule out zero: the call rests on the capped reading"),
+        (0.05, (-0.4, -0.1), "No call", "points the other way, so that neither is believed"),
+        (0.2, (0.05, 0.4), "No call", "but a call does not rest on a few users alone"),
+    ):
+        text, _, step = said(replace(effect("buys", 0.1, half=half), uncapped_lift=0.02, uncapped_ci=whole))
+        assert text.startswith(call)
+        assert "with none of them capped, Buys differs by +2.0%" in text
+        assert why in text
+        assert step.startswith("Find out who the heavy users are") == (whole[1] < 0)
+    assert "heavy" not in said(effect("buys", 0.1, half=0.05))[0]
+
+
 def test_a_running_test_says_its_day_and_what_its_intervals_are_for(found):
     e = effect("buys", 0.1, half=0.2)
     planned = Progress(days=5, reached=(1 / 14, 2 / 14, 3 / 14, 4 / 14, 5 / 14), planned="14 days")

@@ -125,3 +125,22 @@ def test_an_interleaved_slate_names_the_team_of_every_item_and_where_it_stands_i
     slates = table.groupby("slate_id")
     assert (slates["item_id"].nunique() == test.slate_size).all()
     assert (slates["team"].agg(lambda t: (t == "control").sum()) == test.slate_size / 2).all()
+
+
+def test_with_exploration_all_users_have_control_and_propensities_are_how_often_an_item_is_shown(plan):
+    test = plan(exploration=0.5, slate_size=4)
+    table = log(test)
+    assert set(table["variant"]) == {"control"}
+    slates = table.groupby("slate_id")
+    assert (slates["item_id"].nunique() == 4).all()
+    home = table["position_in_control"] == table["position"]
+    at_random = table.loc[~home, "propensity"]
+    n = (test.exploration.items >= 0).sum(axis=1)
+    users = dict(zip(test.user_ids, n, strict=True))
+    assert np.allclose(at_random, 0.5 / table.loc[~home, "user_id"].map(users).astype(float))
+    assert np.allclose(table.loc[home, "propensity"] - 0.5, 0.5 / table.loc[home, "user_id"].map(users).astype(float))
+    whole = home.groupby(table["slate_id"]).all()
+    assert stats.binomtest(int(whole.sum()), len(whole), 0.5).pvalue > 1e-4
+    inverse = (1 / table["propensity"]).groupby([table["slate_id"], table["position"]]).sum()
+    expected = np.mean([users[u] for u in table["user_id"]])  # each candidate counts one in the mean
+    assert inverse.mean() == pytest.approx(expected, rel=0.05)

@@ -11,6 +11,7 @@ from recab_helpers.assumptions import PRIOR_SD
 from recab_helpers.calibration import Population, draw_tests
 from recab_helpers.calibration.grading import GUARDRAIL_MARGIN, TYPED
 from recab_helpers.parameters import CalibrateParams
+from recab_helpers.report.kit.figures import rates_figure
 from recab_helpers.stages.calibrate import (
     BOTS_LIFT,
     CLAIM_COLUMNS,
@@ -22,6 +23,7 @@ from recab_helpers.stages.calibrate import (
     PRIOR,
     RARE,
     TRAFFIC,
+    alarms_of,
     claims_of,
     conclusion,
     populations,
@@ -154,3 +156,15 @@ def test_the_table_of_traffic_stars_what_is_not_as_claimed():
     assert list(table) == ["claimed", NULL, "6 bots"]
     assert table.loc["rejects: CTR"].tolist() == ["5.00%", "5.0%", "20.0% *"]
     assert table.loc["voids: any gate"].tolist() == ["at most 0.50%", "", "0.0%"]
+
+
+def test_a_false_alarm_is_judged_by_its_own_claim():
+    """A band for any look and the sample ratio err far less often than 5% of tests, as they say."""
+    rates = {f"{NULL}|rejects|CTR": 0.05, f"{NULL}|rejects|SRM": 0.001, f"{NULL}|stops|any look": 0.0}
+    rates |= {f"{NULL}|rejects|clicks": 0.1, f"{NULL}|rejects|usual way, z": 0.3}
+    found = alarms_of(pd.concat(grades(1000, **rates))).set_index("method")
+    held = {"CTR": True, "SRM": True, "any look": True, "clicks": False, "usual way, z": False}
+    assert found["held"].to_dict() == held
+    assert found["claim"].to_dict() == dict.fromkeys(held, 0.05) | {"SRM": 5e-4}
+    figure = rates_figure(found.reset_index(), target=0.05, title="t").data
+    assert "A short line: a claim of its own." in figure

@@ -1,5 +1,6 @@
 """The page of a plan: it uses the whole design, says what it assumed, and takes from a pilot what the pilot knows."""
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -136,3 +137,12 @@ def test_users_come_at_the_pace_of_the_pilot_unless_it_is_given(pilot, tmp_path)
     )
     given = plan.grounds_of(PlanParams(log_file=params.log_file, users_per_day=123.0))
     assert (given.users_per_day, given.pilot_days) == (123, 0)
+
+
+def test_the_answer_says_what_guardrails_cost(pilot):
+    """By assumed rates and by a pilot: less than the power of the goal, and more with twice the users."""
+    for params in (PlanParams(lift=0.08), PlanParams(lift=0.08, log_file=str(pilot.own))):
+        said = plan.answer(plan.grounds_of(params), plan.design_of(params), params)
+        once, twice = (int(x) for x in re.search(r"with a chance of (\d+)%, twice as many with (\d+)%", said).groups())
+        assert 5 < once < 84
+        assert once < twice

@@ -176,13 +176,18 @@ def power_figure(curve: pd.DataFrame, *, title: str, at: tuple[float, float] | N
 
 
 def rates_figure(rates: pd.DataFrame, *, target: float, title: str) -> HTML:
-    """Each method's rate with its Monte Carlo error, against the target; `rates` has method, rate and error."""
+    """Each method's rate with its Monte Carlo error, against the target; `rates` has method, rate and error.
+
+    Where it has `claim` and `held` too, a row is judged by its own claim, which a short line marks.
+    """
     with report_style():
         fig = Figure(figsize=(WIDTH, 1.25 + ROW * max(len(rates), 1)))
         ax = fig.subplots()
         ax.axvline(target, color="black", linewidth=0.8)
         for y, row in enumerate(rates.itertuples()):
-            near = abs(row.rate - target) <= max(row.error, 0.01)
+            near = row.held if "held" in rates else abs(row.rate - target) <= max(row.error, 0.01)
+            if "claim" in rates and row.claim != target:
+                ax.plot([row.claim] * 2, [y, y + 0.36], color="black", linewidth=0.8)
             color = BETTER if near else WORSE
             ax.plot([row.rate - row.error, row.rate + row.error], [y + 0.18] * 2, color=color, linewidth=2)
             ax.plot(row.rate, y + 0.18, "o", color=color, markersize=6, markerfacecolor=color if near else "white")
@@ -192,7 +197,9 @@ def rates_figure(rates: pd.DataFrame, *, target: float, title: str) -> HTML:
         title_of(fig, title)
     said = [f"{row.method} {percent(row.rate, 1)}" for row in rates.itertuples()]
     alt = f"Share of simulated tests by method: {'; '.join(said)}."
-    return show(fig, alt=alt, caption="Dot: rate; hollow where it is far from the target. Bar: Monte Carlo error.")
+    marks = "hollow where it is not as claimed" if "held" in rates else "hollow where it is far from the target"
+    own = " A short line: a claim of its own." if "claim" in rates and (rates["claim"] != target).any() else ""
+    return show(fig, alt=alt, caption=f"Dot: rate; {marks}. Bar: Monte Carlo error.{own}")
 
 
 def counts_figure(counts: Mapping[str, float], *, title: str, axis: str, line: tuple[float, str]) -> HTML:

@@ -8,7 +8,7 @@ from recab_helpers.analysis import Analysis, MetricSpec
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
-from recab_helpers.report.kit.html import joined, table
+from recab_helpers.report.kit.html import joined, note, table
 
 
 def among(found: Analysis, known: Background) -> HTML:
@@ -26,7 +26,11 @@ def _figure(goal: MetricSpec, found: Analysis, known: Background) -> HTML:
     ]
     clear = sum(e.better or e.worse for e in effects)
     said = f"{formats.count(clear)} of {formats.count(len(effects))} pairs of treatments can be told apart"
-    return lifts_figure(rows, title=f"{words.named(found, goal)}{said}", treatments=True)
+    shared = (
+        f"Levels: all {len(found.among)} pairs share {found.alpha:g}, intervals equally (Bonferroni) and p by Holm; "
+        "the comparisons with control have a level of their own."
+    )
+    return joined(lifts_figure(rows, title=f"{words.named(found, goal)}{said}", treatments=True), note(shared))
 
 
 def _best(found: Analysis, known: Background) -> HTML:

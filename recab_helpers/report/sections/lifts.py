@@ -1,12 +1,14 @@
 """The lift of every metric, and of the goals by other methods: the figure, and tables of both values."""
 
 import math
+from typing import get_args
 
 import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Effect, MetricSpec
+from recab_helpers.analysis.metrics import Role
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
@@ -100,8 +102,36 @@ def _table(effects: list[Effect], found: Analysis, known: Background, *, without
     adjusted = CAPTION if any(math.isfinite(e.variance_reduction) for e in effects) else ""
     progress = found.verdict.progress
     once = ONE_LOOK if progress and progress.running and effects is found.effects else ""
-    caption = " ".join(filter(None, (adjusted, once))) if found.verdict.valid else words.NO_RESULT
+    shared = _shared(effects, found)
+    caption = " ".join(filter(None, (shared, adjusted, once))) if found.verdict.valid else words.NO_RESULT
     return table(pd.DataFrame(rows).set_index("metric").drop(columns=sorted(hidden)), caption=caption)
+
+
+def _shared(effects: list[Effect], found: Analysis) -> str:
+    """Which of the rows share a level, and by which correction."""
+    level, n = f"{found.alpha:g}", len(found.test.users.comparisons)
+    if effects is not found.effects:
+        return f"Level: every row is at that of the goals' intervals ({_level(effects)}), uncorrected for their number."
+    count = {role: sum(e.metric.role == role for e in effects) for role in get_args(Role)}
+    goals = (
+        f"the {count['goal']} rows of goals share {level}, intervals equally (Bonferroni) and adjusted p by Holm"
+        if count["goal"] > 1
+        else f"the goal has {level} for itself"
+    )
+    each = f"{level} each{f', which its {n} treatments share equally' if n > 1 else ''}"
+    guards = f"; guardrails and what must not get worse have {each}"
+    secondary = (
+        f"; secondary rows have intervals of {level} each, and adjusted p by Benjamini and Hochberg over "
+        f"{'all ' if count['secondary'] > 1 else ''}{count['secondary']}"
+    )
+    looks = ", divided over daily looks" if found.verdict.progress else ""
+    held = guards if count["guardrail"] + count["deterioration"] else ""
+    said = f"Levels: {goals}{looks}{held}{secondary if count['secondary'] else ''}"
+    return f"{said}."
+
+
+def _level(effects: list[Effect]) -> str:
+    return ", ".join(sorted({f"{e.alpha:.3g}" for e in effects}))
 
 
 def _in_role(e: Effect) -> str:

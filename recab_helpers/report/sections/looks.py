@@ -44,7 +44,11 @@ def looks(found: Analysis, known: Background) -> HTML:
             _draw(ax, rows, color=color)
             ax.set_ylabel(f"lift of {known.called(variant)}")
         title_of(fig, _headline(found, known))
-    return answered(_headline(found, known), show(fig, alt=_describe(found), caption=CAPTION))
+    shared = f"{len(panels)} lifts share it equally" if len(panels) > 1 else "one lift has it for itself"
+    level = (
+        f"Level: each band errs at any of its looks in at most {found.alpha:g} of tests without an effect; {shared}."
+    )
+    return answered(_headline(found, known), show(fig, alt=_describe(found), caption=f"{CAPTION} {level}"))
 
 
 def _draw(ax: Axes, rows: pd.DataFrame, *, color: str) -> None:

@@ -5,7 +5,7 @@ from IPython.display import HTML
 
 from recab_helpers.analysis import Analysis, MetricSpec
 from recab_helpers.analysis.segments import reversed_in
-from recab_helpers.formats import label_of
+from recab_helpers.formats import confidence, label_of
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit import words
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
@@ -88,4 +88,8 @@ def _table(found: Analysis) -> HTML:
     )
     hidden = [*([] if found.verdict.valid else ["adjusted_p_value"]), *([] if s["reason"].any() else ["note"])]
     shown = said_once(frame, "metric", "variant", "against").drop(columns=hidden)
-    return table(shown.set_index("segment"), caption="" if found.verdict.valid else words.NO_RESULT)
+    shared = (
+        f"Levels: all {len(s)} rows share {found.alpha:g} in their adjusted p (Benjamini and Hochberg); whether lifts "
+        f"differ has it apart, over all segments likewise; intervals are {confidence(found.alpha)} each."
+    )
+    return table(shown.set_index("segment"), caption=shared if found.verdict.valid else words.NO_RESULT)

@@ -71,7 +71,8 @@ def _band(known: Background) -> str:
 
 def _about(found: Analysis, known: Background) -> list[str]:
     """Simulated or real, the models, the data, the days, and how many users there were."""
-    treatments = [known.called(v) for v in found.test.users.variants if v != CONTROL]
+    others = instead.treatments(found) if found.verdict.call == "no lift" else found.test.users.variants
+    treatments = [known.called(v) for v in others if v != CONTROL]
     facts = [f"{words.kind_of(known)} test", f"{', '.join(treatments)} against {known.called(CONTROL)}"]
     facts += [f"{'data set' if known.models else 'log'} {known.dataset}"] if known.dataset else []
     days = 0 if found.by_day is None else found.by_day.index.unique("day").size
@@ -80,8 +81,10 @@ def _about(found: Analysis, known: Background) -> list[str]:
     counts, n = found.test.users.counts, formats.count(found.test.users.n)
     if found.test.users.within:
         return [*facts, f"{n} users, each in both"]
+    if found.off_policy:
+        return [*facts, f"{n} users"]
     shares = " / ".join(formats.percent(n / sum(counts.values()), 0) for n in counts.values())
-    return [*facts, f"{n} users, {shares}"]
+    return [*facts, f"{n} {'impressions as units' if found.test.by_impression else 'users'}, {shares}"]
 
 
 def _hypothesis(known: Background) -> str:

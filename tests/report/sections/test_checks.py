@@ -20,3 +20,7 @@ def test_every_check_has_its_state_and_those_that_did_not_pass_come_first(found)
     rows = re.findall(r"<tr><th[^>]*>([^<]+)</th><td[^>]*>([^<]+)</td>", page)
     assert rows == [("SRM", "failed"), ("Size", "warning"), ("A/A", "not tested"), ("Days", "passed")]
     assert "nothing is known from before" in page
+
+
+def test_the_checks_say_their_levels(found, known):
+    assert "0.0005 for a split of users, 0.001 for other gates and 0.01 for warnings" in checks(found, known).data

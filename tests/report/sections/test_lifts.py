@@ -80,3 +80,14 @@ def test_an_invalid_test_shows_no_p_value_and_no_finding(found):
     assert not re.search(">p[,<]|p of the margin", page)
     assert "of an invalid test" in page
     assert page.count("these numbers may show where its fault lies") == 3
+
+
+def test_the_table_says_which_rows_share_a_level(found, known):
+    page = lifts(found, known).data
+    assert "Levels: the goal has 0.05 for itself" in page
+    secondary = sum(e.metric.role == "secondary" for e in found.effects)
+    assert f"adjusted p by Benjamini and Hochberg over all {secondary}" in page
+    page = lifts(replace(found, effects=[*found.effects, *found.goal_effects]), known).data
+    assert "the 2 rows of goals share 0.05, intervals equally (Bonferroni) and adjusted p by Holm" in page
+    others = sensitivity(found, known).data
+    assert f"that of the goals&#x27; intervals ({found.sensitivity[0].alpha:.3g}), uncorrected" in others

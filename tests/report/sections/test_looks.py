@@ -46,3 +46,7 @@ def test_an_invalid_test_could_not_have_stopped_anywhere(found):
 def height(page: str) -> float:
     svg = base64.b64decode(re.search('base64,([^"]*)', page)[1]).decode()
     return float(re.search(r'height="([\d.]+)pt"', svg)[1])
+
+
+def test_the_bands_say_their_level(found, known):
+    assert "Level: each band errs at any of its looks in at most 0.05 of tests" in looks(found, known).data

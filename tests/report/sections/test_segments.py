@@ -28,3 +28,7 @@ def test_an_invalid_test_compares_no_segments(found):
     page = segments(invalid, Background()).data
     assert "p value" not in page
     assert "Not shown: the test is invalid." in page
+
+
+def test_the_table_of_segments_says_which_rows_share_a_level(found, known):
+    assert f"Levels: all {len(found.segments)} rows share 0.05 in their adjusted p" in segments(found, known).data
