@@ -270,6 +270,9 @@ class Reader:
             column=cell.sql, kind=cell.kind, is_day=column.name == "day", zone=reading.time_zone,
             unit=reading.time_unit, order=reading.date_order,
         )  # fmt: skip
+        if cell.kind == "VARCHAR" and self._are_plain(cell.sql):
+            self.cells[column.name] = cell = Cell(f"{cell.sql}::timestamp", "TIMESTAMP")
+            times = replace(times, column=cell.sql, kind=cell.kind)
         typed = cell.kind.startswith("TIMESTAMP") or cell.kind == "DATE"
         counted = "form, count(*) as n"
         found = (
@@ -313,6 +316,12 @@ class Reader:
         self.read(column, value, "" if near is None else f"{days} < {near[0]} or {days} > {near[1]}")
         self.time = "day" if form == "day" else "timestamp"
         self._name_time(column)
+
+    def _are_plain(self, cell: str) -> bool:
+        """Whether every cell is a moment without a zone as ISO 8601 writes it: told in one pass, which is fast."""
+        looks = f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
+        every = f"bool_and(coalesce({looks} and try_cast({cell} as timestamp) is not null, false))"
+        return bool(self.relation.aggregate(every).fetchall()[0][0])
 
     def _name_time(self, column: Column) -> None:
         if self.time != column.name:
