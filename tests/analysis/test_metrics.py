@@ -14,7 +14,7 @@ from recab_helpers.analysis.metrics import (
     ratio_of,
 )
 from recab_helpers.errors import ParameterError
-from recab_helpers.impressions.reduce import COUNTS
+from recab_helpers.impressions.counting import COUNTS
 
 NAMES = [m.name for m in METRICS]
 
