@@ -82,7 +82,8 @@ def _asked(params: ReadParams) -> tuple[str, ...]:
         return ()
     from recab_helpers.analysis import METRICS, metrics_from  # loads SciPy, where metrics are named
 
-    return tuple(c for m in metrics_from(given) if m not in METRICS for c in m.columns)
+    ours = {m.columns for m in METRICS}  # left out where a table lacks them
+    return tuple(c for m in metrics_from(given) if m.columns not in ours for c in m.columns)
 
 
 def _is_on(name: str) -> bool:
