@@ -211,7 +211,7 @@ def grade(
 def grading_pool(workers: int = 2) -> ProcessPoolExecutor:
     """Processes for `grade`, which end when the one that started them does; close it by `with`."""
     # spawn: a kernel has threads, and forking a process with threads can hang
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent)
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:
@@ -252,7 +252,7 @@ def _grade_batch(job: tuple[Tests, int, int, int], *, alpha: float, boot: bool, 
     return rows
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process when the one that started it is gone, killed or not: it would wait for work for ever."""
     parent = parent_process()
 

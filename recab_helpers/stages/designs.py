@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from recab_helpers import report, simulation, tracking
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
 from recab_helpers.calibration import designs as drawn
-from recab_helpers.calibration.grading import _end_with_parent as end_with_parent
+from recab_helpers.calibration.grading import end_with_parent
 from recab_helpers.data import TrainedOn
 from recab_helpers.formats import count, lift, percent, points
 from recab_helpers.parameters import DesignsParams, SimulateParams
