@@ -150,5 +150,6 @@ def assert_same(found: Any, expected: Any, where: str = "") -> int:
     if isinstance(expected, np.ndarray):
         np.testing.assert_array_equal(found, expected, err_msg=where)
         return expected.size
-    assert found == pytest.approx(expected, rel=1e-9, abs=1e-9) if isinstance(expected, float) else found == expected
+    near = pytest.approx(expected, rel=1e-9, abs=1e-9) if isinstance(expected, float) else expected
+    assert found == near, f"{where}: {found!r} is not {expected!r}"
     return 1

@@ -294,7 +294,7 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
 
 
 def sample(rows: UserRows, columns: Sequence[str], daily: Sequence[str], *, most: int, looks: int) -> Sample:
-    """Users with these columns, segments and what each day added; every k-th by id where there are more than `most`.
+    """Users by id with these columns, segments and what each day added; every k-th where there are more than `most`.
 
     Where there are more days than `looks`, each of those stands for several.
     """
@@ -304,6 +304,7 @@ def sample(rows: UserRows, columns: Sequence[str], daily: Sequence[str], *, most
         numbered = users.with_row_index("recab_row", order_by="user_id")
         users = keep(numbered.filter(nw.col("recab_row") % step == 0).drop("recab_row"))
     table = users.select("user_id", "variant", *columns, *rows.segments).collect("pandas").to_native()
+    table = table.sort_values("user_id", ignore_index=True)  # engines give rows in any order, and draws go by row
     found = Sample(
         columns={c: table[c].to_numpy(dtype=np.float64) for c in columns},
         segments={s: table[s].to_numpy(dtype=str) for s in rows.segments},
