@@ -30,7 +30,8 @@ from recab_helpers.analysis.statistics import (
 from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import lift, lift_interval
-from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users, Within
+from recab_helpers.impressions.aggregates import Users, Within
+from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import at
 from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison

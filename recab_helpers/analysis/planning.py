@@ -17,7 +17,7 @@ from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import ROUNDING, before, regression
 from recab_helpers.assumptions import ACTIVITY_SHAPE
 from recab_helpers.errors import DataError, ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics
+from recab_helpers.impressions.statistics import SufficientStatistics
 
 Sides = Literal[1, 2]
 MIN_LIFT = 1e-6  # below it the users needed leave the range of integers

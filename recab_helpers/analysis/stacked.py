@@ -6,7 +6,7 @@ import numpy as np
 
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import FEW, FEW_EFFECTIVE, LOPSIDED, ROUNDING, welch_freedom
-from recab_helpers.impressions.aggregates import KNOWN, Stacked
+from recab_helpers.impressions.statistics import KNOWN, Stacked
 
 
 def log_ratios(metric: MetricSpec, control: Stacked, treatment: Stacked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from scipy import special, stats
 
-from recab_helpers.impressions.aggregates import KNOWN, SufficientStatistics
+from recab_helpers.impressions.statistics import KNOWN, SufficientStatistics
 
 Number = TypeVar("Number", float, np.ndarray)
 FEW_EFFECTIVE = 100  # users, from which on their number changes an interval by about one in a hundred

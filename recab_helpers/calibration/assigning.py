@@ -14,23 +14,10 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.analysis.metrics import MetricSpec
-from recab_helpers.impressions.aggregates import (
-    CELL,
-    KNOWN,
-    PRE,
-    TREND,
-    Aggregates,
-    ByVariant,
-    Histogram,
-    Running,
-    Sample,
-    SufficientStatistics,
-    Users,
-    histograms_before,
-    users_before,
-    weigh,
-    weight_of,
-)
+from recab_helpers.impressions.aggregates import CELL, TREND, Aggregates, Running, Sample, Users
+from recab_helpers.impressions.histograms import Histogram, histograms_before
+from recab_helpers.impressions.statistics import KNOWN, PRE, ByVariant, SufficientStatistics
+from recab_helpers.impressions.weights import users_before, weigh, weight_of
 from recab_helpers.references import CONTROL
 
 VARIANTS = (CONTROL, "treatment")

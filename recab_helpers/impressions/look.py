@@ -9,8 +9,8 @@ from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
 from recab_helpers.impressions.counting import COUNTS
 from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.known import refuse_taken, unknown_to
 from recab_helpers.impressions.reading import Reader, Reading
-from recab_helpers.impressions.reduce import refuse_taken, unknown_to
 from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
 from recab_helpers.impressions.words import propose

@@ -16,8 +16,8 @@ from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError
 from recab_helpers.formats import count, lift, lift_interval
 from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
-from recab_helpers.impressions.aggregates import PRE
 from recab_helpers.impressions.reduce import BASIC
+from recab_helpers.impressions.statistics import PRE
 from recab_helpers.parameters import AnalyzeParams, closest, nearest
 from recab_helpers.references import CONTROL, POSITION_IN, ModelAddress
 from recab_helpers.report import Background, Served

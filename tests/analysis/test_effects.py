@@ -17,7 +17,8 @@ from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, METRICS, mean_o
 from recab_helpers.analysis.planning import Baseline
 from recab_helpers.analysis.statistics import effective_users, variance_of
 from recab_helpers.errors import ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users, Within
+from recab_helpers.impressions.aggregates import Users, Within
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.within import at
 from recab_helpers.references import Comparison
 from tests import published

@@ -6,7 +6,8 @@ import pytest
 from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.analysis.stacked import log_ratios
-from recab_helpers.impressions.aggregates import KNOWN, Running
+from recab_helpers.impressions.aggregates import Running
+from recab_helpers.impressions.statistics import KNOWN
 
 NAMES = ("control", "treatment")
 

@@ -6,7 +6,9 @@ import pytest
 
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.calibration.assigning import VARIANTS, Assigner, assigned
-from recab_helpers.impressions.aggregates import KNOWN, Running, Sample, Users, users_before
+from recab_helpers.impressions.aggregates import Running, Sample, Users
+from recab_helpers.impressions.statistics import KNOWN
+from recab_helpers.impressions.weights import users_before
 from tests.made import distinct
 
 
