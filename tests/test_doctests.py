@@ -25,7 +25,7 @@ CALLED = {  # by a user, each with an example of two to six lines
     "formats": "label_of lift lift_interval p_value",
     "impressions.aggregates": "Users.of",
     "impressions.histograms": "Histogram.of histograms_before",
-    "impressions.statistics": "SufficientStatistics.of",
+    "impressions.statistics": "SufficientStatistics.of name_before",
     "impressions.sources": "open_log",
     "recommenders.catalog": "check_names",
     "references": "Comparison ModelAddress.parse in_order",

@@ -218,7 +218,9 @@ class _Prepared:
             return
         at = {c: people.daily[:, :, i] for i, c in enumerate(people.daily_columns)}
         there = tuple(c for c in dict.fromkeys(("impressions", *goal.columns)) if c in at)
-        known = {c: users_before(people.columns, c, caps) for c in (*(f"{PRE}{c}" for c in there), KNOWN)}
+        known = {
+            c: users_before(people.columns, c, caps) for c in (*(f"{PRE}{c}" for c in there), *goal.further, KNOWN)
+        }
         self.looks = _Looks(
             np.stack([at[c] for c in there], axis=-1),
             there,

@@ -3,6 +3,7 @@
 from recab_helpers.impressions.aggregates import Aggregates, Running, Sample, Users
 from recab_helpers.impressions.counting import COUNTS
 from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.known import as_before, refuse_lacking
 from recab_helpers.impressions.off_policy import off_policy
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import reduce
@@ -34,6 +35,7 @@ __all__ = [
     "Sums",
     "UserRows",
     "Users",
+    "as_before",
     "column_names",
     "examples",
     "holds_sums",
@@ -46,6 +48,7 @@ __all__ = [
     "read_sums",
     "read_users",
     "reduce",
+    "refuse_lacking",
     "sample",
     "summed_of",
     "user_rows",

@@ -34,11 +34,16 @@ BASIC = ("impressions", "clicks", "sessions", "clicked_any")
 
 
 def reduce(
-    rows: UserRows, columns: Sequence[str] = (), *, goals: Sequence[tuple[str, ...]] = (("clicks", "impressions"),)
+    rows: UserRows,
+    columns: Sequence[str] = (),
+    *,
+    goals: Sequence[tuple[str, ...]] = (("clicks", "impressions"),),
+    further: Sequence[str] = (),
 ) -> Aggregates:
     """The aggregates of a test: statistics of `columns` and of what is known from before, and those of the goals.
 
-    `goals` names the columns that each goal reads: for these there are also segments, looks and histograms.
+    `goals` names the columns that each goal reads: for these there are also segments, looks and histograms. Looks
+    have `further` columns of before, beside those that count what the goals count.
 
     Raises:
         DataError: the users lack a column, or it is empty or infinite for some of them.
@@ -98,7 +103,7 @@ def reduce(
         return Aggregates(users=users)
     daily = [c for c in dict.fromkeys(("impressions", *of_goals)) if c in (*rows.summed, "clicked_any")]
     ours = ("clicks" if c == "clicked_any" else c for c in daily)
-    known = [p for p in dict.fromkeys((*(f"{PRE}{c}" for c in ours), KNOWN)) if p in pre]
+    known = [p for p in dict.fromkeys((*(f"{PRE}{c}" for c in ours), *further, KNOWN)) if p in pre]
     days = rows.days.join(weighed.select(*UNIT, *known), on=list(UNIT), how="left") if known else rows.days
     first, of_days = rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(

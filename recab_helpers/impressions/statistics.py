@@ -6,8 +6,17 @@ from math import nan
 
 import numpy as np
 
-PRE = "pre_"  # begins the name of a column that counts the period before the test
+PRE = "pre_"  # begins the name of a column that was known before the test, such as a count of the period before
 KNOWN = f"{PRE}known"  # 1 for users of whom the period before is known, 0 for those whose counts are 0 for want of it
+
+
+def name_before(column: str) -> str:
+    """The name of a column that was known before the test.
+
+    >>> name_before("age"), name_before("pre_clicks")
+    ('pre_age', 'pre_clicks')
+    """
+    return column if column.startswith(PRE) else f"{PRE}{column}"
 
 
 @dataclass(frozen=True, kw_only=True)
