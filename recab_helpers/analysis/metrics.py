@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import nearest
+from recab_helpers.errors import ParameterError, nearest
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio"]

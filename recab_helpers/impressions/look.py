@@ -5,7 +5,7 @@ from typing import Any
 
 import narwhals as nw
 
-from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
 from recab_helpers.impressions.counting import COUNTS
 from recab_helpers.impressions.elsewhere import spark_is_there
@@ -14,7 +14,7 @@ from recab_helpers.impressions.reduce import refuse_taken, unknown_to
 from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
 from recab_helpers.impressions.words import propose
-from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams, nearest
+from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
 

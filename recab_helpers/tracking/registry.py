@@ -21,8 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.utils import logging_utils
 
-from recab_helpers.errors import DataError, ParameterError, TrackingError
-from recab_helpers.parameters import nearest
+from recab_helpers.errors import DataError, ParameterError, TrackingError, nearest
 from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.references import ModelAddress
 from recab_helpers.tracking.runs import Run, run_tags
