@@ -78,8 +78,10 @@ class Project:
         return process.returncode, said
 
     def numbers(self) -> dict:
-        """What the newest report says, without ids and times, by the path of each value."""
+        """What the newest report says, without ids, versions and times, by the path of each value."""
         document = json.loads((self.folder / "reports" / "ab_report.json").read_text())
+        for variant in document["variants"]:  # every training registers new versions, those of a killed run too
+            variant["model"] = variant["model"].rpartition(":")[0]
         return dict(_leaves({name: document[name] for name in ("effects", "variants", "verdict", "checks")}, ()))
 
     def statuses(self) -> Counter:
