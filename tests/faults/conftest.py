@@ -37,7 +37,6 @@ TIMES = {
     "moved": 10,
     "closed terminal": 10,
 }
-DONE: Counter[tuple[str, str]] = Counter()
 LIMIT_S = 900
 
 
@@ -190,16 +189,9 @@ def unbroken(tmp_path_factory) -> dict:
 
 
 @pytest.fixture
-def done():
-    """Count what was done and how it ended, for the table."""
-    return lambda fault, end: DONE.update([(fault, end)])
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if DONE:
-        terminalreporter.section("faults")
-        for (fault, end), times in sorted(DONE.items()):
-            terminalreporter.write_line(f"{fault:<45} {end:<45} {times:>4}")
+def done(record_property):
+    """Count what was done and how it ended, for the table below the tests."""
+    return lambda fault, end: record_property("fault", (fault, end))
 
 
 class Flaky(ThreadingHTTPServer):

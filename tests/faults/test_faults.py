@@ -13,7 +13,7 @@ import pytest
 from recab_helpers.processes import end_with_children
 from tests.faults.conftest import LIMIT_S, Flaky, differing, soon, times
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # one after the other
 LONGEST_S = 60  # kills fall at random moments of this many seconds
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
