@@ -7,7 +7,8 @@ import papermill as pm
 import pytest
 
 from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import METRIC_FIELDS, PRESETS, STAGES, AnalyzeParams, PlanParams, ReadParams, TrainParams
+from recab_helpers.limits import METRIC_FIELDS
+from recab_helpers.parameters import PRESETS, STAGES, AnalyzeParams, PlanParams, ReadParams, TrainParams
 from recab_helpers.paths import NOTEBOOKS
 
 

@@ -28,13 +28,12 @@ from recab_helpers.analysis.statistics import (
     welch_freedom,
 )
 from recab_helpers.brief import Brief
-from recab_helpers.errors import ParameterError
+from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.formats import lift, lift_interval
 from recab_helpers.impressions.aggregates import Users, Within
 from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.statistics import PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import at
-from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
 Interval = tuple[float, float]

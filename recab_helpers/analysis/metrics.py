@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from recab_helpers.errors import ParameterError
+from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
-from recab_helpers.parameters import nearest
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio"]

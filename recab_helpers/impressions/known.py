@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import narwhals as nw
 
-from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import USER
 from recab_helpers.impressions.kept import here
 from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
-from recab_helpers.parameters import nearest
 
 COUNTED = ("impressions", "clicks", "sessions")  # in the period before, where the log holds it
 KEY = "recab_key"  # ids as text, by which tables meet

@@ -8,7 +8,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
@@ -24,7 +24,6 @@ from recab_helpers.impressions.counting import COUNTS, count, days_to_return
 from recab_helpers.impressions.elsewhere import on_spark, read_elsewhere
 from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
-from recab_helpers.parameters import nearest
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
     engine,

@@ -13,7 +13,6 @@ from recab_helpers.impressions.counting import UNIT, Counted, count, days_of, da
 from recab_helpers.impressions.kept import keep
 from recab_helpers.impressions.known import UNKNOWN, counts_before, join_known, unknown_to
 from recab_helpers.impressions.statistics import PRE
-from recab_helpers.impressions.summing import day_numbers
 from recab_helpers.references import in_order
 
 MAX_LEVELS = 12  # of a segment
@@ -86,7 +85,9 @@ def user_rows(
     half = labels[0] + (labels[-1] - labels[0]) / 2
     early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
     users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
-    users = _with_returns(users, days, labels, retained) if retained else users
+    if retained:
+        refuse_short(retained, labels[0], labels[-1])
+        users = _with_returns(users, days, labels[-1], retained)
     numeric, segments = (*summed, "clicked_any", *retained), ["exposure"]
     notes: list[str] = []
     unknown = None
@@ -129,12 +130,14 @@ def users_alone(users: nw.LazyFrame) -> UserRows:
     )
 
 
-def _with_returns(users: nw.LazyFrame, days: nw.LazyFrame, labels: list[Any], retained: Sequence[str]) -> nw.LazyFrame:
-    """The users with 1 for who was seen again within so many days of the first, else 0, empty where these are not over.
+def refuse_short(retained: Sequence[str], first: Any, last: Any) -> None:
+    """Refuse to tell who came back within more days than lie between the first and the last of a log.
 
-    The day of the first impression counts for none, the last day of the log as a whole one.
+    Raises:
+        ParameterError: nobody's days are over.
     """
-    longest = int(day_numbers(pd.Series(labels[-1:]), labels)[0])
+    longest = last - first
+    longest = int(longest) if isinstance(longest, (int, float)) else longest.days
     for column in retained:
         if (n := days_to_return(column)) > longest:
             way = f"Name a shorter one, such as retained_{longest}" if longest else "Leave it out"
@@ -142,10 +145,17 @@ def _with_returns(users: nw.LazyFrame, days: nw.LazyFrame, labels: list[Any], re
                 f"A metric reads {column}, who came back within {n} days, but the log ends {longest} "
                 f"{'day' if longest == 1 else 'days'} after its first: nobody's {n} days are over. {way}."
             )
+
+
+def _with_returns(users: nw.LazyFrame, days: nw.LazyFrame, last: Any, retained: Sequence[str]) -> nw.LazyFrame:
+    """The users with 1 for who was seen again within so many days of the first, else 0, empty where these are not over.
+
+    The day of the first impression counts for none, the last day of the log as a whole one.
+    """
     first = users.select(*UNIT, "first_day")
     later = days.join(first, on=list(UNIT), how="inner").filter(nw.col("day") > nw.col("first_day"))
     users = users.join(later.group_by(*UNIT).agg(second=nw.col("day").min()), on=list(UNIT), how="left")
-    gap, left = nw.col("second") - nw.col("first_day"), nw.lit(labels[-1]) - nw.col("first_day")
+    gap, left = nw.col("second") - nw.col("first_day"), nw.lit(last) - nw.col("first_day")
     users = users.with_columns(gap=gap.cast(nw.Float64).fill_null(math.inf), left=left.cast(nw.Float64))
     of = {c: (nw.col("gap") <= days_to_return(c)).cast(nw.Float64) for c in retained}
     over = {c: nw.when(nw.col("left") >= days_to_return(c)).then(value) for c, value in of.items()}

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from recab_helpers import paths
-from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import PRESETS, STAGES, ServeParams, nearest
+from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.parameters import PRESETS, STAGES, ServeParams
 from recab_helpers.pipeline.doors import DOORS, doors_that_take
 
 PATHS = {"log_file": "LOG", "users_file": "USERS"}  # parameters with a name of their own on the command line

@@ -43,7 +43,7 @@ def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
     check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
     for covariate, why in {
         "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
-        "country": "country",
+        "country": "country, which is no number in the users table",
         "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
     }.items():
         with pytest.raises((ParameterError, DataError), match=why):
