@@ -192,7 +192,7 @@ def _estimated(metric: MetricSpec, users: Users, of: Comparison, *, alpha: float
         spread = users.quantiles.get((metric.numerator, metric.quantile))
         if spread is None:
             raise ParameterError(
-                f"metric {metric.name} is a quantile of the impressions, which were not asked for it. Reduce the log with "
+                f"metric {metric.name} is a quantile of the impressions, which was not asked for. Reduce the log with "
                 f"quantiles=[({metric.numerator!r}, {metric.quantile:g})]."
             )
         return estimate_quantile(metric, spread[of.against], spread[of.variant], comparison=of, alpha=alpha)
