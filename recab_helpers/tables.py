@@ -31,6 +31,7 @@ ENDINGS = (".parquet", *(f"{e}{z}" for e in (*TEXTS, *JSONS) for z in PACKED), *
 SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")  # the fifth is Hive's
 SAMPLE_BYTES = 262_144
 FIRST = 100  # rows that tell whether the line above them holds names
+SAMPLE_ROWS = 1_000  # of a text that tell which of its columns may be numbers
 CHUNK = 1 << 22  # characters, and rows of a database, that are copied at once
 MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
@@ -121,11 +122,14 @@ def digest_of(*paths: str | Path) -> str:
     return total.hexdigest()[:16]
 
 
-def open_file(path: str | Path, *, table: str = "", hold: bool = False) -> tuple[duckdb.DuckDBPyRelation, str]:
+def open_file(
+    path: str | Path, *, table: str = "", hold: bool = False, times: Sequence[str] = ()
+) -> tuple[duckdb.DuckDBPyRelation, str]:
     """A file, folder, glob, or a `table` of a database as a relation, and what an error calls it.
 
     Columns of text files and of SQLite are text. The rows of several files have the column FILE_NAME as well: the name
-    of the file without its ending, with its folders where two files have one name. To `hold` it parses a text once.
+    of the file without its ending, with its folders where two files have one name. To `hold` it parses a text once:
+    columns of whole numbers are numbers then, and those of `times` moments, where every cell is written as one is.
 
     Raises:
         DataError: it cannot be read.
@@ -139,14 +143,16 @@ def open_file(path: str | Path, *, table: str = "", hold: bool = False) -> tuple
         if kind == "database":
             return _of_database(parts, table), f"{source}, table {table}" if table else source
         try:
-            return _relation(parts, kind, hold=hold), source
+            return _relation(parts, kind, hold=hold, times=times), source
         except duckdb.Error as error:
             if kind != "text" or not any(said in str(error) for said in TWO_ENDS):
                 raise
-        return _relation(parts, kind, hold=hold, one_end=True), source
+        return _relation(parts, kind, hold=hold, times=times, one_end=True), source
 
 
-def _relation(parts: list[Path], kind: str, *, hold: bool, one_end: bool = False) -> duckdb.DuckDBPyRelation:
+def _relation(
+    parts: list[Path], kind: str, *, hold: bool, times: Sequence[str], one_end: bool = False
+) -> duckdb.DuckDBPyRelation:
     files = parts
     if kind == "parquet":
         read = f"read_parquet({_list(parts)}{_several(parts)})"
@@ -159,7 +165,7 @@ def _relation(parts: list[Path], kind: str, *, hold: bool, one_end: bool = False
         called = ", ".join(map(literal, _called(parts)))
         relation = relation.project(f"* replace (map({_list(files)}, [{called}])[{FILE_NAME}] as {FILE_NAME})")
     relation.limit(1).fetchall()
-    return _held(relation) if hold and kind in ("text", "json") else relation
+    return _held(relation, times) if hold and kind in ("text", "json") else relation
 
 
 def _called(parts: Sequence[Path]) -> list[str]:
@@ -180,11 +186,45 @@ def reading(source: str | Path) -> Iterator[None]:
         raise DataError(f"{source} cannot be read: {_said(error)}") from error
 
 
-def _held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once."""
+def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.DuckDBPyRelation:
+    """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once.
+
+    A column whose first cells are written as a whole number is, "7" and not "007" or "+7", is held as numbers, which
+    says the same in a tenth of the time; one of `times` as moments where they are in ISO 8601 without a zone. A cell
+    further down that is written otherwise ends the pass, and its column is held as text in the next.
+    """
     copy = spare_file(".parquet")
-    relation.write_parquet(str(copy), compression="snappy")
-    return engine().read_parquet(str(copy))
+    cells = {c: name(c) for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"}
+    read = {c: f"try_cast({cell} as {'timestamp' if c in times else 'bigint'})" for c, cell in cells.items()}
+    fine = {
+        c: f"{v}::varchar = {cells[c]}" + (f" or ({v} is not null and {_is_plain(cells[c])})" if c in times else "")
+        for c, v in read.items()
+    }
+    told = [f"count({cell}) > 0 and bool_and({fine[c]} or {cell} is null)" for c, cell in cells.items()]
+    some = relation.limit(SAMPLE_ROWS).aggregate(", ".join(told)).fetchall()[0] if told else ()
+    typed = [c for c, yes in zip(cells, some, strict=True) if yes]
+    while True:
+        odd = {c: f"recab_odd_{i}_" for i, c in enumerate(typed)}
+        chosen = [
+            f"case when {fine[c]} then {read[c]} when {cells[c]} is not null then error('{odd[c]}') end as {name(c)}"
+            if c in odd
+            else name(c)
+            for c in relation.columns
+        ]
+        try:
+            relation.project(", ".join(chosen)).write_parquet(str(copy), compression="snappy")
+        except duckdb.Error as error:
+            left = [c for c in typed if odd[c] not in str(error)]
+            if len(left) == len(typed):
+                raise
+            typed = left
+        else:
+            return engine().read_parquet(str(copy))
+
+
+def _is_plain(cell: str) -> str:
+    """SQL of whether a cell is a moment without a zone as ISO 8601 writes it."""
+    return f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
 
 
 def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:

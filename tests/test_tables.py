@@ -126,7 +126,39 @@ def test_lines_that_end_in_two_ways_are_all_read(tmp_path, late, other):
         "".join(f"{r}{other if i > late else chr(10)}" for i, r in enumerate(["id,text", *rows])), newline=""
     )
     relation, _ = open_file(tmp_path / "t.csv", hold=True)
-    assert relation.fetchall() == [(str(i), f"x{i}") for i in range(1000)]
+    assert relation.fetchall() == [(i, f"x{i}") for i in range(1000)]
+
+
+@pytest.mark.parametrize("odd", ["007", "+7", " 7", "7.0", "1e3", "99999999999999999999", "-0", "x", '"7 "'])
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_held_as_numbers_says_what_was_written(tmp_path, odd, late):
+    rows = ["1", "", "-20"] * 500
+    rows[-1 if late else 0] = odd
+    (tmp_path / "t.csv").write_text("id,n\n" + "".join(f"{row},{i}\n" for i, row in enumerate(rows)))
+    relation, _ = open_file(tmp_path / "t.csv", hold=True)
+    wanted = [(row.strip('"') or None, i) for i, row in enumerate(rows)]
+    assert relation.fetchall() == wanted
+    assert [str(kind) for kind in relation.types] == ["VARCHAR", "BIGINT"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        ("2026-05-01T10:00:00", "TIMESTAMP"),
+        ("2026-05-01 10:00:00.500000", "TIMESTAMP"),
+        ("2026-05-01 10:00:00Z", "VARCHAR"),
+        ("2026-05-01 10:00:00.5-05", "VARCHAR"),
+        ("2026-05-01", "VARCHAR"),
+        ("soon", "VARCHAR"),
+        ("2026-02-30 10:00:00", "VARCHAR"),
+    ],
+)
+def test_moments_are_held_as_such_only_where_they_are_asked_for_and_name_no_zone(tmp_path, odd, kind):
+    rows = ["2026-05-01 10:00:00.25"] * 1100 + [odd]
+    (tmp_path / "t.csv").write_text("ts,id\n" + "".join(f"{row},{row}\n" for row in rows))
+    relation, _ = open_file(tmp_path / "t.csv", hold=True, times=["ts"])
+    assert [str(k) for k in relation.types] == [kind, "VARCHAR"]
+    assert [row[1] for row in relation.fetchall()] == rows
 
 
 @pytest.mark.parametrize("before", ["\n", "\n\n", "# made by a tool\n# on a day\n\n", "sep=,\n"])

@@ -93,7 +93,7 @@ def _of_engine(table: Table, how: Reading) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame of the engine that is to reduce it, and what an error calls it."""
     if how.engine == "spark" and isinstance(table, (str, Path)):
         return on_spark(str(table), how), Path(table).name
-    return opened(table, how.table)
+    return opened(table, how.table, times=[how.columns.get(c.name, c.name) for c in TIMES])
 
 
 def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
@@ -397,11 +397,16 @@ def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] =
     return tuple(dict.fromkeys(wanted))
 
 
-def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
-    """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
+def opened(
+    table: Table, of_database: str = "", *, rows: bool = True, times: Sequence[str] = ()
+) -> tuple[nw.LazyFrame, str]:
+    """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept.
+
+    `times` are the columns of it that may be held as moments.
+    """
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
-    relation, source = open_file(table, table=of_database, hold=rows)
+    relation, source = open_file(table, table=of_database, hold=rows, times=times)
     if rows and kind_of(parts_of(table)[0]) == "text":
         with reading(source):
             refuse_swallowed_rows(relation, source)
