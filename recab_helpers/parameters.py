@@ -25,6 +25,7 @@ UNITS = ("user", "impression")
 ENGINES = ("duckdb", "spark")
 DESIGNS = ("users", "sessions", "interleaved")
 READ_DESIGNS = (*DESIGNS, "off_policy")
+MOST_COVARIATES = 10
 READINGS = ("plain", "both_slates")
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
@@ -252,6 +253,7 @@ class AnalyzeParams(ReadParams):
     design: str = "users"
     target: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
+    covariates: list[str] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float | dict[str, float] | None = None
     planned_days: int | None = None
     planned_users: int | None = None
@@ -266,10 +268,16 @@ class AnalyzeParams(ReadParams):
         super()._check()
         limits.folder_name("experiment", self.experiment)
         limits.metrics(self.metrics)
+        if twice := [c for i, c in enumerate(self.covariates) if c in self.covariates[:i]]:
+            raise ParameterError(f"covariates names {twice[0]} twice. Leave one out.")
+        if len(self.covariates) > MOST_COVARIATES:
+            raise ParameterError(
+                f"covariates names {len(self.covariates)} columns; name at most {MOST_COVARIATES}: each costs a little."
+            )
         limits.one_of("looks", self.looks, LOOKS)
         limits.one_of("reading", self.reading, READINGS)
         limits.one_of("design", self.design, READ_DESIGNS)
-        for name, only in (("reading", "plain"), ("unit", "user")):
+        for name, only in (("reading", "plain"), ("unit", "user"), ("covariates", [])):
             if self.design != "users" and getattr(self, name) != only:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)}, but design is {self.design}, which has a reading of its own. "

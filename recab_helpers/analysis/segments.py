@@ -12,7 +12,8 @@ from scipy import special
 from recab_helpers.analysis.effects import Effect, estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import benjamini_hochberg
-from recab_helpers.impressions.aggregates import ByVariant, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.statistics import ByVariant
 from recab_helpers.references import Comparison
 
 MIN_USERS = 100  # in each variant of a segment; smaller ones are not estimated

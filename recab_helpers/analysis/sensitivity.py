@@ -10,7 +10,9 @@ import numpy as np
 from recab_helpers.analysis.effects import Effect, estimate, with_uncertainty
 from recab_helpers.analysis.metrics import MetricSpec, mean_of
 from recab_helpers.analysis.statistics import normal_tail, variance_of
-from recab_helpers.impressions.aggregates import Histogram, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
 
 REPLICATES = 1000

@@ -11,8 +11,8 @@ from recab_helpers import analysis, calibration, impressions, tracking
 from recab_helpers.analysis import CTR, METRICS, MetricSpec, Prior, Progress
 from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.impressions import Aggregates, Sums, UserRows
-from recab_helpers.impressions.aggregates import PRE
 from recab_helpers.impressions.reduce import BASIC
+from recab_helpers.impressions.statistics import PRE
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.stages.log import Log
@@ -40,9 +40,13 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     """
     _check_reading(log, metrics)
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
+    covariates = log.parameters["analyze"].get("covariates", [])
     if log.impressions is None:
-        read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
-        return replace(impressions.users_alone(read.rows), notes=read.notes)
+        read = impressions.read_users(log.users, numbers=[*asked, *covariates], how=log.reading, alone=True)
+        users, also = impressions.as_before(read.rows, covariates)
+        rows = replace(impressions.users_alone(users), notes=(*read.notes, *also))
+        impressions.refuse_lacking(covariates, rows.numeric)
+        return rows
     if impressions.holds_sums(log.impressions, log.reading):
         if log.users is not None or log.clicks is not None:
             beside = "users_file" if log.users is not None else "clicks_file"
@@ -52,9 +56,11 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
                 f"design is {log.reading.design}, but {log.impressions.name} holds sums of users. Leave it out."
             )
         return impressions.read_sums(log.impressions, log.reading)
-    known = None
+    known: nw.LazyFrame | None = None
+    notes: tuple[str, ...] = ()
     if log.users is not None:
-        known = impressions.open_users(log.users, numbers=asked, how=log.reading)
+        known = impressions.open_users(log.users, numbers=[*asked, *covariates], how=log.reading)
+        known, notes = impressions.as_before(known, covariates)
     there = impressions.column_names(log.impressions, log.reading)
     own = () if known is None else known.collect_schema().names()
     numbers = impressions.summed_of([c for m in metrics for c in m.columns], there, own)
@@ -63,8 +69,9 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     rows = impressions.user_rows(
         read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
     )
+    impressions.refuse_lacking(covariates, rows.numeric)
     return replace(
-        rows, notes=(*read.notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
+        rows, notes=(*read.notes, *notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
     )
 
 
@@ -159,8 +166,10 @@ def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | No
         size = int(rows.log.select(nw.col("position").max()).collect("pyarrow")["position"][0])
         targets = _targets(log, rows, size)
         return replace(test, off_policy={v: impressions.off_policy(rows.log, t, size) for v, t in targets.items()})
-    goals = [m.columns for m in analysis.goals_of(metrics)]
-    return impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric), goals=goals)
+    goals = analysis.goals_of(metrics)
+    further = [c for c in goals[0].further if c in rows.numeric]
+    columns = analysis.columns_of(metrics, rows.numeric)
+    return impressions.reduce(rows, columns, goals=[m.columns for m in goals], further=further)
 
 
 def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:

@@ -13,6 +13,7 @@ def files(tmp_path) -> dict[str, str]:
     LOG.to_csv(tmp_path / "log.csv", index=False)
     users = LOG[["user_id", "variant"]].drop_duplicates("user_id")
     users.assign(revenue=1.5).to_csv(tmp_path / "users.csv", index=False)
+    users.assign(age=[30, 40, None], country="no").to_csv(tmp_path / "known.csv", index=False)
     users.assign(clicks=3).to_csv(tmp_path / "taken.csv", index=False)
     return {f.stem: str(f) for f in tmp_path.iterdir()}
 
@@ -33,3 +34,21 @@ def test_a_metric_that_reads_a_column_of_neither_is_refused(files):
         check_early(AnalyzeParams(**both), ("revenu",))
     with pytest.raises(ParameterError, match=r"reads the column clicks, which the users do not have"):
         check_early(AnalyzeParams(users_file=files["users"]), ("clicks",))
+
+
+def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
+    known = {"log_file": files["log"], "users_file": files["known"]}
+    check_early(AnalyzeParams(**known, covariates=["age"]))
+    check_early(AnalyzeParams(users_file=files["known"], covariates=["pre_age"]))
+    check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
+    for covariate, why in {
+        "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
+        "country": "country",
+        "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
+    }.items():
+        with pytest.raises((ParameterError, DataError), match=why):
+            check_early(AnalyzeParams(**known, covariates=[covariate]))
+    with pytest.raises(ParameterError, match="revenue, which is the same for all users"):
+        check_early(AnalyzeParams(log_file=files["log"], users_file=files["users"], covariates=["revenue"]))
+    with pytest.raises(ParameterError, match=r"covariates names pre_clicks, which is not known .*Give a users table"):
+        check_early(AnalyzeParams(log_file=files["log"], covariates=["pre_clicks"]))
