@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from recab_helpers.errors import DataError
+from recab_helpers.processes import PREFIX, clear_places_of_the_dead, this_process
 
 TEXTS = (".csv", ".tsv", ".txt", ".dat")
 JSONS = (".jsonl", ".ndjson", ".json")
@@ -32,6 +34,7 @@ SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")  # the fifth is Hive's
 SAMPLE_BYTES = 262_144
 FIRST = 100  # rows that tell whether the line above them holds names
 SAMPLE_ROWS = 1_000  # of a text that tell which of its columns may be numbers
+MOST_WORDS = 1_000  # of a column and a piece of its rows, that are held as a dictionary
 CHUNK = 1 << 22  # characters, and rows of a database, that are copied at once
 MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
@@ -54,7 +57,8 @@ def engine() -> duckdb.DuckDBPyConnection:
 
 @lru_cache(maxsize=1)
 def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="recab-")
+    clear_places_of_the_dead(Path(tempfile.gettempdir()))
+    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}{this_process()}.")
 
 
 def _place() -> Path:
@@ -64,6 +68,19 @@ def _place() -> Path:
 def spare_file(ending: str) -> Path:
     """The name of a new file, which is gone when the process ends."""
     return _place() / f"{next(_NUMBERS)}{ending}"
+
+
+def kept(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation computed once, as a table of the engine that is dropped with the last relation made of it."""
+    kept_as = f"recab_{next(_NUMBERS)}"
+    relation.create(kept_as)
+    table = engine().table(kept_as)
+    weakref.finalize(table, _drop, kept_as).atexit = False
+    return table
+
+
+def _drop(kept_as: str) -> None:
+    engine().cursor().execute(f"drop table if exists {kept_as}")
 
 
 def literal(text: object) -> str:
@@ -194,32 +211,33 @@ def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.Duc
     further down that is written otherwise ends the pass, and its column is held as text in the next.
     """
     copy = spare_file(".parquet")
-    cells = {c: name(c) for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"}
-    read = {c: f"try_cast({cell} as {'timestamp' if c in times else 'bigint'})" for c, cell in cells.items()}
-    fine = {
-        c: f"{v}::varchar = {cells[c]}" + (f" or ({v} is not null and {_is_plain(cells[c])})" if c in times else "")
-        for c, v in read.items()
-    }
-    told = [f"count({cell}) > 0 and bool_and({fine[c]} or {cell} is null)" for c, cell in cells.items()]
-    some = relation.limit(SAMPLE_ROWS).aggregate(", ".join(told)).fetchall()[0] if told else ()
-    typed = [c for c, yes in zip(cells, some, strict=True) if yes]
+    texts = [c for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"]
+    values = {c: f"recab_value{i}" for i, c in enumerate(texts)}
+    fine = {c: f"{v}::varchar = {name(c)}" for c, v in values.items()}
+    fine |= {c: f"{fine[c]} or ({values[c]} is not null and {_is_plain(name(c))})" for c in times if c in fine}
+
+    def cast(some: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        read = [f"try_cast({name(c)} as {'timestamp' if c in times else 'bigint'}) as {values[c]}" for c in columns]
+        return some.project(", ".join(["*", *read]))
+
+    told = [f"count({name(c)}) > 0 and bool_and({fine[c]} or {name(c)} is null)" for c in texts]
+    some = cast(relation.limit(SAMPLE_ROWS), texts).aggregate(", ".join(told)).fetchall()[0] if told else ()
+    typed = [c for c, yes in zip(texts, some, strict=True) if yes]
     while True:
-        odd = {c: f"recab_odd_{i}_" for i, c in enumerate(typed)}
-        chosen = [
-            f"case when {fine[c]} then {read[c]} when {cells[c]} is not null then error('{odd[c]}') end as {name(c)}"
-            if c in odd
-            else name(c)
-            for c in relation.columns
-        ]
+        odd = {c: f"recab_odd{i}_" for i, c in enumerate(typed)}
+        read = {c: f"when {name(c)} is not null then error('{said}')" for c, said in odd.items()}
+        read = {
+            c: f"case when {fine[c]} then {values[c]} {otherwise} end as {name(c)}" for c, otherwise in read.items()
+        }
+        asked = cast(relation, typed).project(", ".join(read.get(c, name(c)) for c in relation.columns)).sql_query()
         try:
-            relation.project(", ".join(chosen)).write_parquet(str(copy), compression="snappy")
+            engine().execute(f"copy ({asked}) to {literal(copy)} (format parquet, dictionary_size_limit {MOST_WORDS})")
+            return engine().read_parquet(str(copy))
         except duckdb.Error as error:
             left = [c for c in typed if odd[c] not in str(error)]
             if len(left) == len(typed):
                 raise
             typed = left
-        else:
-            return engine().read_parquet(str(copy))
 
 
 def _is_plain(cell: str) -> str:
@@ -233,9 +251,10 @@ def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> Non
     few = len(relation.columns) - 1
     if not texts or not few:
         return
+    lines = relation.filter(" or ".join(f"contains({c}, chr(10))" for c in texts))  # few, if any
     divided = [f"length(regexp_replace({c}, '[^,;|\t]', '', 'g'))" for c in texts]
     held = [f"contains({c}, chr(10)) and {d} >= {few}" for c, d in zip(texts, divided, strict=True)]
-    found = relation.aggregate(", ".join(f"count(*) filter ({h})" for h in held)).fetchall()[0]
+    found = lines.aggregate(", ".join(f"count(*) filter ({h})" for h in held)).fetchall()[0]
     for column, condition, n in zip(texts, held, found, strict=True):
         if n:
             value = relation.filter(condition).project(column).limit(1).fetchall()[0][0]
@@ -470,13 +489,12 @@ def _sqlite(path: Path, table: str) -> duckdb.DuckDBPyRelation:
         columns = [r[1] for r in from_here.execute(f"pragma table_info({chosen})")]
         schema = pa.schema([(c, pa.string()) for c in columns])
         rows = from_here.execute(f"select {', '.join(f'cast({name(c)} as text)' for c in columns)} from {chosen}")
-        copy, chunk = f"recab_copy_{next(_NUMBERS)}", iter(lambda: rows.fetchmany(100_000), [])
+        chunk = iter(lambda: rows.fetchmany(100_000), [])
         batches = pa.RecordBatchReader.from_batches(
             schema,
             (pa.record_batch([pa.array(c, pa.string()) for c in zip(*b, strict=True)], schema) for b in chunk),
         )
-        engine().from_arrow(batches).create(copy)
-        return engine().table(copy)
+        return kept(engine().from_arrow(batches))
     finally:
         from_here.close()
 

@@ -1,13 +1,18 @@
 """Every file that holds a table is read as it was written, cell by cell, or refused by name."""
 
+import gc
+import os
 import sqlite3
+import subprocess
+import sys
 
 import duckdb
 import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError
-from recab_helpers.tables import FILE_NAME, digest_of, open_file, refuse_swallowed_rows
+from recab_helpers.paths import ROOT
+from recab_helpers.tables import FILE_NAME, digest_of, engine, kept, open_file, refuse_swallowed_rows
 
 CELLS = pd.DataFrame({"id": ["007", "NA", "c,;|d"], "said": ['a "b" c', "\u00fc\u4e2d", "x\\y"]})
 
@@ -207,3 +212,30 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
         (tmp_path / day / "part-0.csv").write_text("id\n7\n")
     relation, _ = open_file(tmp_path)
     assert {f for (f,) in relation.project(FILE_NAME).fetchall()} == {"day=1/part-0", "day=2/part-0"}
+
+
+# What is kept
+
+
+def test_a_table_lives_as_long_as_any_relation_that_was_made_of_it():
+    tables = "select count(*) from duckdb_tables() where table_name like 'recab_%'"
+    gc.collect()
+    before = engine().sql(tables).fetchall()
+    relation = kept(engine().sql("select range as n from range(5)"))
+    relation = relation.filter("n > 1").project("2 * n as n")  # the name is given anew, and nothing was computed
+    gc.collect()
+    assert relation.aggregate("sum(n)").fetchall() == [(18,)]
+    del relation
+    gc.collect()
+    assert engine().sql(tables).fetchall() == before
+
+
+def test_the_files_of_a_killed_process_are_gone_when_the_next_one_starts(tmp_path):
+    def run(then: str) -> None:
+        code = f"import os; from recab_helpers.tables import spare_file; spare_file('.csv').touch(); {then}"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+
+    run("os.kill(os.getpid(), 9)")
+    assert len(list(tmp_path.rglob("*.csv"))) == 1
+    run("")
+    assert not list(tmp_path.iterdir())

@@ -399,7 +399,8 @@ class Reader:
                 self.cells[ours], self.theirs[ours] = there, theirs
             if control.strip() != CONTROL:
                 self.notes.append(f"control is what {self.source} calls {control.strip()}")
-        value, names = f"trim({value})", [n.strip() for n in names]
+        if any(n != n.strip() for n in names):
+            value, names = f"trim({value})", [n.strip() for n in names]
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")
