@@ -271,9 +271,7 @@ class AnalyzeParams(ReadParams):
         if twice := [c for i, c in enumerate(self.covariates) if c in self.covariates[:i]]:
             raise ParameterError(f"covariates names {twice[0]} twice. Leave one out.")
         if len(self.covariates) > MOST_COVARIATES:
-            raise ParameterError(
-                f"covariates names {len(self.covariates)} columns; name at most {MOST_COVARIATES}: each costs a little."
-            )
+            raise ParameterError(f"covariates names {len(self.covariates)} columns; name at most {MOST_COVARIATES}.")
         limits.one_of("looks", self.looks, LOOKS)
         limits.one_of("reading", self.reading, READINGS)
         limits.one_of("design", self.design, READ_DESIGNS)

@@ -24,6 +24,7 @@ CALLED = {  # by a user, each with an example of two to six lines
     "data.split": "split_interactions",
     "formats": "label_of lift lift_interval p_value",
     "impressions.aggregates": "Users.of",
+    "impressions.counting": "days_to_return",
     "impressions.histograms": "Histogram.of histograms_before",
     "impressions.statistics": "SufficientStatistics.of name_before",
     "impressions.sources": "open_log",

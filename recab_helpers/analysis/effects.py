@@ -31,6 +31,7 @@ from recab_helpers.brief import Brief
 from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.formats import lift, lift_interval
 from recab_helpers.impressions.aggregates import Users, Within
+from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.statistics import PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import at
 from recab_helpers.references import Comparison
@@ -416,8 +417,9 @@ def _of_whom(users: Users, metric: MetricSpec) -> str:
     if users.is_capped(metric.columns):
         return f", {' and '.join(f'{column} capped at {cap:,.0f}' for column, cap in users.caps.items())}"
     lacking = [
-        f"{users.missing[c]:,} {'user' if users.missing[c] == 1 else 'users'} without {c}"
+        f"{users.missing[c]:,} {'user' if users.missing[c] == 1 else 'users'} "
+        + (f"whose {days} days were not over" if (days := days_to_return(c)) else f"without {c}")
         for c in metric.columns
         if c in users.missing
     ]
-    return f", but {' and '.join(lacking)}" if lacking else ""
+    return f", but not {' and '.join(lacking)}" if lacking else ""

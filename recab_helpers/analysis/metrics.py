@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
@@ -120,7 +121,8 @@ LATENCY = ratio_of(
 def metrics_from(given: Sequence[str | Mapping[str, Any]], covariates: Sequence[str] = ()) -> tuple[MetricSpec, ...]:
     """METRICS, changed and extended by what is given: names of columns, or fields of metrics by name.
 
-    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY. Fields given for a
+    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY, and `retained_7` the
+    share of users who came back within 7 days of their first (`counting.days_to_return`). Fields given for a
     metric of METRICS, or for LATENCY, replace its own. Whoever names a goal replaces CTR as the goal, which then is a
     secondary metric. What a ratio goal divides is compared per user too. All of them are adjusted for `covariates`
     too, columns that were known before the test.
@@ -157,6 +159,7 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]], covariates: Sequence[
             rest = {k: v for k, v in values.items() if k not in ("numerator", "denominator", "kind")}
             column = values.get("numerator", name)
             bottom = values.get("denominator")
+            rest = _of_return(column) | rest if not bottom else rest
             metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
             if values.get("kind", metrics[name].kind) != metrics[name].kind:
                 raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
@@ -164,6 +167,14 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]], covariates: Sequence[
     if covariates:
         metrics = {n: replace(m, further=_further(covariates, metrics.values())) for n, m in metrics.items()}
     return tuple(sorted(metrics.values(), key=lambda m: m.role != "goal"))
+
+
+def _of_return(column: str) -> dict[str, Any]:
+    """What a metric of who came back is called, shown as, and adjusted for; nothing of another column."""
+    if not (n := days_to_return(column)):
+        return {}
+    days = "a day" if n == 1 else f"{n} days"
+    return {"label": f"Users back within {days}", "share": True, "covariate": (f"{PRE}sessions",)}
 
 
 def _further(covariates: Sequence[str], metrics: Iterable[MetricSpec]) -> tuple[str, ...]:

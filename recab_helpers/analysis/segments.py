@@ -60,7 +60,7 @@ def in_segments(users: Users, goal: MetricSpec, *, alpha: float = 0.05) -> list[
     """The goal's effects in every level of every segment."""
     return [
         _part(segment, level, levels[level], comparison, goal, alpha=alpha)
-        for segment, levels in users.segments.items()
+        for segment, levels in users.segments_of(goal.columns).items()
         for level in sorted(levels, key=_natural)
         for comparison in users.comparisons
     ]

@@ -33,7 +33,7 @@ def sensitivity(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.0
     for goal in goals:
         histogram = users.histograms.get(goal.columns)
         for c in users.comparisons:
-            control, treatment = users.statistics[c.against], users.statistics[c.variant]
+            control, treatment = (users.counted_by(goal.columns)[v] for v in (c.against, c.variant))
             plain = estimate(goal, control, treatment, comparison=c, alpha=alpha, cuped=False)
             rows.append(plain)
             if STRATA in users.segments:
@@ -80,7 +80,7 @@ def post_stratified(users: Users, plain: Effect, *, strata: str = STRATA) -> Eff
 
     A ratio weights the linearized numerator and denominator, so that it stays a ratio of totals.
     """
-    levels = users.segments[strata]
+    levels = users.segments_of(plain.metric.columns)[strata]
     n_all = np.array([sum(s.n for s in group.values()) for group in levels.values()])
     share = n_all / n_all.sum()
     method, columns = f"post-stratified by {strata}", plain.metric.columns

@@ -45,10 +45,10 @@ class Users(Brief):
     impressions or more sessions than impressions; None where the columns that tell are not there. `in_two_variants` are
     left out of all else. `unknown` counts the users of whom the table of what is known from before says nothing; None
     without one. `missing` counts the users without a number in a column, and `own` has, by such columns, the statistics
-    of the users who have one in all of them. Where one user outweighs the rest of a goal, `caps` has the most that
-    counts of its last column, and `capped` the statistics with all counts of heavier users shrunk to it, and what they
-    did before likewise; segments are of these too. Where every user meets every variant, `within` has them, and
-    `statistics` are of who met a variant.
+    of the users who have one in all of them; so has `own_segments` for goals. Where one user outweighs the rest of a
+    goal, `caps` has the most that counts of its last column, and `capped` the statistics with all counts of heavier
+    users shrunk to it, and what they did before likewise; segments are of these too. Where every user meets every
+    variant, `within` has them, and `statistics` are of who met a variant.
     """
 
     statistics: ByVariant
@@ -60,6 +60,7 @@ class Users(Brief):
     unknown: int | None = None
     missing: dict[str, int] = field(default_factory=dict)
     own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
+    own_segments: dict[frozenset[str], dict[str, dict[str, ByVariant]]] = field(default_factory=dict)
     capped: ByVariant = field(default_factory=dict)
     caps: dict[str, float] = field(default_factory=dict)
     within: Within | None = None
@@ -107,10 +108,17 @@ class Users(Brief):
 
     def read_by(self, columns: tuple[str, ...]) -> ByVariant:
         """The statistics that a metric of these columns is read from."""
-        if self.is_capped(columns):
-            return self.capped
-        lacking = frozenset(c for c in columns if c in self.missing)
+        return self.capped if self.is_capped(columns) else self.counted_by(columns)
+
+    def counted_by(self, columns: tuple[str, ...]) -> ByVariant:
+        """The same with every user counted whole."""
+        lacking = frozenset(columns).intersection(self.missing)
         return self.own[lacking] if lacking else self.statistics
+
+    def segments_of(self, columns: tuple[str, ...]) -> dict[str, dict[str, ByVariant]]:
+        """The segments of a goal of these columns."""
+        lacking = frozenset(columns).intersection(self.missing)
+        return self.own_segments[lacking] if lacking else self.segments
 
     def is_capped(self, columns: tuple[str, ...]) -> bool:
         """Whether heavy users count less in a metric of these columns."""

@@ -49,7 +49,7 @@ class Histogram:
             total = value @ users
             if total > 0 and value[users > 0].max() > total * max(HEAVY, TIMES_MEAN / users.sum()):
                 cap = self.quantile or None
-        return cap
+        return cap if cap is not None and cap < value.max() else None
 
     @property
     def quantile(self) -> float:

@@ -7,13 +7,14 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.counting import COUNTS, days_to_return
 from recab_helpers.impressions.elsewhere import spark_is_there
 from recab_helpers.impressions.known import COUNTED, as_before, refuse_lacking, refuse_taken, unknown_to
 from recab_helpers.impressions.reading import Reader, Reading
 from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
+from recab_helpers.impressions.user_rows import refuse_short
 from recab_helpers.impressions.words import propose
 from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
@@ -80,7 +81,7 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         return
     known = None
     if params.users_file:
-        known = open_users(params.users_file, numbers=covariates, how=how, alone=not params.log_file)
+        known = open_users(params.users_file, how=how, alone=not params.log_file)
         known, _ = as_before(known, covariates)
     names = [] if known is None else known.collect_schema().names()
     others = [] if known is None else [n for n, kind in known.collect_schema().items() if kind.is_numeric()]
@@ -99,6 +100,10 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
     if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
         pilot = isinstance(params, PlanParams)
         read = read_log(params.log_file, pilot=pilot, how=how, clicks=params.clicks_file or None)
+        retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)]
+        if retained and read.counted:
+            days = read.counted.units.select(a=nw.col("day").min(), b=nw.col("day").max()).collect("pyarrow")
+            refuse_short(retained, *(days[end][0] for end in "ab"))
         if known is not None:
             unknown_to(read.rows, known)
 

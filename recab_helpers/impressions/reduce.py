@@ -14,9 +14,9 @@ import pandas as pd
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import Aggregates, Users
 from recab_helpers.impressions.both_slates import both_slates
-from recab_helpers.impressions.counting import CELL, UNIT, cells
+from recab_helpers.impressions.counting import CELL, UNIT, cells, days_to_return
 from recab_helpers.impressions.histograms import histograms_before
-from recab_helpers.impressions.statistics import KNOWN, PRE, SufficientStatistics
+from recab_helpers.impressions.statistics import KNOWN, PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.summing import (
     day_numbers,
     histogram_by,
@@ -43,7 +43,8 @@ def reduce(
     """The aggregates of a test: statistics of `columns` and of what is known from before, and those of the goals.
 
     `goals` names the columns that each goal reads: for these there are also segments, looks and histograms. Looks
-    have `further` columns of before, beside those that count what the goals count.
+    have `further` columns of before, beside those that count what the goals count. Users of whom a column of who came
+    back is empty are left out of what reads it.
 
     Raises:
         DataError: the users lack a column, or it is empty or infinite for some of them.
@@ -57,7 +58,7 @@ def reduce(
     if absent := [c for c in wanted if c not in rows.numeric]:
         raise DataError(f"The users have no column {absent[0]}; they have {', '.join(rows.numeric)}. Add it.")
     missing = missing_numbers(rows.users, wanted)
-    if needed := [c for c in (*of_goals, *basic, *pre) if c in missing]:
+    if needed := [c for c in (*of_goals, *basic, *pre) if c in missing and not days_to_return(c)]:
         for_whom = f"{missing[needed[0]]:,} {'user' if missing[needed[0]] == 1 else 'users'} of the log"
         raise DataError(f"The column {needed[0]} is empty or infinite for {for_whom}. Fill it, or leave it out.")
     lacking, wanted = [c for c in wanted if c in missing], [c for c in wanted if c not in missing]
@@ -68,7 +69,7 @@ def reduce(
     statistics = statistics_by(rows.users, wanted, shift, ())[()]
     variants, own = list(statistics), {}
     for several in [(c,) for c in lacking] + list(combinations(lacking, 2)):
-        there = rows.users.filter(*(nw.col(c).cast(nw.Float64).is_finite() for c in several))
+        there = _with_numbers(rows.users, several)
         middle = there.select(*(nw.col(c).cast(nw.Float64).mean() for c in several)).collect("pyarrow")
         less = np.array([*(middle[c][0] or 0.0 for c in several), *shift])
         names = [*several, *wanted]
@@ -76,19 +77,28 @@ def reduce(
         found = statistics_by(there, names, less, ()).get((), {})
         own[frozenset(several)] = {v: found.get(v, nobody) for v in variants}
     of_clicks, before = [("clicks",)] if "clicks" in rows.numeric else [], histograms_before(pre)
-    histograms = {g: histogram_by(rows.users, g, variants) for g in dict.fromkeys((*goals, *of_clicks, *before))}
-    caps = {g[-1]: cap for g in goals if (cap := histograms[g].cap) is not None}
+    empty = {g: gone for g in goals if (gone := frozenset(g) & {*lacking})}
+    told = {g: _with_numbers(rows.users, list(gone)) for g, gone in empty.items()}
+    histograms = {
+        g: histogram_by(told.get(g, rows.users), g, variants) for g in dict.fromkeys((*goals, *of_clicks, *before))
+    }
+    caps = {g[-1]: cap for g in goals if g not in empty and (cap := histograms[g].cap) is not None}
     weighed, capped = rows.users, {}
     if caps:
         counted = [c for c in wanted if c in {*of_goals, *basic, *rows.summed, *pre} and c != "clicked_any"]
-        weighed = with_capped(rows.users, caps, [c for c in counted if c != KNOWN])
+        counts = [c for c in counted if c != KNOWN and (c.startswith(PRE) or of[f"max {c}"] > 1)]
+        weighed = with_capped(rows.users, caps, counts)
         capped = statistics_by(weighed, counted, np.zeros(len(counted)), ())[()]
     for_segments = [c for c in wanted if c in {*of_goals, *pre}]
     at = [wanted.index(c) for c in for_segments]
-    segments = {s: statistics_by(weighed, for_segments, shift[at], (s,)) for s in rows.segments}
+    own_segments = {
+        gone: _segments(told[g], rows.segments, [*gone, *for_segments], np.array([*(0.0 for _ in gone), *shift[at]]))
+        for g, gone in empty.items()
+    }
     users = Users(
         statistics=statistics,
-        segments={s: {level[0]: by for level, by in levels.items()} for s, levels in segments.items()},
+        segments=_segments(weighed, rows.segments, for_segments, shift[at]),
+        own_segments=own_segments,
         histograms=histograms,
         first_seen=None if rows.days is None else users_by_day(rows.users, "first_day", rows.day_labels),
         in_two_variants=None if rows.by_impression else rows.in_two_variants,
@@ -119,6 +129,19 @@ def reduce(
         by_impression=rows.by_impression,
         both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
+
+
+def _with_numbers(users: nw.LazyFrame, columns: Sequence[str]) -> nw.LazyFrame:
+    """The users who have a number in every one of these columns."""
+    return users.filter(*(nw.col(c).cast(nw.Float64).is_finite() for c in columns))
+
+
+def _segments(
+    users: nw.LazyFrame, segments: Sequence[str], columns: Sequence[str], shift: np.ndarray
+) -> dict[str, dict[str, ByVariant]]:
+    """Statistics of the columns by segment, level and variant."""
+    found = {s: statistics_by(users, columns, shift, (s,)) for s in segments}
+    return {s: {level[0]: by for level, by in levels.items()} for s, levels in found.items()}
 
 
 def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:

@@ -17,10 +17,12 @@ from recab_helpers.impressions.user_rows import UserRows
 def sample(rows: UserRows, columns: Sequence[str], daily: Sequence[str], *, most: int, looks: int) -> Sample:
     """Users by id with these columns, segments and what each day added; every k-th where there are more than `most`.
 
-    Where there are more days than `looks`, each of those stands for several.
+    Users without a number in one of the columns are left out. Where there are more days than `looks`, each of those
+    stands for several.
     """
-    n = int(rows.users.select(n=nw.len()).collect("pyarrow")["n"][0])
-    step, users = -(-n // most), rows.users
+    users = rows.users.filter(*(nw.col(c).cast(nw.Float64).is_finite() for c in columns))
+    n = int(users.select(n=nw.len()).collect("pyarrow")["n"][0])
+    step = max(-(-n // most), 1)
     if step > 1:
         numbered = users.with_row_index("recab_row", order_by="user_id")
         users = keep(numbered.filter(nw.col("recab_row") % step == 0).drop("recab_row"))
@@ -38,6 +40,7 @@ def sample(rows: UserRows, columns: Sequence[str], daily: Sequence[str], *, most
         days = days.join(users.select(*UNIT), on=list(UNIT), how="semi")
     parts = days.collect("pandas").to_native()
     user, day = pd.Index(table["user_id"]).get_indexer(parts["user_id"]), day_numbers(parts["day"], rows.day_labels)
+    user, day, parts = user[user >= 0], day[user >= 0], parts[user >= 0]
     n_days = int(day.max()) + 1
     if n_days > looks:
         day, n_days = day * looks // n_days, looks

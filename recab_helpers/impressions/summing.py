@@ -51,9 +51,9 @@ def statistics_by(
     k = len(columns)
     less = {f"x{i}": nw.col(c).cast(nw.Float64) - float(s) for i, (c, s) in enumerate(zip(columns, shift, strict=True))}
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
-    grouped = users.select(*by, "variant", **less).with_columns(
-        **{f"p{i}_{j}": nw.col(f"x{i}") * nw.col(f"x{j}") for i, j in pairs}
-    )
+    products = {f"p{i}_{j}": nw.col(f"x{i}") * nw.col(f"x{j}") for i, j in pairs}
+    grouped = users.select(*by, "variant", **less)
+    grouped = grouped.with_columns(**products) if products else grouped
     table = grouped.group_by(*by, "variant").agg(
         nw.len().alias("n"),
         *(nw.col(f"x{i}").sum().alias(f"s{i}") for i in range(k)),

@@ -1,5 +1,6 @@
 """One row per user of a log, wherever it lies, or of a table of users."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.impressions.counting import UNIT, Counted, count, days_of, in_one_variant
+from recab_helpers.errors import ParameterError
+from recab_helpers.impressions.counting import UNIT, Counted, count, days_of, days_to_return, in_one_variant
 from recab_helpers.impressions.kept import keep
 from recab_helpers.impressions.known import UNKNOWN, counts_before, join_known, unknown_to
 from recab_helpers.impressions.statistics import PRE
@@ -54,6 +56,7 @@ def user_rows(
     before: nw.LazyFrame | None = None,
     counted: Counted | None = None,
     design: str = "users",
+    retained: Sequence[str] = (),
 ) -> UserRows:
     """One row per user of a checked log (`open_log`); `numbers` names further columns to sum per user.
 
@@ -63,10 +66,12 @@ def user_rows(
 
     `known` (`open_users`) adds what is known of the users: counts from before of users whom it lacks are 0. `before`
     holds the impressions of the period before the test, which become such counts. Users first seen in the early half of
-    the test are told from late ones by the segment `exposure`.
+    the test are told from late ones by the segment `exposure`. `retained` names columns of who came back
+    (`days_to_return`); they are empty for users whose days are not over when the log ends.
 
     Raises:
         DataError: `known` has a column that the log's users already have, or knows nearly none of them.
+        ParameterError: the log is too short for anybody's days to be over.
     """
     counted = counted or count(log, numbers)
     days, in_two_variants = days_of(counted), 0
@@ -80,7 +85,10 @@ def user_rows(
     half = labels[0] + (labels[-1] - labels[0]) / 2
     early = nw.col("first_day") <= (half if isinstance(half, (int, float)) else _start_of(labels, half))
     users = users.with_columns(exposure=nw.when(early).then(nw.lit("early")).otherwise(nw.lit("late")))
-    numeric, segments = (*summed, "clicked_any"), ["exposure"]
+    if retained:
+        refuse_short(retained, labels[0], labels[-1])
+        users = _with_returns(users, days, labels[-1], retained)
+    numeric, segments = (*summed, "clicked_any", *retained), ["exposure"]
     notes: list[str] = []
     unknown = None
     if before is not None:
@@ -120,6 +128,38 @@ def users_alone(users: nw.LazyFrame) -> UserRows:
     return UserRows(
         log=None, days=None, users=kept, items=None, day_labels=[], numeric=numeric, segments=segments, summed=()
     )
+
+
+def refuse_short(retained: Sequence[str], first: Any, last: Any) -> None:
+    """Refuse to tell who came back within more days than lie between the first and the last of a log.
+
+    Raises:
+        ParameterError: nobody's days are over.
+    """
+    longest = last - first
+    longest = int(longest) if isinstance(longest, (int, float)) else longest.days
+    for column in retained:
+        if (n := days_to_return(column)) > longest:
+            way = f"Name a shorter one, such as retained_{longest}" if longest else "Leave it out"
+            raise ParameterError(
+                f"A metric reads {column}, who came back within {n} days, but the log ends {longest} "
+                f"{'day' if longest == 1 else 'days'} after its first: nobody's {n} days are over. {way}."
+            )
+
+
+def _with_returns(users: nw.LazyFrame, days: nw.LazyFrame, last: Any, retained: Sequence[str]) -> nw.LazyFrame:
+    """The users with 1 for who was seen again within so many days of the first, else 0, empty where these are not over.
+
+    The day of the first impression counts for none, the last day of the log as a whole one.
+    """
+    first = users.select(*UNIT, "first_day")
+    later = days.join(first, on=list(UNIT), how="inner").filter(nw.col("day") > nw.col("first_day"))
+    users = users.join(later.group_by(*UNIT).agg(second=nw.col("day").min()), on=list(UNIT), how="left")
+    gap, left = nw.col("second") - nw.col("first_day"), nw.lit(last) - nw.col("first_day")
+    users = users.with_columns(gap=gap.cast(nw.Float64).fill_null(math.inf), left=left.cast(nw.Float64))
+    of = {c: (nw.col("gap") <= days_to_return(c)).cast(nw.Float64) for c in retained}
+    over = {c: nw.when(nw.col("left") >= days_to_return(c)).then(value) for c, value in of.items()}
+    return users.with_columns(**over).drop("second", "gap", "left")
 
 
 def _start_of(labels: list[Any], half: Any) -> Any:

@@ -11,6 +11,7 @@ from recab_helpers import analysis, calibration, impressions, tracking
 from recab_helpers.analysis import CTR, METRICS, MetricSpec, Prior, Progress
 from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.impressions import Aggregates, Sums, UserRows
+from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.parameters import AnalyzeParams
@@ -42,7 +43,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     covariates = log.parameters["analyze"].get("covariates", [])
     if log.impressions is None:
-        read = impressions.read_users(log.users, numbers=[*asked, *covariates], how=log.reading, alone=True)
+        read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
         users, also = impressions.as_before(read.rows, covariates)
         rows = replace(impressions.users_alone(users), notes=(*read.notes, *also))
         impressions.refuse_lacking(covariates, rows.numeric)
@@ -59,20 +60,39 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     known: nw.LazyFrame | None = None
     notes: tuple[str, ...] = ()
     if log.users is not None:
-        known = impressions.open_users(log.users, numbers=[*asked, *covariates], how=log.reading)
+        known = impressions.open_users(log.users, numbers=asked, how=log.reading)
         known, notes = impressions.as_before(known, covariates)
     there = impressions.column_names(log.impressions, log.reading)
     own = () if known is None else known.collect_schema().names()
-    numbers = impressions.summed_of([c for m in metrics for c in m.columns], there, own)
+    read_columns = [c for m in metrics for c in m.columns]
+    numbers = impressions.summed_of(read_columns, there, own)
+    retained = _returns(read_columns, (*there, *own), log.reading)
     told = ("propensity",) if log.reading.design == "off_policy" else ()
     read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
-        read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
+        read.rows,
+        known,
+        numbers=numbers,
+        before=read.before,
+        counted=read.counted,
+        design=log.reading.design,
+        retained=retained,
     )
     impressions.refuse_lacking(covariates, rows.numeric)
     return replace(
         rows, notes=(*read.notes, *notes, *rows.notes), dropped=read.dropped, by_impression=log.reading.by_impression
     )
+
+
+def _returns(columns: list[str], there: tuple[str, ...], reading: Reading) -> list[str]:
+    """Of the columns that metrics read, those of who came back, which are counted from days; once each."""
+    found = [c for c in dict.fromkeys(columns) if c not in there and days_to_return(c)]
+    if found and (reading.design != "users" or reading.by_impression):
+        what = "unit is impression" if reading.by_impression else f"design is {reading.design}"
+        raise ParameterError(
+            f"A metric reads {found[0]}, but {what}: nobody has a variant to come back to. Leave it out."
+        )
+    return found
 
 
 def _check_reading(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
@@ -200,9 +220,10 @@ def grade_own(
     if isinstance(rows, Sums) or rows.design != "users":
         return pd.DataFrame()
     goal = analysis.goals_of(metrics)[0]
-    there = [c for c in dict.fromkeys((*goal.columns, *BASIC)) if c in test.users.columns]
+    users = test.users
+    there = [c for c in dict.fromkeys((*goal.columns, *BASIC)) if c in users.columns or c in users.missing]
     daily = [c for c in dict.fromkeys(("clicks", "impressions", *goal.columns)) if c in rows.summed]
-    people = impressions.sample(rows, [*there, *test.users.pre_columns], daily, most=GRADED_USERS, looks=GRADED_LOOKS)
+    people = impressions.sample(rows, [*there, *users.pre_columns], daily, most=GRADED_USERS, looks=GRADED_LOOKS)
     n_tests = max(min(GRADED_TESTS, GRADED_TESTS * FAST_USERS // len(people)), GRADED_TESTS // 2)
     own = calibration.Own(people=people, goal=goal, allocation=1 - planned[CONTROL])
     graded = calibration.grade(own, n_tests, alpha=params.alpha, boot=False, workers=1)

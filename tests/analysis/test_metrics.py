@@ -173,3 +173,10 @@ def test_covariates_adjust_every_metric_and_are_no_part_of_what_it_is():
 def test_what_the_test_can_change_is_no_covariate(column):
     with pytest.raises(ParameterError, match=f"covariates names {column}, which the metric .* reads.*: pre_{column}"):
         metrics_from(["spend"], [column])
+
+
+def test_who_came_back_is_a_share_with_a_name_of_its_own():
+    retained = by_name("retained_7", {"name": "back", "numerator": "retained_1", "role": "goal"})
+    assert (retained["retained_7"].label, retained["retained_7"].share) == ("Users back within 7 days", True)
+    assert (retained["back"].columns, retained["back"].role) == (("retained_1",), "goal")
+    assert by_name("retained_x")["retained_x"].label == "Retained x"

@@ -43,7 +43,7 @@ def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
     check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
     for covariate, why in {
         "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
-        "country": "country",
+        "country": "country, which is no number in the users table",
         "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
     }.items():
         with pytest.raises((ParameterError, DataError), match=why):
@@ -52,3 +52,9 @@ def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
         check_early(AnalyzeParams(log_file=files["log"], users_file=files["users"], covariates=["revenue"]))
     with pytest.raises(ParameterError, match=r"covariates names pre_clicks, which is not known .*Give a users table"):
         check_early(AnalyzeParams(log_file=files["log"], covariates=["pre_clicks"]))
+
+
+def test_who_came_back_is_no_column_of_the_log(files):
+    check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
+    with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
+        check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))
