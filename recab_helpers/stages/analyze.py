@@ -10,7 +10,7 @@ import pandas as pd
 from recab_helpers import analysis, calibration, impressions, tracking
 from recab_helpers.analysis import CTR, METRICS, MetricSpec, Prior, Progress
 from recab_helpers.errors import ParameterError, nearest
-from recab_helpers.impressions import Aggregates, Sums, UserRows
+from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.impressions.statistics import PRE
