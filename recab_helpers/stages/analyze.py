@@ -185,8 +185,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     there = impressions.column_names(log.impressions, log.reading)
     own = () if known is None else known.collect_schema().names()
     numbers = impressions.summed_of([c for m in metrics for c in m.columns], there, own)
-    told = ("propensity",) if log.reading.design == "off_policy" else ()
-    read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
+    read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
         read.rows, known, numbers=numbers, before=read.before, counted=read.counted, design=log.reading.design
     )
