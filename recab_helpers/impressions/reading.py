@@ -230,6 +230,8 @@ class Reader:
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
+        elif column.kind == "chance":
+            self.read(column, v, f"not isfinite({v}) or {v} <= 0 or {v} > 1")
         else:
             self.read(column, v, f"not isfinite({v})")
 

@@ -13,6 +13,7 @@ from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
     MAY_LACK,
+    PROPENSITY,
     TIMES,
     TITLE,
     USER,
@@ -103,11 +104,13 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
         log.cells["user_id"] = Cell("recab_unit", "BIGINT")
     columns = {c.name: c for c in IMPRESSIONS}
     time = next((c for c in TIMES if log.has(c.name)), None)
-    log.require([n for n in columns if n not in MAY_LACK] + ([] if time else ["timestamp"]))
+    off_policy = log.reading.design == "off_policy"
+    required = [n for n in columns if off_policy or n not in MAY_LACK]
+    log.require(required + ([] if time else ["timestamp"]) + ([PROPENSITY.name] if off_policy else []))
     if time:
         log.read_time(time)
         _tell_the_start(log)
-    for column in (*columns.values(), TITLE):
+    for column in (*columns.values(), TITLE, *([PROPENSITY] if off_policy else [])):
         if log.has(column.name) and column.name != "variant":
             log.read_kind(column)
     if log.has("variant"):
