@@ -232,18 +232,9 @@ def estimate(
         c_grad, t_grad = c_grad - theta @ c_by, t_grad - theta @ t_by
         method += ", CUPED" + (f", also by {' and '.join(further)}" if further else "")
         reduction = 1 - (variance_of(control, c_grad) + variance_of(treatment, t_grad)) / plain
-    effect = Effect(
-        metric=metric,
-        comparison=comparison or Comparison("treatment"),
-        method=method,
-        alpha=alpha,
-        n_control=control.n,
-        n_treatment=treatment.n,
-        control=c,
-        treatment=t,
-        difference=t - c,
-        variance_reduction=reduction,
-    )
+    of = comparison or Comparison("treatment")
+    effect = _of_values(metric, of, method, (c, t), (control.n, treatment.n), alpha=alpha)
+    effect = replace(effect, variance_reduction=reduction)
     users, grow = (float(control.n), float(treatment.n)), (1.0, 1.0)
     why = _why_undefined(effect, control, treatment)
     if metric.kind == "mean" and lopsided(control, treatment, metric.numerator):
@@ -261,6 +252,29 @@ def estimate(
     return with_uncertainty(effect, *variances, log_variances=log_variances, users=users, reason=why)
 
 
+def _of_values(
+    metric: MetricSpec,
+    comparison: Comparison,
+    method: str,
+    values: tuple[float, float],
+    users: tuple[int, int],
+    *,
+    alpha: float,
+) -> Effect:
+    """The effect with both values and their difference, and nothing yet of how sure it is; control comes first."""
+    return Effect(
+        metric=metric,
+        comparison=comparison,
+        method=method,
+        alpha=alpha,
+        n_control=users[0],
+        n_treatment=users[1],
+        control=values[0],
+        treatment=values[1],
+        difference=values[1] - values[0],
+    )
+
+
 def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, alpha: float = 0.05) -> Effect:
     """The lift of a ratio, of all sessions of the treatment against all of control, with users as clusters.
 
@@ -270,18 +284,8 @@ def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, a
     s = of.statistics
     columns = {v: tuple(at(c, v) for c in metric.columns) for v in (comparison.against, comparison.variant)}
     (c, c_grad), (t, t_grad) = (s.gradient(columns[v]) for v in columns)
-    effect = Effect(
-        metric=metric,
-        comparison=comparison,
-        method=WITHIN,
-        alpha=alpha,
-        n_control=s.n,
-        n_treatment=s.n,
-        same_users=True,
-        control=c,
-        treatment=t,
-        difference=t - c,
-    )
+    effect = _of_values(metric, comparison, WITHIN, (c, t), (s.n, s.n), alpha=alpha)
+    effect = replace(effect, same_users=True)
     for v, value in ((comparison.against, c), (comparison.variant, t)):
         if not math.isfinite(value) or s.n < 2:
             return replace(effect, reason=f"{v} has no {metric.denominator}" if s.n > 1 else f"there is {s.n} user")

@@ -6,6 +6,7 @@ are small tables. A slate belongs to the day of its first impression.
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -115,17 +116,11 @@ def reduce(
     ours = ("clicks" if c == "clicked_any" else c for c in daily)
     known = [p for p in dict.fromkeys((*(f"{PRE}{c}" for c in ours), *further, KNOWN)) if p in pre]
     days = rows.days.join(weighed.select(*UNIT, *known), on=list(UNIT), how="left") if known else rows.days
-    first, of_days = rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=users,
         running=running_sums(days, rows.day_labels, daily, variants, caps, known),
-        trend=trend_by(rows.days, first, caps),
-        by_day=_ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
-        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
-        items=rows.items,
-        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
-        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
-        dropped=rows.dropped,
+        trend=trend_by(rows.days, rows.day_labels[0], caps),
+        **_of_log(rows, statistics),
         by_impression=rows.by_impression,
         both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
@@ -155,7 +150,6 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             f"The column {column} is empty or infinite for {n:,} users of the log. Fill it, or leave it out."
         )
     statistics = statistics_by(rows.users, columns, np.zeros(len(columns)), ())[()]
-    variants, first, of_days = list(statistics), rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=Users(
             statistics=statistics,
@@ -163,15 +157,24 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             unknown=rows.unknown,
             within=None
             if rows.design == "off_policy"
-            else within(rows.log, rows.users, variants, columns, design=rows.design),
+            else within(rows.log, rows.users, list(statistics), columns, design=rows.design),
         ),
-        by_day=_ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
-        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
-        items=rows.items,
-        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
-        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
-        dropped=rows.dropped,
+        **_of_log(rows, statistics),
     )
+
+
+def _of_log(rows: UserRows, statistics: ByVariant) -> dict[str, Any]:
+    """The parts of `Aggregates` that every design has."""
+    assert rows.days is not None
+    of_days, first, variants = cells(rows.days, "day"), rows.day_labels[0], list(statistics)
+    return {
+        "by_day": _ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
+        "by_position": None if rows.positions is None else _ordered(rows.positions, "position", variants),
+        "items": rows.items,
+        "n_impressions": round(sum(s.sum("impressions") for s in statistics.values())),
+        "first_day": None if isinstance(first, (int, float)) else pd.Timestamp(first),
+        "dropped": rows.dropped,
+    }
 
 
 def _impossible(rows: UserRows) -> int | None:
