@@ -108,7 +108,7 @@ def temporary_place() -> Iterator[Path]:
 def clear_places_of_the_dead(home: Path) -> None:
     """Remove what killed processes of this machine left in the temporary folder."""
     for folder in home.glob(f"{PREFIX}{this_machine()}-*-*"):
-        if not alive(folder.name.removeprefix(PREFIX)):
+        if not alive(folder.name.removeprefix(PREFIX).partition(".")[0]):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ import os
 import re
 import sqlite3
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import duckdb
 import pyarrow as pa
 
 from recab_helpers.errors import DataError
+from recab_helpers.processes import PREFIX, clear_places_of_the_dead, this_process
 
 TEXTS = (".csv", ".tsv", ".txt", ".dat")
 JSONS = (".jsonl", ".ndjson", ".json")
@@ -31,6 +33,8 @@ ENDINGS = (".parquet", *(f"{e}{z}" for e in (*TEXTS, *JSONS) for z in PACKED), *
 SEPARATORS = ("\t", ";", ",", "|", "\x01", "::")  # the fifth is Hive's
 SAMPLE_BYTES = 262_144
 FIRST = 100  # rows that tell whether the line above them holds names
+SAMPLE_ROWS = 1_000  # of a text that tell which of its columns may be numbers
+MOST_WORDS = 1_000  # of a column and a piece of its rows, that are held as a dictionary
 CHUNK = 1 << 22  # characters, and rows of a database, that are copied at once
 MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
@@ -53,7 +57,8 @@ def engine() -> duckdb.DuckDBPyConnection:
 
 @lru_cache(maxsize=1)
 def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="recab-")
+    clear_places_of_the_dead(Path(tempfile.gettempdir()))
+    return tempfile.TemporaryDirectory(prefix=f"{PREFIX}{this_process()}.")
 
 
 def _place() -> Path:
@@ -63,6 +68,19 @@ def _place() -> Path:
 def spare_file(ending: str) -> Path:
     """The name of a new file, which is gone when the process ends."""
     return _place() / f"{next(_NUMBERS)}{ending}"
+
+
+def kept(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation computed once, as a table of the engine that is dropped with the last relation made of it."""
+    kept_as = f"recab_{next(_NUMBERS)}"
+    relation.create(kept_as)
+    table = engine().table(kept_as)
+    weakref.finalize(table, _drop, kept_as).atexit = False
+    return table
+
+
+def _drop(kept_as: str) -> None:
+    engine().cursor().execute(f"drop table if exists {kept_as}")
 
 
 def literal(text: object) -> str:
@@ -121,11 +139,14 @@ def digest_of(*paths: str | Path) -> str:
     return total.hexdigest()[:16]
 
 
-def open_file(path: str | Path, *, table: str = "", hold: bool = False) -> tuple[duckdb.DuckDBPyRelation, str]:
+def open_file(
+    path: str | Path, *, table: str = "", hold: bool = False, times: Sequence[str] = ()
+) -> tuple[duckdb.DuckDBPyRelation, str]:
     """A file, folder, glob, or a `table` of a database as a relation, and what an error calls it.
 
     Columns of text files and of SQLite are text. The rows of several files have the column FILE_NAME as well: the name
-    of the file without its ending, with its folders where two files have one name. To `hold` it parses a text once.
+    of the file without its ending, with its folders where two files have one name. To `hold` it parses a text once:
+    columns of whole numbers are numbers then, and those of `times` moments, where every cell is written as one is.
 
     Raises:
         DataError: it cannot be read.
@@ -139,14 +160,16 @@ def open_file(path: str | Path, *, table: str = "", hold: bool = False) -> tuple
         if kind == "database":
             return _of_database(parts, table), f"{source}, table {table}" if table else source
         try:
-            return _relation(parts, kind, hold=hold), source
+            return _relation(parts, kind, hold=hold, times=times), source
         except duckdb.Error as error:
             if kind != "text" or not any(said in str(error) for said in TWO_ENDS):
                 raise
-        return _relation(parts, kind, hold=hold, one_end=True), source
+        return _relation(parts, kind, hold=hold, times=times, one_end=True), source
 
 
-def _relation(parts: list[Path], kind: str, *, hold: bool, one_end: bool = False) -> duckdb.DuckDBPyRelation:
+def _relation(
+    parts: list[Path], kind: str, *, hold: bool, times: Sequence[str], one_end: bool = False
+) -> duckdb.DuckDBPyRelation:
     files = parts
     if kind == "parquet":
         read = f"read_parquet({_list(parts)}{_several(parts)})"
@@ -159,7 +182,7 @@ def _relation(parts: list[Path], kind: str, *, hold: bool, one_end: bool = False
         called = ", ".join(map(literal, _called(parts)))
         relation = relation.project(f"* replace (map({_list(files)}, [{called}])[{FILE_NAME}] as {FILE_NAME})")
     relation.limit(1).fetchall()
-    return _held(relation) if hold and kind in ("text", "json") else relation
+    return _held(relation, times) if hold and kind in ("text", "json") else relation
 
 
 def _called(parts: Sequence[Path]) -> list[str]:
@@ -180,11 +203,46 @@ def reading(source: str | Path) -> Iterator[None]:
         raise DataError(f"{source} cannot be read: {_said(error)}") from error
 
 
-def _held(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once."""
+def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.DuckDBPyRelation:
+    """The relation computed once, in a Parquet file that is gone when the process ends: text is parsed but once.
+
+    A column whose first cells are written as a whole number is, "7" and not "007" or "+7", is held as numbers, which
+    says the same in a tenth of the time; one of `times` as moments where they are in ISO 8601 without a zone. A cell
+    further down that is written otherwise ends the pass, and its column is held as text in the next.
+    """
     copy = spare_file(".parquet")
-    relation.write_parquet(str(copy), compression="snappy")
-    return engine().read_parquet(str(copy))
+    texts = [c for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"]
+    values = {c: f"recab_value{i}" for i, c in enumerate(texts)}
+    fine = {c: f"{v}::varchar = {name(c)}" for c, v in values.items()}
+    fine |= {c: f"{fine[c]} or ({values[c]} is not null and {_is_plain(name(c))})" for c in times if c in fine}
+
+    def cast(some: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb.DuckDBPyRelation:
+        read = [f"try_cast({name(c)} as {'timestamp' if c in times else 'bigint'}) as {values[c]}" for c in columns]
+        return some.project(", ".join(["*", *read]))
+
+    told = [f"count({name(c)}) > 0 and bool_and({fine[c]} or {name(c)} is null)" for c in texts]
+    some = cast(relation.limit(SAMPLE_ROWS), texts).aggregate(", ".join(told)).fetchall()[0] if told else ()
+    typed = [c for c, yes in zip(texts, some, strict=True) if yes]
+    while True:
+        odd = {c: f"recab_odd{i}_" for i, c in enumerate(typed)}
+        read = {c: f"when {name(c)} is not null then error('{said}')" for c, said in odd.items()}
+        read = {
+            c: f"case when {fine[c]} then {values[c]} {otherwise} end as {name(c)}" for c, otherwise in read.items()
+        }
+        asked = cast(relation, typed).project(", ".join(read.get(c, name(c)) for c in relation.columns)).sql_query()
+        try:
+            engine().execute(f"copy ({asked}) to {literal(copy)} (format parquet, dictionary_size_limit {MOST_WORDS})")
+            return engine().read_parquet(str(copy))
+        except duckdb.Error as error:
+            left = [c for c in typed if odd[c] not in str(error)]
+            if len(left) == len(typed):
+                raise
+            typed = left
+
+
+def _is_plain(cell: str) -> str:
+    """SQL of whether a cell is a moment without a zone as ISO 8601 writes it."""
+    return f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
 
 
 def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:
@@ -193,9 +251,10 @@ def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> Non
     few = len(relation.columns) - 1
     if not texts or not few:
         return
+    lines = relation.filter(" or ".join(f"contains({c}, chr(10))" for c in texts))  # few, if any
     divided = [f"length(regexp_replace({c}, '[^,;|\t]', '', 'g'))" for c in texts]
     held = [f"contains({c}, chr(10)) and {d} >= {few}" for c, d in zip(texts, divided, strict=True)]
-    found = relation.aggregate(", ".join(f"count(*) filter ({h})" for h in held)).fetchall()[0]
+    found = lines.aggregate(", ".join(f"count(*) filter ({h})" for h in held)).fetchall()[0]
     for column, condition, n in zip(texts, held, found, strict=True):
         if n:
             value = relation.filter(condition).project(column).limit(1).fetchall()[0][0]
@@ -430,13 +489,12 @@ def _sqlite(path: Path, table: str) -> duckdb.DuckDBPyRelation:
         columns = [r[1] for r in from_here.execute(f"pragma table_info({chosen})")]
         schema = pa.schema([(c, pa.string()) for c in columns])
         rows = from_here.execute(f"select {', '.join(f'cast({name(c)} as text)' for c in columns)} from {chosen}")
-        copy, chunk = f"recab_copy_{next(_NUMBERS)}", iter(lambda: rows.fetchmany(100_000), [])
+        chunk = iter(lambda: rows.fetchmany(100_000), [])
         batches = pa.RecordBatchReader.from_batches(
             schema,
             (pa.record_batch([pa.array(c, pa.string()) for c in zip(*b, strict=True)], schema) for b in chunk),
         )
-        engine().from_arrow(batches).create(copy)
-        return engine().table(copy)
+        return kept(engine().from_arrow(batches))
     finally:
         from_here.close()
 

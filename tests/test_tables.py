@@ -1,13 +1,18 @@
 """Every file that holds a table is read as it was written, cell by cell, or refused by name."""
 
+import gc
+import os
 import sqlite3
+import subprocess
+import sys
 
 import duckdb
 import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError
-from recab_helpers.tables import FILE_NAME, digest_of, open_file, refuse_swallowed_rows
+from recab_helpers.paths import ROOT
+from recab_helpers.tables import FILE_NAME, digest_of, engine, kept, open_file, refuse_swallowed_rows
 
 CELLS = pd.DataFrame({"id": ["007", "NA", "c,;|d"], "said": ['a "b" c', "\u00fc\u4e2d", "x\\y"]})
 
@@ -126,7 +131,39 @@ def test_lines_that_end_in_two_ways_are_all_read(tmp_path, late, other):
         "".join(f"{r}{other if i > late else chr(10)}" for i, r in enumerate(["id,text", *rows])), newline=""
     )
     relation, _ = open_file(tmp_path / "t.csv", hold=True)
-    assert relation.fetchall() == [(str(i), f"x{i}") for i in range(1000)]
+    assert relation.fetchall() == [(i, f"x{i}") for i in range(1000)]
+
+
+@pytest.mark.parametrize("odd", ["007", "+7", " 7", "7.0", "1e3", "99999999999999999999", "-0", "x", '"7 "'])
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_held_as_numbers_says_what_was_written(tmp_path, odd, late):
+    rows = ["1", "", "-20"] * 500
+    rows[-1 if late else 0] = odd
+    (tmp_path / "t.csv").write_text("id,n\n" + "".join(f"{row},{i}\n" for i, row in enumerate(rows)))
+    relation, _ = open_file(tmp_path / "t.csv", hold=True)
+    wanted = [(row.strip('"') or None, i) for i, row in enumerate(rows)]
+    assert relation.fetchall() == wanted
+    assert [str(kind) for kind in relation.types] == ["VARCHAR", "BIGINT"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        ("2026-05-01T10:00:00", "TIMESTAMP"),
+        ("2026-05-01 10:00:00.500000", "TIMESTAMP"),
+        ("2026-05-01 10:00:00Z", "VARCHAR"),
+        ("2026-05-01 10:00:00.5-05", "VARCHAR"),
+        ("2026-05-01", "VARCHAR"),
+        ("soon", "VARCHAR"),
+        ("2026-02-30 10:00:00", "VARCHAR"),
+    ],
+)
+def test_moments_are_held_as_such_only_where_they_are_asked_for_and_name_no_zone(tmp_path, odd, kind):
+    rows = ["2026-05-01 10:00:00.25"] * 1100 + [odd]
+    (tmp_path / "t.csv").write_text("ts,id\n" + "".join(f"{row},{row}\n" for row in rows))
+    relation, _ = open_file(tmp_path / "t.csv", hold=True, times=["ts"])
+    assert [str(k) for k in relation.types] == [kind, "VARCHAR"]
+    assert [row[1] for row in relation.fetchall()] == rows
 
 
 @pytest.mark.parametrize("before", ["\n", "\n\n", "# made by a tool\n# on a day\n\n", "sep=,\n"])
@@ -175,3 +212,30 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
         (tmp_path / day / "part-0.csv").write_text("id\n7\n")
     relation, _ = open_file(tmp_path)
     assert {f for (f,) in relation.project(FILE_NAME).fetchall()} == {"day=1/part-0", "day=2/part-0"}
+
+
+# What is kept
+
+
+def test_a_table_lives_as_long_as_any_relation_that_was_made_of_it():
+    tables = "select count(*) from duckdb_tables() where table_name like 'recab_%'"
+    gc.collect()
+    before = engine().sql(tables).fetchall()
+    relation = kept(engine().sql("select range as n from range(5)"))
+    relation = relation.filter("n > 1").project("2 * n as n")  # the name is given anew, and nothing was computed
+    gc.collect()
+    assert relation.aggregate("sum(n)").fetchall() == [(18,)]
+    del relation
+    gc.collect()
+    assert engine().sql(tables).fetchall() == before
+
+
+def test_the_files_of_a_killed_process_are_gone_when_the_next_one_starts(tmp_path):
+    def run(then: str) -> None:
+        code = f"import os; from recab_helpers.tables import spare_file; spare_file('.csv').touch(); {then}"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+
+    run("os.kill(os.getpid(), 9)")
+    assert len(list(tmp_path.rglob("*.csv"))) == 1
+    run("")
+    assert not list(tmp_path.iterdir())

@@ -11,8 +11,8 @@ from recab_helpers.errors import DataError
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.references import CONTROL, POSITION_IN
 
-Kind = Literal["id", "text", "rank", "place", "flag", "count", "number", "time", "day"]
-NUMERIC: tuple[Kind, ...] = ("rank", "place", "flag", "count", "number", "day")
+Kind = Literal["id", "text", "rank", "place", "flag", "count", "number", "chance", "time", "day"]
+NUMERIC: tuple[Kind, ...] = ("rank", "place", "flag", "count", "number", "chance", "day")
 KINDS: dict[Kind, str] = {  # what a value must be, ending the sentence "it must be"
     "id": "given",
     "text": "text",
@@ -22,6 +22,7 @@ KINDS: dict[Kind, str] = {  # what a value must be, ending the sentence "it must
     "flag": "0 or 1 per impression: log one row per item shown",
     "count": "a number of 0 or more",
     "number": "a finite number",
+    "chance": "a number above 0 and at most 1",
     "time": "a date with time, or seconds since 1970",
     "day": "the number of a day",
 }
@@ -50,6 +51,7 @@ class Column:
             "flag": ~value.is_in([0.0, 1.0]),
             "count": ~value.is_finite() | (value < 0),
             "number": ~value.is_finite(),
+            "chance": ~value.is_finite() | (value <= 0) | (value > 1),
             "day": ~value.is_finite() | (value != value.round(0)),
         }.get(self.kind, nw.lit(False))
         empty = value.is_null()
@@ -69,6 +71,9 @@ TIMES = (  # one of them
     Column(name="day", kind="day", meaning="the day of the test, instead of a timestamp"),
 )
 TITLE = Column(name="title", kind="text", meaning="what a report calls the item", required=False)
+PROPENSITY = Column(
+    name="propensity", kind="chance", meaning="of a reading off-policy: the chance that the item was shown at its place"
+)
 MAY_LACK = ("slate_id", "position")  # of the impressions: without them, what needs them is left out
 USER = Column(name="user_id", kind="id", meaning="the same id as in the log")
 

@@ -2,7 +2,6 @@
 
 import weakref
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import duckdb
@@ -10,29 +9,24 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recab_helpers.tables import engine, spare_file
+from recab_helpers.tables import engine, kept, spare_file
 
 CHUNK = 1_000_000  # rows that leave another engine at once
-_NUMBERS = count()
 
 
 def keep(frame: nw.LazyFrame) -> nw.LazyFrame:
-    """The frame computed once and kept by its own engine, for as long as what is returned lives.
+    """The frame computed once and kept by its own engine, for as long as what is returned, or made of it, lives.
 
     A warehouse and the DuckDB of somebody else are not written to: they compute it again.
     """
     native: Any = frame.to_native()
     if frame.implementation.is_pyspark():
-        kept = nw.from_native(native.persist())
-        weakref.finalize(kept, native.unpersist).atexit = False
-        return kept
+        persisted = nw.from_native(native.persist())
+        weakref.finalize(persisted, native.unpersist).atexit = False
+        return persisted
     if not is_here(frame):
         return frame
-    kept_as = f"recab_{next(_NUMBERS)}"
-    native.create(kept_as)
-    kept = nw.from_native(engine().table(kept_as))
-    weakref.finalize(kept, _drop, kept_as).atexit = False
-    return kept
+    return nw.from_native(kept(native))
 
 
 def is_here(frame: nw.LazyFrame) -> bool:
@@ -87,7 +81,3 @@ def _chunks(frame: nw.LazyFrame) -> Iterator[pa.Table]:
             kept.unpersist()
     else:
         yield frame.collect("pyarrow").to_native()
-
-
-def _drop(kept_as: str) -> None:
-    engine().cursor().execute(f"drop table if exists {kept_as}")

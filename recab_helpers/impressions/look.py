@@ -23,6 +23,10 @@ from recab_helpers.tables import open_file, parts_of, reading
 CHECKED_AT_ONCE = 200_000_000  # bytes of a log that is read through before anything starts
 EXAMPLES, FIRST = 3, 5
 WIDE = 40  # letters of a value that is shown
+OF_DESIGNS = {  # what a column is of, and how it is read
+    "team": ("interleaved slates, which tells who picked the item", "design=interleaved"),
+    "propensity": ("a log that another model can be read from", "design=off_policy target=models:/NAME/3"),
+}
 
 
 def look(params: ReadParams) -> str:
@@ -52,6 +56,9 @@ def look(params: ReadParams) -> str:
     if mapping != dict(how.columns):
         named = ", ".join(f"{ours}: {theirs}" for ours, theirs in mapping.items())
         lines.append(f'Proposed by their names, to be checked: SET="columns={{{named}}}"')
+    for column, (what, way) in OF_DESIGNS.items():
+        if params.log_file and table.has(column):
+            lines.append(f'Column {table.written(column)} is one of {what}: SET="{way}"')
     try:
         lines += _contents(params, how)
     except DataError as error:
@@ -79,7 +86,7 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
             raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
         return
-    known = None
+    known = read = None
     if params.users_file:
         known = open_users(params.users_file, how=how, alone=not params.log_file)
         known, _ = as_before(known, covariates)
@@ -89,17 +96,20 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         raise ParameterError(
             f"A metric reads the column {lacking[0]}, which the users do not have. {nearest(lacking[0], names)}"
         )
+    there: tuple[str, ...] = ()
     if params.log_file:
-        there = column_names(params.log_file, how)
+        there = tuple(column_names(params.log_file, how))
         summed = summed_of(asked, there, names)
+        if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
+            pilot = isinstance(params, PlanParams)
+            read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
+            there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
         without = {"sessions": "slate_id", "weighted_clicks": "position"}
         counts = {c for c in COUNTS if c not in without or without[c] in there}
         refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
         names = [*names, *(f"{PRE}{c}" for c in (*(counts & {*COUNTED}), *summed) if params.starts)]
     refuse_lacking(covariates, names, others)
-    if params.log_file and sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
-        pilot = isinstance(params, PlanParams)
-        read = read_log(params.log_file, pilot=pilot, how=how, clicks=params.clicks_file or None)
+    if read is not None:
         retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)]
         if retained and read.counted:
             days = read.counted.units.select(a=nw.col("day").min(), b=nw.col("day").max()).collect("pyarrow")
@@ -154,7 +164,22 @@ def _contents(params: ReadParams, how: Reading) -> list[str]:
     if time:
         ends = rows.select(a=nw.col(time).min(), b=nw.col(time).max()).collect("pyarrow").rows(named=True)[0]
         lines.append(f"Days: {_day(ends['a'])} to {_day(ends['b'])}")
+        lines += _in_several(rows)
     return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+
+
+def _in_several(rows: nw.LazyFrame) -> list[str]:
+    """Of users who were seen in several variants: how many there are, and what may be the reason."""
+    variant = nw.col("variant")
+    ends = rows.group_by("user_id").agg(a=variant.min(), b=variant.max())
+    counted = ends.select(n=(nw.col("a") != nw.col("b")).cast(nw.Int64).sum(), of=nw.len())
+    n, of = counted.collect("pyarrow").row(0)
+    if not n:
+        return []
+    return [
+        f"{n:,} of {of:,} users are in several variants. A test by users leaves them out; where the variant is drawn "
+        'anew for each session, say so: SET="design=sessions"'
+    ]
 
 
 def _day(value: Any) -> str:

@@ -230,6 +230,8 @@ class Reader:
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
+        elif column.kind == "chance":
+            self.read(column, v, f"not isfinite({v}) or {v} <= 0 or {v} > 1")
         else:
             self.read(column, v, f"not isfinite({v})")
 
@@ -399,7 +401,8 @@ class Reader:
                 self.cells[ours], self.theirs[ours] = there, theirs
             if control.strip() != CONTROL:
                 self.notes.append(f"control is what {self.source} calls {control.strip()}")
-        value, names = f"trim({value})", [n.strip() for n in names]
+        if any(n != n.strip() for n in names):
+            value, names = f"trim({value})", [n.strip() for n in names]
         self.variants = in_order(names)
         if names and not pilot and (not control or len(names) < 2):
             other = next((n for n in names if n != CONTROL), "NAME")

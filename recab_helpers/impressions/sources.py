@@ -13,6 +13,7 @@ from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
     MAY_LACK,
+    PROPENSITY,
     TIMES,
     TITLE,
     USER,
@@ -93,7 +94,7 @@ def _of_engine(table: Table, how: Reading) -> tuple[nw.LazyFrame, str]:
     """The table as a lazy frame of the engine that is to reduce it, and what an error calls it."""
     if how.engine == "spark" and isinstance(table, (str, Path)):
         return on_spark(str(table), how), Path(table).name
-    return opened(table, how.table)
+    return opened(table, how.table, times=[how.columns.get(c.name, c.name) for c in TIMES])
 
 
 def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
@@ -103,11 +104,13 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
         log.cells["user_id"] = Cell("recab_unit", "BIGINT")
     columns = {c.name: c for c in IMPRESSIONS}
     time = next((c for c in TIMES if log.has(c.name)), None)
-    log.require([n for n in columns if n not in MAY_LACK] + ([] if time else ["timestamp"]))
+    off_policy = log.reading.design == "off_policy"
+    required = [n for n in columns if off_policy or n not in MAY_LACK]
+    log.require(required + ([] if time else ["timestamp"]) + ([PROPENSITY.name] if off_policy else []))
     if time:
         log.read_time(time)
         _tell_the_start(log)
-    for column in (*columns.values(), TITLE):
+    for column in (*columns.values(), TITLE, *([PROPENSITY] if off_policy else [])):
         if log.has(column.name) and column.name != "variant":
             log.read_kind(column)
     if log.has("variant"):
@@ -399,11 +402,16 @@ def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] =
     return tuple(dict.fromkeys(c for c in wanted if c in there))
 
 
-def opened(table: Table, of_database: str = "", *, rows: bool = True) -> tuple[nw.LazyFrame, str]:
-    """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept."""
+def opened(
+    table: Table, of_database: str = "", *, rows: bool = True, times: Sequence[str] = ()
+) -> tuple[nw.LazyFrame, str]:
+    """The table as a lazy frame, and what an error calls it; the rows of a text file are parsed once, and kept.
+
+    `times` are the columns of it that may be held as moments.
+    """
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
-    relation, source = open_file(table, table=of_database, hold=rows)
+    relation, source = open_file(table, table=of_database, hold=rows, times=times)
     if rows and kind_of(parts_of(table)[0]) == "text":
         with reading(source):
             refuse_swallowed_rows(relation, source)

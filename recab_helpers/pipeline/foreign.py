@@ -13,20 +13,30 @@ def say_whose_code(params: dict[str, Any]) -> None:
     Those that a training of this user registered go without a line.
 
     Raises:
+        ParameterError: a target is no address of a model.
         TrackingError: there is no such model or training, or a model is of elsewhere where `models_from` is store.
     """
     from recab_helpers import tracking
 
     loads = params.get("simulate") or params.get("serve")
-    if loads is None:
+    variants = named_in(params)
+    if loads is None and not variants:
         return
-    named = {v: ModelAddress.parse(v) for v in loads.variants if v.startswith(IN_MLFLOW)}
+    named = {v: address for v, address in variants.items() if v.startswith(IN_MLFLOW)}
     if getattr(loads, "models_from", "") == "store":
         tracking.check_of_this_store(named.values())
     authors = {text: tracking.author_of(address) for text, address in named.items()}
-    if "train" not in params and any(":/" not in v for v in loads.variants or ["all of the training"]):
+    if loads and "train" not in params and any(":/" not in v for v in loads.variants or ["all of the training"]):
         run_id = tracking.find_stage("train", loads.experiment, loads.train_run_id)
         if (author := tracking.author_of_run(run_id)) != tracking.this_user():
             authors[f"The training {run_id}"] = author
     for what, author in authors.items():
         print(f"recab: {what} was registered by {author}; loading it runs its code as you (SECURITY.md).", flush=True)
+
+
+def named_in(params: dict[str, Any]) -> dict[str, ModelAddress]:
+    """The models that a simulation or a reading off-policy names by address, by how they are written."""
+    loads = params.get("simulate") or params.get("serve")
+    written = [v for v in loads.variants if ":/" in v] if loads else []
+    target = getattr(params.get("analyze"), "target", "")
+    return {v: ModelAddress.parse(v) for v in (*written, *([target] if target else []))}

@@ -34,7 +34,7 @@ from recab_helpers.errors import (
 from recab_helpers.formats import duration
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline.doors import DOORS
-from recab_helpers.pipeline.foreign import say_whose_code
+from recab_helpers.pipeline.foreign import named_in, say_whose_code
 from recab_helpers.pipeline.machine import check_machine
 from recab_helpers.pipeline.publish import RUNS, publish, shown
 from recab_helpers.pipeline.resuming import Known, known_stages
@@ -99,11 +99,11 @@ def how_long(door: str, before: Any) -> str:
 
 
 def _check_served(params: dict[str, Any]) -> None:
-    """Refuse a variant at whose address nothing is served, before anything is trained for it."""
+    """Refuse a model at whose address nothing is served, before anything is trained for it."""
     from recab_helpers.recommenders.remote import RemoteModel
 
-    for variant in params["simulate"].variants if "simulate" in params else []:
-        if ":/" in variant and (address := ModelAddress.parse(variant)).url:
+    for address in named_in(params).values():
+        if address.url:
             RemoteModel(address).check_there()
 
 

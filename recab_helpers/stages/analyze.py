@@ -67,8 +67,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     read_columns = [c for m in metrics for c in m.columns]
     numbers = impressions.summed_of(read_columns, there, own)
     retained = _returns(read_columns, (*there, *own), log.reading)
-    told = ("propensity",) if log.reading.design == "off_policy" else ()
-    read = impressions.read_log(log.impressions, numbers=(*numbers, *told), how=log.reading, clicks=log.clicks)
+    read = impressions.read_log(log.impressions, numbers=numbers, how=log.reading, clicks=log.clicks)
     rows = impressions.user_rows(
         read.rows,
         known,

@@ -62,7 +62,7 @@ def drawn(rng, n: int, *, support: float = 1.0):
 
 
 def read(log, slates):
-    rows = open_log(log, numbers=("propensity",), how=OFF_POLICY)
+    rows = open_log(log, how=OFF_POLICY)
     return read_off_policy(off_policy(rows, open_table(slates), K), TARGET)
 
 
@@ -105,7 +105,7 @@ def test_few_random_sessions_leave_too_few_users(rng):
 def test_a_propensity_that_is_none_is_refused(rng, value):
     log, slates, _ = drawn(rng, 50)
     log.loc[3, "propensity"] = value
-    with pytest.raises(DataError, match="propensity"):
+    with pytest.raises(DataError, match=r"propensity .* in row 4"):
         read(log, slates)
 
 
@@ -117,5 +117,5 @@ def test_a_user_without_a_slate_of_the_target_is_not_dropped(rng):
 
 def test_a_log_without_propensities_is_refused(rng):
     log, slates, _ = drawn(rng, 50)
-    with pytest.raises(DataError, match="lacks propensity"):
+    with pytest.raises(DataError, match="lacks the column propensity"):
         off_policy(open_log(log.drop(columns="propensity"), how=OFF_POLICY), open_table(slates), K)

@@ -1,10 +1,11 @@
 """What is wrong with a log, with what is known of its users, or with what metrics ask of them is said at the door."""
 
+import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError, ParameterError
-from recab_helpers.impressions.look import check_early
-from recab_helpers.parameters import AnalyzeParams
+from recab_helpers.impressions.look import check_early, look
+from recab_helpers.parameters import AnalyzeParams, ReadParams
 from tests.made import LOG
 
 
@@ -58,3 +59,36 @@ def test_who_came_back_is_no_column_of_the_log(files):
     check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
     with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
         check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))
+
+
+@pytest.mark.parametrize("column", ["sessions", "weighted_clicks"])
+def test_what_is_counted_of_lists_is_refused_beside_them_too(tmp_path, column):
+    slates = pd.DataFrame({"user_id": ["a", "b"], "variant": ["control", "treatment"], "item_id": ["x-1 y-0", "y-1"]})
+    slates.assign(day=[0, 1]).to_csv(tmp_path / "log.csv", index=False)
+    pd.DataFrame({"user_id": ["a", "b"], column: [1, 2]}).to_csv(tmp_path / "users.csv", index=False)
+    params = AnalyzeParams(log_file=str(tmp_path / "log.csv"), users_file=str(tmp_path / "users.csv"))
+    with pytest.raises(DataError, match=f"The users table has the column {column}, which is counted from the log"):
+        check_early(params)
+
+
+@pytest.mark.parametrize("value", ["0", "1.7", "", "often"])
+def test_a_propensity_that_is_no_chance_is_refused_by_its_row(tmp_path, value):
+    chances = ["0.5", "1", value, "0.25", "0.5", "1e-3"]
+    LOG.assign(propensity=chances).to_csv(tmp_path / "log.csv", index=False)
+    params = AnalyzeParams(log_file=str(tmp_path / "log.csv"), design="off_policy", target="models:/m/1")
+    with pytest.raises(DataError, match=r"column propensity .* in row 3.*"):
+        check_early(params)
+    LOG.assign(propensity=0.5).to_csv(tmp_path / "log.csv", index=False)
+    check_early(params)
+
+
+def test_a_look_names_the_design_that_the_log_may_be_of(tmp_path):
+    path = tmp_path / "log.csv"
+    LOG.to_csv(path, index=False)
+    assert "design=" not in look(ReadParams(log_file=str(path)))
+    variants = ["control", "control", "treatment", "treatment", "treatment", "control"]
+    LOG.assign(variant=variants, team="control", propensity=0.5).to_csv(path, index=False)
+    said = look(ReadParams(log_file=str(path)))
+    assert "1 of 3 users are in several variants" in said
+    for design in ("design=sessions", "design=interleaved", "design=off_policy target=models:/NAME/3"):
+        assert design in said

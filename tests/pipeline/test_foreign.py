@@ -4,7 +4,7 @@ import pytest
 
 from recab_helpers import tracking
 from recab_helpers.errors import ParameterError, TrackingError
-from recab_helpers.parameters import ServeParams, SimulateParams, TrainParams
+from recab_helpers.parameters import AnalyzeParams, ServeParams, SimulateParams, TrainParams
 from recab_helpers.pipeline.foreign import say_whose_code
 
 
@@ -44,3 +44,13 @@ def test_an_address_is_named_and_refused_where_it_is_of_elsewhere(store, ann, ca
         say_whose_code({"simulate": SimulateParams(variants=variants, models_from="store")})
     with pytest.raises(ParameterError, match=r"http://h:1, which is served and in no store.*models_from=anywhere"):
         SimulateParams(variants=["content", "http://h:1"], models_from="store")
+
+
+def test_a_target_that_there_is_not_is_refused_before_its_log_is_read(store):
+    def params(target: str) -> dict:
+        return {"analyze": AnalyzeParams(log_file=__file__, design="off_policy", target=target)}
+
+    with pytest.raises(TrackingError, match="models:/nope/3"):
+        say_whose_code(params("models:/nope/3"))
+    with pytest.raises(ParameterError, match="'nope' is no address of a model"):
+        say_whose_code(params("nope"))
