@@ -42,6 +42,11 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
     _check_reading(log, metrics)
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     covariates = log.parameters["analyze"].get("covariates", [])
+    if covariates and log.reading.design != "users":
+        raise ParameterError(
+            f"covariates names {covariates[0]}, but the test has design={log.reading.design}, which adjusts for "
+            "nothing from before. Leave it out."
+        )
     if log.impressions is None:
         read = impressions.read_users(log.users, numbers=asked, how=log.reading, alone=True)
         users, also = impressions.as_before(read.rows, covariates)

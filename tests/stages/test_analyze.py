@@ -82,3 +82,25 @@ def test_the_prior_is_fitted_to_the_other_valid_tests_of_the_experiment_each_onc
     fitted = stages.prior_of(log, params, METRICS)
     assert (fitted.tests, fitted.sd) == (10, pytest.approx(np.sqrt(np.log1p(0.1) ** 2 - 0.01**2)))
     assert stages.prior_of(log, replace(params, prior_sd=0.5), METRICS) == analysis.Prior(sd=0.5)
+
+
+def test_covariates_of_the_users_file_adjust_effects_looks_and_the_drawn_tests(tmp_path, monkeypatch):
+    monkeypatch.setattr("recab_helpers.stages.analyze.GRADED_TESTS", 4)
+    table = log_like(np.random.default_rng(1))
+    users = table.groupby("user_id", as_index=False)["clicked"].mean().rename(columns={"clicked": "keen"})
+    users.to_csv(tmp_path / "users.csv", index=False)
+    table.to_csv(tmp_path / "my.csv", index=False)
+    files = {"log_file": str(tmp_path / "my.csv"), "users_file": str(tmp_path / "users.csv")}
+    params = AnalyzeParams(**files, covariates=["keen"])
+    log, metrics = stages.find_log(params), metrics_from([], params.covariates)
+    rows = stages.user_rows(log, metrics)
+    test = stages.reduce(rows, metrics)
+    (effect,) = (e for e in analysis.estimate_effects(test.users, metrics) if e.metric.name == "ctr")
+    assert effect.method == "delta method, CUPED, also by keen"
+    assert effect.variance_reduction > 0.25
+    last = analysis.cumulative_effects(test.running, analysis.goals_of(metrics)).iloc[-1]
+    assert (last["lift"], last["log_se"]) == pytest.approx((effect.lift, effect.log_se))
+    graded = stages.grade_own(rows, test, metrics, HALVES, params)
+    assert graded["tests"].max() == 4
+    with pytest.raises(ParameterError, match="covariates names keen, but the test has design=sessions"):
+        stages.user_rows(replace(log, reading=replace(log.reading, design="sessions")), metrics)
