@@ -149,7 +149,7 @@ def open_file(
     columns of whole numbers are numbers then, and those of `times` moments, where every cell is written as one is.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or a cell of what is held swallows rows.
     """
     parts = parts_of(path)
     source = Path(path).name
@@ -160,11 +160,14 @@ def open_file(
         if kind == "database":
             return _of_database(parts, table), f"{source}, table {table}" if table else source
         try:
-            return _relation(parts, kind, hold=hold, times=times), source
+            relation = _relation(parts, kind, hold=hold, times=times)
         except duckdb.Error as error:
             if kind != "text" or not any(said in str(error) for said in TWO_ENDS):
                 raise
-        return _relation(parts, kind, hold=hold, times=times, one_end=True), source
+            relation = _relation(parts, kind, hold=hold, times=times, one_end=True)
+        if hold and kind == "text":
+            refuse_swallowed_rows(relation, source)
+        return relation, source
 
 
 def _relation(
@@ -243,6 +246,16 @@ def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.Duc
 def _is_plain(cell: str) -> str:
     """SQL of whether a cell is a moment without a zone as ISO 8601 writes it."""
     return f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
+
+
+def all_numbers(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> set[str]:
+    """Of these cells of text, in SQL, those that are finite numbers in every row, and no codes that begin with 0."""
+    tests = []
+    for cell in cells:
+        fine = f"isfinite(try_cast(trim({cell}) as double)) and not regexp_matches(trim({cell}), '^0\\d')"
+        tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
+    found = relation.aggregate(", ".join(tests)).fetchall()[0] if tests else ()
+    return {c for c, yes in zip(cells, found, strict=True) if yes}
 
 
 def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:
@@ -354,7 +367,7 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     packed = next((how for start, how in MAGIC.items() if magic.startswith(start)), "none")
     with pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream:
         sample = stream.read(SAMPLE_BYTES)
-    encoding, file = _encoding(sample), part
+    encoding, file = encoding_of(sample), part
     text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
     one_end = one_end or len(set(re.findall(r"\r\n|\n|\r", text.removesuffix("\r")))) > 1
     if one_end or encoding != "utf-8":
@@ -412,7 +425,7 @@ def _quote(head: str, lines: list[str], sep: str) -> str:
     return "" if sep in ("\t", "\x01") and lone else '"'
 
 
-def _encoding(sample: bytes) -> str:
+def encoding_of(sample: bytes) -> str:
     """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
     if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"

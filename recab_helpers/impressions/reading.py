@@ -14,7 +14,7 @@ from recab_helpers.impressions.counting import Counted
 from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
 from recab_helpers.parameters import ReadParams, closest
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
-from recab_helpers.tables import FILE_NAME, literal, name
+from recab_helpers.tables import FILE_NAME, all_numbers, literal, name
 
 MAX_DAYS = 3_660  # of a log; ten years are no test
 FAR_DAYS = 366  # from the middle half of the log, that a row may at least lie
@@ -430,13 +430,13 @@ class Reader:
         Metrics ask for `numbers`.
         """
         rest = [c for c in self.cells if c not in self.typed and c not in self.hidden]
-        texts = [c for c in rest if self.cells[c].kind == "VARCHAR"]
-        sure = set() if typed else self._all_numbers(texts)
+        texts = [self.cells[c].sql for c in rest if self.cells[c].kind == "VARCHAR"]
+        sure = set() if typed else all_numbers(self.relation, texts)
         for c in rest:
             cell = self.cells[c]
             if c in numbers:
                 self._read_asked(c, cell)
-            elif c in sure or values.is_number(cell.kind):
+            elif cell.sql in sure or values.is_number(cell.kind):
                 self.typed[c] = values.number(cell.sql, cell.kind)
             elif cell.kind in ("VARCHAR", "BOOLEAN") or cell.kind.startswith("ENUM"):
                 self.typed[c] = f"nullif({cell.sql}::varchar, '')"
@@ -453,18 +453,6 @@ class Reader:
             self.read(asked, v)
         else:
             self.read_kind(asked)
-
-    def _all_numbers(self, texts: Sequence[str]) -> set[str]:
-        """Text columns whose every cell is a number, and none is a code that begins with 0."""
-        if not texts:
-            return set()
-        tests = []
-        for c in texts:
-            cell = self.cells[c].sql
-            fine = f"isfinite(try_cast(trim({cell}) as double)) and not regexp_matches(trim({cell}), '^0\\d')"
-            tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
-        found = self.relation.aggregate(", ".join(tests)).fetchall()[0]
-        return {c for c, yes in zip(texts, found, strict=True) if yes}
 
     def note_unread(self) -> None:
         """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""

@@ -35,7 +35,6 @@ from recab_helpers.tables import (
     open_file,
     parts_of,
     reading,
-    refuse_swallowed_rows,
 )
 
 Table: TypeAlias = Any  # a file, a folder, a glob, a pandas frame, or what narwhals takes as a lazy frame
@@ -411,9 +410,6 @@ def opened(
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
     relation, source = open_file(table, table=of_database, hold=rows, times=times)
-    if rows and kind_of(parts_of(table)[0]) == "text":
-        with reading(source):
-            refuse_swallowed_rows(relation, source)
     return nw.from_native(relation), source
 
 
