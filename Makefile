@@ -68,7 +68,7 @@ test: setup ## the tests (minutes)
 
 test-all: setup ## the tests and the slow suites
 	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow"
-	@$(PY) -m pytest -q -m slow
+	@$(PY) -m pytest -q -n 2 --dist loadgroup -m slow
 
 lint: setup ## code style, types, and notebooks without outputs
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -1,5 +1,8 @@
 """What recab says when it refuses: every message names the value, the limit and the way out."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class RecabError(Exception):
     """A refusal for people: one line that says what is wrong and what to do."""
@@ -39,3 +42,15 @@ class DefectError(PipelineError):
 
 class Stopped(KeyboardInterrupt):
     """A signal ended the run; the argument is its number."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message: the nearest right name, or all of them."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """The end of an error message where there may be no right name: a blank and the nearest one, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]}?" if close else ""

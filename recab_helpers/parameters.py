@@ -5,17 +5,12 @@ before any kernel starts, the notebooks check them again for those who run them 
 here and its line there. Which data, models and metrics there are is checked by the rooms that have their lists.
 """
 
-import difflib
-import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
-from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from recab_helpers.errors import ParameterError
+from recab_helpers import limits
+from recab_helpers.errors import ParameterError, nearest
 
 SPLITS = ("per_user", "time")
 CLICK_MODELS = ("position", "cascade")
@@ -30,22 +25,10 @@ UNITS = ("user", "impression")
 ENGINES = ("duckdb", "spark")
 DESIGNS = ("users", "sessions", "interleaved")
 READ_DESIGNS = (*DESIGNS, "off_policy")
+MOST_COVARIATES = 10
 READINGS = ("plain", "both_slates")
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
-LONGEST_NAME = 200  # bytes; a folder's name holds 255, and a model's name has the experiment's before it
-METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is required
-    "name": str,
-    "label": str,
-    "kind": str,
-    "numerator": str,
-    "denominator": str,
-    "role": str,
-    "direction": int,
-    "margin": float,
-    "covariate": list[str],
-    "share": bool,
-}
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "collaborative_wins": {"text_share": 0.3},
@@ -61,7 +44,7 @@ class Params:
 
     def __post_init__(self):
         for field in fields(self):
-            object.__setattr__(self, field.name, _typed(field.name, getattr(self, field.name), field.type))
+            object.__setattr__(self, field.name, limits.typed(field.name, getattr(self, field.name), field.type))
         self._check()
 
     def _check(self) -> None:
@@ -111,24 +94,24 @@ class TrainParams(Params):
     hybrid_of: list[str] = ("content", "ease")  # type: ignore[assignment]  # becomes a list
 
     def _check(self):
-        _named("experiment", self.experiment)
-        _within("seed", self.seed, 0, 2**32 - 1)
-        _exists("catalog_file", self.catalog_file)
+        limits.folder_name("experiment", self.experiment)
+        limits.within("seed", self.seed, 0, 2**32 - 1)
+        limits.there("catalog_file", self.catalog_file)
         if wrong := [c for c in self.data_columns if c not in DATA_COLUMNS]:
             raise ParameterError(f"data_columns has {wrong[0]!r}. {nearest(wrong[0], DATA_COLUMNS)}")
-        _within("n_users", self.n_users, 10, 5_000_000)
-        _within("n_items", self.n_items, 20, 200_000)
-        _within("text_share", self.text_share, 0, 1)
-        _within("mean_history", self.mean_history, 1, 10_000)
-        _one_of("split", self.split, SPLITS)
-        _within("content_popularity", self.content_popularity, 0, 10)
+        limits.within("n_users", self.n_users, 10, 5_000_000)
+        limits.within("n_items", self.n_items, 20, 200_000)
+        limits.within("text_share", self.text_share, 0, 1)
+        limits.within("mean_history", self.mean_history, 1, 10_000)
+        limits.one_of("split", self.split, SPLITS)
+        limits.within("content_popularity", self.content_popularity, 0, 10)
         for model in ("collaborative", "ratings"):
-            _within(f"{model}_factors", getattr(self, f"{model}_factors"), 1, 1000)
-            _within(f"{model}_epochs", getattr(self, f"{model}_epochs"), 1, 1000)
-            _within(f"{model}_learning_rate", getattr(self, f"{model}_learning_rate"), 1e-6, 1)
-            _within(f"{model}_regularization", getattr(self, f"{model}_regularization"), 0, 10)
-        _within("collaborative_negatives", self.collaborative_negatives, 1, 100)
-        _within("ease_regularization", self.ease_regularization, 1e-3, 1e6)
+            limits.within(f"{model}_factors", getattr(self, f"{model}_factors"), 1, 1000)
+            limits.within(f"{model}_epochs", getattr(self, f"{model}_epochs"), 1, 1000)
+            limits.within(f"{model}_learning_rate", getattr(self, f"{model}_learning_rate"), 1e-6, 1)
+            limits.within(f"{model}_regularization", getattr(self, f"{model}_regularization"), 0, 10)
+        limits.within("collaborative_negatives", self.collaborative_negatives, 1, 100)
+        limits.within("ease_regularization", self.ease_regularization, 1e-3, 1e6)
         if len(self.hybrid_of) < 2 or "hybrid" in self.hybrid_of:
             raise ParameterError(f"hybrid_of is {self.hybrid_of}; name two or more other models, [content, ease].")
 
@@ -162,39 +145,39 @@ class SimulateParams(Params):
     time_limit_s: float = 10.0
 
     def _check(self):
-        _named("experiment", self.experiment)
-        _within("seed", self.seed, 0, 2**32 - 1)
+        limits.folder_name("experiment", self.experiment)
+        limits.within("seed", self.seed, 0, 2**32 - 1)
         if not 2 <= len(self.variants) <= MAX_VARIANTS:
             raise ParameterError(
                 f"variants is {self.variants}; name 2 to {MAX_VARIANTS} models, the first is control, "
                 "such as [content, collaborative]."
             )
-        _one_of("models_from", self.models_from, MODELS_FROM)
+        limits.one_of("models_from", self.models_from, MODELS_FROM)
         if self.models_from == "store" and (elsewhere := [v for v in self.variants if v.startswith(SERVED)]):
             raise ParameterError(
                 f"variants has {elsewhere[0]}, which is served and in no store, but models_from is store. Leave it "
                 "out, or set models_from=anywhere."
             )
-        _inside("allocation", self.allocation, 0, 1)
-        _within("slate_size", self.slate_size, 1, 1000)
-        _within("horizon_days", self.horizon_days, 1, 366)
-        _within("effect_dial", self.effect_dial, 0, 1)
-        _within("fatigue", self.fatigue, 0.01, 1)
-        _one_of("click_model", self.click_model, CLICK_MODELS)
-        _within("user_change", self.user_change, 0, 1)
-        _one_of("truth", self.truth, TRUTHS)
-        _one_of("design", self.design, DESIGNS)
+        limits.inside("allocation", self.allocation, 0, 1)
+        limits.within("slate_size", self.slate_size, 1, 1000)
+        limits.within("horizon_days", self.horizon_days, 1, 366)
+        limits.within("effect_dial", self.effect_dial, 0, 1)
+        limits.within("fatigue", self.fatigue, 0.01, 1)
+        limits.one_of("click_model", self.click_model, CLICK_MODELS)
+        limits.within("user_change", self.user_change, 0, 1)
+        limits.one_of("truth", self.truth, TRUTHS)
+        limits.one_of("design", self.design, DESIGNS)
         if self.design != "users" and len(self.variants) != 2:
             raise ParameterError(
                 f"design is {self.design}, which compares two models, but variants is {self.variants}. Name two."
             )
-        _within("exploration", self.exploration, 0, 0.9)
+        limits.within("exploration", self.exploration, 0, 0.9)
         if self.exploration and self.design != "users":
             raise ParameterError(
                 f"exploration is {self.exploration:g}, with which nobody is served a treatment, but design is "
                 f"{self.design}. Leave one of them out."
             )
-        _within("time_limit_s", self.time_limit_s, 0.01, 600)
+        limits.within("time_limit_s", self.time_limit_s, 0.01, 600)
 
     def unused(self) -> dict[str, str]:
         """What only served models have, and what a design has no place for."""
@@ -229,19 +212,19 @@ class ReadParams(Params):
 
     def _check(self):
         for name in ("log_file", "users_file", "clicks_file"):
-            _exists(name, getattr(self, name))
-        _one_of("time_unit", self.time_unit, TIME_UNITS)
-        _one_of("date_order", self.date_order, DATE_ORDERS)
-        _one_of("bad_rows", self.bad_rows, BAD_ROWS)
-        _one_of("unit", self.unit, UNITS)
-        _one_of("engine", self.engine, ENGINES)
+            limits.there(name, getattr(self, name))
+        limits.one_of("time_unit", self.time_unit, TIME_UNITS)
+        limits.one_of("date_order", self.date_order, DATE_ORDERS)
+        limits.one_of("bad_rows", self.bad_rows, BAD_ROWS)
+        limits.one_of("unit", self.unit, UNITS)
+        limits.one_of("engine", self.engine, ENGINES)
         try:
             ZoneInfo(self.time_zone)
         except (ValueError, OSError, KeyError) as error:
             raise ParameterError(
                 f"time_zone is {self.time_zone!r}, which is no zone of the IANA list; give one such as Europe/Berlin."
             ) from error
-        if self.starts and not _is_day(self.starts):
+        if self.starts and not limits.is_day(self.starts):
             raise ParameterError(f"starts is {self.starts!r}; give a date, 2026-05-01, or the number of a day.")
 
     @property
@@ -270,6 +253,7 @@ class AnalyzeParams(ReadParams):
     design: str = "users"
     target: str = ""
     metrics: list[str | dict] = ()  # type: ignore[assignment]  # becomes a list
+    covariates: list[str] = ()  # type: ignore[assignment]  # becomes a list
     allocation: float | dict[str, float] | None = None
     planned_days: int | None = None
     planned_users: int | None = None
@@ -282,12 +266,16 @@ class AnalyzeParams(ReadParams):
 
     def _check(self):
         super()._check()
-        _named("experiment", self.experiment)
-        _checked_metrics(self.metrics)
-        _one_of("looks", self.looks, LOOKS)
-        _one_of("reading", self.reading, READINGS)
-        _one_of("design", self.design, READ_DESIGNS)
-        for name, only in (("reading", "plain"), ("unit", "user")):
+        limits.folder_name("experiment", self.experiment)
+        limits.metrics(self.metrics)
+        if twice := [c for i, c in enumerate(self.covariates) if c in self.covariates[:i]]:
+            raise ParameterError(f"covariates names {twice[0]} twice. Leave one out.")
+        if len(self.covariates) > MOST_COVARIATES:
+            raise ParameterError(f"covariates names {len(self.covariates)} columns; name at most {MOST_COVARIATES}.")
+        limits.one_of("looks", self.looks, LOOKS)
+        limits.one_of("reading", self.reading, READINGS)
+        limits.one_of("design", self.design, READ_DESIGNS)
+        for name, only in (("reading", "plain"), ("unit", "user"), ("covariates", [])):
             if self.design != "users" and getattr(self, name) != only:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)}, but design is {self.design}, which has a reading of its own. "
@@ -296,21 +284,21 @@ class AnalyzeParams(ReadParams):
         if self.design == "off_policy" and self.log_file and not self.target:
             raise ParameterError("design is off_policy, but no target is named. Name its model: target=models:/NAME/3.")
         if isinstance(self.allocation, dict):
-            _shares("allocation", self.allocation)
+            limits.shares("allocation", self.allocation)
         elif self.allocation is not None:
-            _inside("allocation", self.allocation, 0, 1)
-        _inside("alpha", self.alpha, 0, 0.5)
-        _inside("power", self.power, 0.5, 1)
+            limits.inside("allocation", self.allocation, 0, 1)
+        limits.inside("alpha", self.alpha, 0, 0.5)
+        limits.inside("power", self.power, 0.5, 1)
         for name in ("planned_days", "planned_users"):
             if getattr(self, name) is not None:
-                _within(name, getattr(self, name), 1, 10**9)
+                limits.within(name, getattr(self, name), 1, 10**9)
         if self.planned_days is not None and self.planned_users is not None:
             raise ParameterError(
                 f"planned_days is {self.planned_days} and planned_users is {self.planned_users}; give the one that "
                 "ends the test."
             )
         if self.prior_sd is not None:
-            _inside("prior_sd", self.prior_sd, 0, 10)
+            limits.inside("prior_sd", self.prior_sd, 0, 10)
 
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""
@@ -343,19 +331,22 @@ class PlanParams(ReadParams):
 
     def _check(self):
         super()._check()
-        _beside_a_log(self.users_file, self.log_file)
-        _inside("ctr", self.ctr, 0, 1)
-        _within("slate_size", self.slate_size, 1, 1000)
-        _within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
-        _within("click_correlation", self.click_correlation, 0, 0.99)
-        _within("cuped_reduction", self.cuped_reduction, 0, 0.99)
+        if self.users_file and not self.log_file:
+            raise ParameterError(
+                f"users_file is {self.users_file!r}, but there is no log_file. Give the log of these users too."
+            )
+        limits.inside("ctr", self.ctr, 0, 1)
+        limits.within("slate_size", self.slate_size, 1, 1000)
+        limits.within("sessions_per_user", self.sessions_per_user, 1.01, 10_000)
+        limits.within("click_correlation", self.click_correlation, 0, 0.99)
+        limits.within("cuped_reduction", self.cuped_reduction, 0, 0.99)
         if self.users_per_day is not None:
-            _inside("users_per_day", self.users_per_day, 0, 1e9)
-        _inside("lift", self.lift, 0, 10)
-        _within("n_treatments", self.n_treatments, 1, MAX_VARIANTS - 1)
-        _inside("allocation", self.allocation, 0, 1)
-        _inside("alpha", self.alpha, 0, 0.5)
-        _inside("power", self.power, 0.5, 1)
+            limits.inside("users_per_day", self.users_per_day, 0, 1e9)
+        limits.inside("lift", self.lift, 0, 10)
+        limits.within("n_treatments", self.n_treatments, 1, MAX_VARIANTS - 1)
+        limits.inside("allocation", self.allocation, 0, 1)
+        limits.inside("alpha", self.alpha, 0, 0.5)
+        limits.inside("power", self.power, 0.5, 1)
 
     def unused(self) -> dict[str, str]:
         """The rates that a pilot log says itself."""
@@ -375,12 +366,12 @@ class CalibrateParams(Params):
     lift: float = 0.08
 
     def _check(self):
-        _named("experiment", self.experiment)
-        _within("seed", self.seed, 0, 2**32 - 1)
-        _within("n_tests", self.n_tests, 20, 1_000_000)
-        _within("n_users", self.n_users, 10, 5_000_000)
-        _inside("ctr", self.ctr, 0, 0.9)
-        _inside("lift", self.lift, 0, 1)
+        limits.folder_name("experiment", self.experiment)
+        limits.within("seed", self.seed, 0, 2**32 - 1)
+        limits.within("n_tests", self.n_tests, 20, 1_000_000)
+        limits.within("n_users", self.n_users, 10, 5_000_000)
+        limits.inside("ctr", self.ctr, 0, 0.9)
+        limits.inside("lift", self.lift, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -403,20 +394,20 @@ class DesignsParams(Params):
     power: float = 0.8
 
     def _check(self):
-        _named("experiment", self.experiment)
-        _within("seed", self.seed, 0, 2**32 - 1)
+        limits.folder_name("experiment", self.experiment)
+        limits.within("seed", self.seed, 0, 2**32 - 1)
         if len(self.variants) != 2:
             raise ParameterError(f"variants is {self.variants}; name the two models to test, control first.")
-        _within("slate_size", self.slate_size, 1, 1000)
-        _one_of("click_model", self.click_model, CLICK_MODELS)
-        _within("user_change", self.user_change, 0, 1)
-        _one_of("truth", self.truth, TRUTHS)
-        _within("n_tests", self.n_tests, 20, 1_000_000)
-        _within("n_users", self.n_users, 50, 1_000_000)
-        _inside("users_per_day", self.users_per_day, 0, 1e9)
-        _within("longest_days", self.longest_days, 1, 366)
-        _inside("alpha", self.alpha, 0, 0.5)
-        _inside("power", self.power, 0.5, 1)
+        limits.within("slate_size", self.slate_size, 1, 1000)
+        limits.one_of("click_model", self.click_model, CLICK_MODELS)
+        limits.within("user_change", self.user_change, 0, 1)
+        limits.one_of("truth", self.truth, TRUTHS)
+        limits.within("n_tests", self.n_tests, 20, 1_000_000)
+        limits.within("n_users", self.n_users, 50, 1_000_000)
+        limits.inside("users_per_day", self.users_per_day, 0, 1e9)
+        limits.within("longest_days", self.longest_days, 1, 366)
+        limits.inside("alpha", self.alpha, 0, 0.5)
+        limits.inside("power", self.power, 0.5, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -429,8 +420,8 @@ class ServeParams(Params):
     port: int = 5001
 
     def _check(self):
-        _named("experiment", self.experiment)
-        _within("port", self.port, 1024, 65_535)
+        limits.folder_name("experiment", self.experiment)
+        limits.within("port", self.port, 1024, 65_535)
 
 
 STAGES: dict[str, type[Params]] = {
@@ -441,170 +432,3 @@ STAGES: dict[str, type[Params]] = {
     "calibrate": CalibrateParams,
     "designs": DesignsParams,
 }
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error message: the nearest right name, or all of them."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"Did you mean {close[0]}?" if close else f"Choose from {', '.join(sorted(names))}."
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """The end of an error message where there may be no right name: a blank and the nearest one, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean {close[0]}?" if close else ""
-
-
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    """The value in the declared type; a wrong type is refused, never guessed."""
-    if get_origin(kind) is UnionType:
-        first, *others = get_args(kind)
-        if isinstance(value, dict) and (mapping := [k for k in others if get_origin(k) is dict]):
-            return _typed(name, value, mapping[0])
-        return None if value is None else _typed(name, value, first)
-    if get_origin(kind) is dict:
-        of = get_args(kind)[1]
-        return _typed_dict(name, value) if get_origin(of) is UnionType else _typed_mapping(name, value, of)
-    if get_origin(kind) is list:
-        return _typed_list(name, value, get_args(kind)[0])
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is str and isinstance(value, (int, float)):
-        return _as_written(value)
-    if kind in (int, float) and isinstance(value, kind) and not isinstance(value, bool):
-        return kind(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    expected = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
-    raise ParameterError(f"{name} is {value!r}; give {expected}.")
-
-
-def _typed_dict(name: str, value: Any) -> dict[str, Any]:
-    """A mapping from names to a name or names; () stands for an empty one."""
-    values = dict(value) if isinstance(value, dict) or value == () else None
-    if values is not None and all(
-        isinstance(k, str) and all(isinstance(v, str) for v in (given if isinstance(given, list) else [given]))
-        for k, given in values.items()
-    ):
-        return values
-    raise ParameterError(f"{name} is {value!r}; give names by name, {{user_id: uid, text: [title, author]}}.")
-
-
-def _typed_mapping(name: str, value: Any, kind: Any) -> dict[str, Any]:
-    """A mapping from names to values of the kind; () stands for an empty one."""
-    values = dict(value) if isinstance(value, dict) or value == () else None
-    if values is None:
-        shown = "{user_id: uid}" if kind is str else "{control: 0.7, b: 0.3}"
-        raise ParameterError(f"{name} is {value!r}; give values by name, {shown}.")
-    return {
-        _as_written(k) if isinstance(k, (int, float)) else str(k): _typed(f"{k} of {name}", v, kind)
-        for k, v in values.items()
-    }
-
-
-def _as_written(value: Any) -> str:
-    """A number as it was typed, 1.10 or 007, where the command line has kept that; else as Python writes it."""
-    return getattr(value, "text", str(value).lower() if isinstance(value, bool) else str(value))
-
-
-def _is_day(text: str) -> bool:
-    """Whether the text is a date with or without its time, or the number of a day."""
-    try:
-        return text.lstrip("-").isdigit() or bool(datetime.fromisoformat(text))
-    except ValueError:
-        return False
-
-
-def _shares(name: str, shares: dict[str, float]) -> None:
-    """Refuse shares that are not those of at least two variants, or that do not make up a whole."""
-    if len(shares) < 2 or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-        raise ParameterError(
-            f"{name} is {shares}; give the planned share of every variant, above 0 and 1 in all, "
-            "{control: 0.7, a: 0.2, b: 0.1}."
-        )
-
-
-def _typed_list(name: str, value: Any, kind: Any) -> list[Any]:
-    if isinstance(value, (list, tuple)):
-        value = [_as_written(v) if isinstance(v, (int, float)) else v for v in value]
-        value = [v | {"name": _as_written(v["name"])} if _is_numbered(v) else v for v in value]
-    if isinstance(value, (list, tuple)) and all(isinstance(v, kind) for v in value):
-        return list(value)
-    also = "" if kind is str else ", or of metrics, [{name: a, role: goal}]"
-    raise ParameterError(f"{name} is {value!r}; give a list of names, [a, b]{also}.")
-
-
-def _is_numbered(metric: Any) -> bool:
-    """Whether it is a metric whose name was typed as a number."""
-    return isinstance(metric, dict) and isinstance(metric.get("name"), (int, float))
-
-
-def _checked_metrics(metrics: list[str | dict]) -> None:
-    """Refuse a metric without a name, a field that no metric has, a value of the wrong type, a name given twice."""
-    names = [_metric_name(metric) for metric in metrics]
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise ParameterError(f"metrics names {twice[0]} twice. Leave one out, or give it another name.")
-
-
-def _metric_name(metric: str | dict) -> str:
-    if isinstance(metric, str):
-        return metric
-    if not metric.get("name"):
-        raise ParameterError(f"metrics has {metric!r} without a name. Add name: and the column that is read.")
-    for field, value in metric.items():
-        if field not in METRIC_FIELDS:
-            raise ParameterError(f"metric {metric['name']} has {field!r}. {nearest(str(field), METRIC_FIELDS)}")
-        _typed(f"{field} of the metric {metric['name']}", value, METRIC_FIELDS[field])
-    return str(metric["name"])
-
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ParameterError(f"{name} is {_plain(value)}; give a value from {_plain(low)} to {_plain(high)}.")
-
-
-def _inside(name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high:
-        limits = f"{_plain(low)} and {_plain(high)}"
-        raise ParameterError(f"{name} is {_plain(value)}; give a value between {limits}, both excluded.")
-
-
-def _plain(value: float) -> str:
-    """1000000000.0 -> '1,000,000,000', 0.5 -> '0.5': never a power of ten where it is whole."""
-    return f"{value:,.0f}" if math.isfinite(value) and value == round(value) and abs(value) < 1e15 else f"{value:g}"
-
-
-def _one_of(name: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ParameterError(f"{name} has {value!r}. {nearest(value, choices)}")
-
-
-def _named(name: str, value: str) -> None:
-    """A name that is also a folder's: it may not leave the folder above it, nor be one that no system takes."""
-    wrong = set(value) & set("/\\:\"'") or not value.isprintable() or value != value.strip(" .")
-    if not value or wrong:
-        raise ParameterError(
-            f"{name} is {value!r}; give a name without slash, colon or quote, and without a dot or blank at its ends, "
-            "such as recab."
-        )
-    if len(value.encode()) > LONGEST_NAME:
-        raise ParameterError(f"{name} has {len(value.encode())} bytes; give a name of at most {LONGEST_NAME}.")
-
-
-def _exists(name: str, value: str) -> None:
-    path = Path(value).expanduser()
-    if value and not path.exists() and not (set("*?[") & set(value) and any(Path(path.anchor).glob(_below(path)))):
-        raise ParameterError(f"{name} is {value!r}, but there is no such file or folder. Correct the path.")
-
-
-def _below(path: Path) -> str:
-    """The path as a pattern below its anchor."""
-    return str(path.relative_to(path.anchor))
-
-
-def _beside_a_log(users_file: str, log_file: str) -> None:
-    _exists("users_file", users_file)
-    if users_file and not log_file:
-        raise ParameterError(
-            f"users_file is {users_file!r}, but there is no log_file. Give the log of these users too."
-        )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import jsonschema
@@ -27,6 +28,16 @@ def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if "run_pipeline" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("pipeline"))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What was done to real processes by the tests of faults, how it ended, and how often."""
+    reports = (r for of in terminalreporter.stats.values() for r in of if getattr(r, "when", "") == "call")
+    done = Counter(tuple(value) for r in reports for name, value in r.user_properties if name == "fault")
+    if done:
+        terminalreporter.section("faults")
+    for (fault, end), times in sorted(done.items()):
+        terminalreporter.write_line(f"{fault:<45} {end:<45} {times:>4}")
 
 
 def shared(path: str) -> Path:

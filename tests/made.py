@@ -12,9 +12,11 @@ from recab_helpers.analysis.analysis import Analysis, analyze
 from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, columns_of, goals_of
-from recab_helpers.impressions.aggregates import Aggregates, Histogram, Users
-from recab_helpers.impressions.reduce import UserRows, reduce, user_rows
+from recab_helpers.impressions.aggregates import Aggregates, Users
+from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.reduce import reduce
 from recab_helpers.impressions.sources import Table, open_log, open_users
+from recab_helpers.impressions.user_rows import UserRows, user_rows
 from recab_helpers.references import CONTROL, Comparison
 
 HALVES = {CONTROL: 0.5, "treatment": 0.5}

@@ -7,7 +7,8 @@ import papermill as pm
 import pytest
 
 from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import METRIC_FIELDS, PRESETS, STAGES, AnalyzeParams, PlanParams, ReadParams, TrainParams
+from recab_helpers.limits import METRIC_FIELDS
+from recab_helpers.parameters import PRESETS, STAGES, AnalyzeParams, PlanParams, ReadParams, TrainParams
 from recab_helpers.paths import NOTEBOOKS
 
 
@@ -73,7 +74,7 @@ def test_whole_metrics_are_kept_as_they_were_given():
 def test_the_fields_of_a_metric_are_those_that_the_analysis_knows():
     from recab_helpers.analysis import MetricSpec
 
-    assert set(METRIC_FIELDS) == {f.name for f in fields(MetricSpec)}
+    assert {*METRIC_FIELDS, "further"} == {f.name for f in fields(MetricSpec)}  # which `covariates` names for all
 
 
 def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):

@@ -20,8 +20,9 @@ from recab_helpers.analysis.metrics import CTR
 from recab_helpers.analysis.statistics import bonferroni, t_critical, t_tail, welch_freedom
 from recab_helpers.brief import Brief
 from recab_helpers.formats import lift, lift_interval
-from recab_helpers.impressions.aggregates import PRE, Aggregates, ByVariant, SufficientStatistics
+from recab_helpers.impressions.aggregates import Aggregates
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, places
+from recab_helpers.impressions.statistics import PRE, ByVariant, SufficientStatistics
 from recab_helpers.references import CONTROL, Comparison
 
 GATE_ALPHA = 0.05  # of the gate: one healthy test in twenty is read by its plain estimate only

@@ -19,7 +19,8 @@ from recab_helpers.analysis.sensitivity import mann_whitney
 from recab_helpers.analysis.statistics import bonferroni, effective_users, t_tail, variance_of, welch_freedom
 from recab_helpers.brief import Brief
 from recab_helpers.formats import lift
-from recab_helpers.impressions.aggregates import PRE, Aggregates, SufficientStatistics
+from recab_helpers.impressions.aggregates import Aggregates
+from recab_helpers.impressions.statistics import PRE, SufficientStatistics
 
 SRM_ALPHA = 5e-4  # one false alarm in two thousand healthy experiments
 GATE_ALPHA = 1e-3  # of the other gates that test a hypothesis

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recab_helpers.analysis.metrics import MetricSpec, goals_of, mean_of
+from recab_helpers.analysis.metrics import MetricSpec, covariates_of, goals_of, mean_of
 from recab_helpers.analysis.progress import Progress
 from recab_helpers.analysis.statistics import (
     ROUNDING,
@@ -28,11 +28,12 @@ from recab_helpers.analysis.statistics import (
     welch_freedom,
 )
 from recab_helpers.brief import Brief
-from recab_helpers.errors import ParameterError
+from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.formats import lift, lift_interval
-from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Users, Within
+from recab_helpers.impressions.aggregates import Users, Within
+from recab_helpers.impressions.counting import days_to_return
+from recab_helpers.impressions.statistics import PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import at
-from recab_helpers.parameters import nearest
 from recab_helpers.references import Comparison
 
 Interval = tuple[float, float]
@@ -220,14 +221,16 @@ def estimate(
     method = "delta method" if metric.kind == "ratio" else "Welch"
     reduction = math.nan
     both = control + treatment
-    covariates, theta = regression(both, both.gradient(metric.columns)[1], metric.covariate if cuped else ())
+    there = covariates_of(metric, both.columns) if cuped else []
+    further = [c.removeprefix(PRE) for c in metric.further if (c,) in there]
+    covariates, theta = regression(both, both.gradient(metric.columns)[1], there)
     if covariates:
         plain = variance_of(control, c_grad) + variance_of(treatment, t_grad)
         (c_pre, c_by), (t_pre, t_by), (pre, by) = (before(s, covariates) for s in (control, treatment, both))
         c_shared, t_shared = (s.n / both.n * (theta @ by) for s in (control, treatment))
         c, t = float(c - theta @ (c_pre - pre)), float(t - theta @ (t_pre - pre))
         c_grad, t_grad = c_grad - theta @ c_by, t_grad - theta @ t_by
-        method += ", CUPED"
+        method += ", CUPED" + (f", also by {' and '.join(further)}" if further else "")
         reduction = 1 - (variance_of(control, c_grad) + variance_of(treatment, t_grad)) / plain
     effect = Effect(
         metric=metric,
@@ -296,7 +299,7 @@ def adjusted_values(metric: MetricSpec, statistics: ByVariant) -> dict[str, tupl
     """Every variant's value and its standard error, adjusted to the pre-experiment mean of all variants together."""
     first, *others = statistics.values()
     whole, values = sum(others, first), {}
-    covariates, theta = regression(whole, whole.gradient(metric.columns)[1], metric.covariate)
+    covariates, theta = regression(whole, whole.gradient(metric.columns)[1], covariates_of(metric, whole.columns))
     for name, s in statistics.items():
         value, gradient = s.gradient(metric.columns)
         if covariates:
@@ -312,7 +315,7 @@ def per_user(effect: Effect, effects: Sequence[Effect], users: Users, *, cuped: 
     for e in (effect, *effects):
         if e.metric.kind == "mean" and e.metric.numerator == metric.numerator and e.comparison == c:
             return e
-    mean = mean_of(metric.numerator)
+    mean = mean_of(metric.numerator, further=metric.further)
     of = users.read_by(mean.columns)
     return estimate(mean, of[c.against], of[c.variant], comparison=c, cuped=cuped)
 
@@ -414,8 +417,9 @@ def _of_whom(users: Users, metric: MetricSpec) -> str:
     if users.is_capped(metric.columns):
         return f", {' and '.join(f'{column} capped at {cap:,.0f}' for column, cap in users.caps.items())}"
     lacking = [
-        f"{users.missing[c]:,} {'user' if users.missing[c] == 1 else 'users'} without {c}"
+        f"{users.missing[c]:,} {'user' if users.missing[c] == 1 else 'users'} "
+        + (f"whose {days} days were not over" if (days := days_to_return(c)) else f"without {c}")
         for c in metric.columns
         if c in users.missing
     ]
-    return f", but {' and '.join(lacking)}" if lacking else ""
+    return f", but not {' and '.join(lacking)}" if lacking else ""

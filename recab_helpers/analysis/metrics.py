@@ -1,11 +1,12 @@
 """The metrics as data: the caller's list decides what is compared, and which of it is the goal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import nearest
+from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.impressions.counting import days_to_return
+from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio"]
@@ -20,7 +21,8 @@ class MetricSpec:
     that we accept, a fraction; it must be shown to be inside. A `deterioration` metric has none: nothing ships that is
     shown to make it worse (Schultzberg, Ankargren and Franberg 2024). `covariate` names pre-experiment columns for
     CUPED, of the same kind as the metric: one for a mean, numerator and denominator for a ratio; it is used where the
-    users have them. A `share` lies between 0 and 1 and is shown in percent.
+    users have them. `further` names columns from before whose means CUPED adjusts for too; they are no part of what the
+    metric is. A `share` lies between 0 and 1 and is shown in percent.
 
     Raises:
         ParameterError: a field that does not fit the others.
@@ -35,13 +37,14 @@ class MetricSpec:
     direction: Literal[1, -1] = 1
     margin: float = 0.0
     covariate: tuple[str, ...] = ()
+    further: tuple[str, ...] = field(default=(), compare=False)
     share: bool = False
 
     def __post_init__(self):
         where = f"metric {self.name}"
-        for field, choices in (("role", get_args(Role)), ("kind", get_args(Kind)), ("direction", (1, -1))):
-            if (value := getattr(self, field)) not in choices:
-                raise ParameterError(f"{where}: {field} is {value!r}; give {' or '.join(map(str, choices))}.")
+        for name, choices in (("role", get_args(Role)), ("kind", get_args(Kind)), ("direction", (1, -1))):
+            if (value := getattr(self, name)) not in choices:
+                raise ParameterError(f"{where}: {name} is {value!r}; give {' or '.join(map(str, choices))}.")
         if (self.kind == "ratio") != bool(self.denominator):
             raise ParameterError(f"{where}: a ratio has a denominator and a mean has none; it is {self.denominator!r}.")
         if self.role == "guardrail" and not 0 < self.margin < 1:
@@ -115,15 +118,17 @@ LATENCY = ratio_of(
 )
 
 
-def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, ...]:
+def metrics_from(given: Sequence[str | Mapping[str, Any]], covariates: Sequence[str] = ()) -> tuple[MetricSpec, ...]:
     """METRICS, changed and extended by what is given: names of columns, or fields of metrics by name.
 
-    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY. Fields given for a
+    A name alone is the mean of that column, as a secondary metric; `request_latency` is LATENCY, and `retained_7` the
+    share of users who came back within 7 days of their first (`counting.days_to_return`). Fields given for a
     metric of METRICS, or for LATENCY, replace its own. Whoever names a goal replaces CTR as the goal, which then is a
-    secondary metric. What a ratio goal divides is compared per user too.
+    secondary metric. What a ratio goal divides is compared per user too. All of them are adjusted for `covariates`
+    too, columns that were known before the test.
 
     Raises:
-        ParameterError: an unknown field, or one that does not fit the others.
+        ParameterError: an unknown field, or one that does not fit the others; a covariate that the test can change.
 
     >>> metrics = metrics_from([{"name": "spend", "role": "goal"}])
     >>> [m.name for m in metrics if m.role == "goal"]
@@ -154,11 +159,34 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]]) -> tuple[MetricSpec, 
             rest = {k: v for k, v in values.items() if k not in ("numerator", "denominator", "kind")}
             column = values.get("numerator", name)
             bottom = values.get("denominator")
+            rest = _of_return(column) | rest if not bottom else rest
             metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
             if values.get("kind", metrics[name].kind) != metrics[name].kind:
                 raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
     metrics |= {m.name: m for m in _parts_of_ratios(metrics)}
+    if covariates:
+        metrics = {n: replace(m, further=_further(covariates, metrics.values())) for n, m in metrics.items()}
     return tuple(sorted(metrics.values(), key=lambda m: m.role != "goal"))
+
+
+def _of_return(column: str) -> dict[str, Any]:
+    """What a metric of who came back is called, shown as, and adjusted for; nothing of another column."""
+    if not (n := days_to_return(column)):
+        return {}
+    days = "a day" if n == 1 else f"{n} days"
+    return {"label": f"Users back within {days}", "share": True, "covariate": (f"{PRE}sessions",)}
+
+
+def _further(covariates: Sequence[str], metrics: Iterable[MetricSpec]) -> tuple[str, ...]:
+    """The columns of before that covariates name, none of which a metric reads."""
+    for column in covariates:
+        if readers := [m.name for m in metrics if column in m.columns]:
+            before = "" if column.startswith(PRE) else f" Name what was counted before it: {PRE}{column}."
+            raise ParameterError(
+                f"covariates names {column}, which the metric {readers[0]} reads: what the test can change is no "
+                f"covariate.{before}"
+            )
+    return tuple(map(name_before, covariates))
 
 
 def _parts_of_ratios(metrics: Mapping[str, MetricSpec]) -> list[MetricSpec]:
@@ -176,6 +204,17 @@ def _parts_of_ratios(metrics: Mapping[str, MetricSpec]) -> list[MetricSpec]:
     return parts
 
 
+def covariates_of(metric: MetricSpec, available: Iterable[str]) -> list[tuple[str, ...]]:
+    """What CUPED adjusts a metric for, of these columns: its own covariate, the further ones, and who was known before.
+
+    The last tells zeros for want of knowledge from those of users who did nothing.
+    """
+    there = set(available)
+    wanted = dict.fromkeys((metric.covariate, *((c,) for c in metric.further)))
+    found = [c for c in wanted if c and set(c) <= there]
+    return found + [(KNOWN,)] * (bool(found) and KNOWN in there and (KNOWN,) not in found)
+
+
 def goals_of(metrics: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:
     """The metrics that decide.
 
@@ -191,5 +230,5 @@ def goals_of(metrics: Iterable[MetricSpec]) -> tuple[MetricSpec, ...]:
 def columns_of(metrics: Iterable[MetricSpec], available: Iterable[str]) -> tuple[str, ...]:
     """Columns that the metrics read, each once, with those covariates that are available."""
     there = set(available)
-    wanted = [c for m in metrics for c in (*m.columns, *(m.covariate if set(m.covariate) <= there else ()))]
+    wanted = [c for m in metrics for of in (m.columns, *covariates_of(m, there)) for c in of]
     return tuple(dict.fromkeys(wanted))

@@ -17,8 +17,8 @@ import numpy as np
 from recab_helpers.analysis.statistics import t_critical, t_tail, variance_of
 from recab_helpers.brief import Brief
 from recab_helpers.formats import lift, lift_interval, percent
-from recab_helpers.impressions.aggregates import SufficientStatistics
 from recab_helpers.impressions.off_policy import DIRECT, KINDS, OWN, SLATES, of_position
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
 
 Method = Literal["doubly robust", "inverse propensity", "self-normalized", "direct method"]

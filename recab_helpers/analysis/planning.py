@@ -13,11 +13,11 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.analysis.metrics import MetricSpec, covariates_of
 from recab_helpers.analysis.statistics import ROUNDING, before, regression
 from recab_helpers.assumptions import ACTIVITY_SHAPE
 from recab_helpers.errors import DataError, ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics
+from recab_helpers.impressions.statistics import SufficientStatistics
 
 Sides = Literal[1, 2]
 MIN_LIFT = 1e-6  # below it the users needed leave the range of integers
@@ -159,7 +159,7 @@ class Baseline:
         value, gradient = statistics.gradient(metric.columns)
         variance, reduction = float(gradient @ statistics.cov @ gradient), 0.0
         variance = 0.0 if variance < ROUNDING * value**2 else variance
-        covariates, theta = regression(statistics, gradient, metric.covariate)
+        covariates, theta = regression(statistics, gradient, covariates_of(metric, statistics.columns))
         if covariates and variance > 0:
             reduction = float(theta @ before(statistics, covariates)[1] @ statistics.cov @ gradient) / variance
         return cls(value=value, variance=variance, reduction=reduction, label=metric.label)

@@ -12,7 +12,8 @@ from scipy import special
 from recab_helpers.analysis.effects import Effect, estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import benjamini_hochberg
-from recab_helpers.impressions.aggregates import ByVariant, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.statistics import ByVariant
 from recab_helpers.references import Comparison
 
 MIN_USERS = 100  # in each variant of a segment; smaller ones are not estimated
@@ -59,7 +60,7 @@ def in_segments(users: Users, goal: MetricSpec, *, alpha: float = 0.05) -> list[
     """The goal's effects in every level of every segment."""
     return [
         _part(segment, level, levels[level], comparison, goal, alpha=alpha)
-        for segment, levels in users.segments.items()
+        for segment, levels in users.segments_of(goal.columns).items()
         for level in sorted(levels, key=_natural)
         for comparison in users.comparisons
     ]

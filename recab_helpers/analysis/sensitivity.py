@@ -10,7 +10,9 @@ import numpy as np
 from recab_helpers.analysis.effects import Effect, estimate, with_uncertainty
 from recab_helpers.analysis.metrics import MetricSpec, mean_of
 from recab_helpers.analysis.statistics import normal_tail, variance_of
-from recab_helpers.impressions.aggregates import Histogram, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
 
 REPLICATES = 1000
@@ -31,7 +33,7 @@ def sensitivity(users: Users, goals: Sequence[MetricSpec], *, alpha: float = 0.0
     for goal in goals:
         histogram = users.histograms.get(goal.columns)
         for c in users.comparisons:
-            control, treatment = users.statistics[c.against], users.statistics[c.variant]
+            control, treatment = (users.counted_by(goal.columns)[v] for v in (c.against, c.variant))
             plain = estimate(goal, control, treatment, comparison=c, alpha=alpha, cuped=False)
             rows.append(plain)
             if STRATA in users.segments:
@@ -78,7 +80,7 @@ def post_stratified(users: Users, plain: Effect, *, strata: str = STRATA) -> Eff
 
     A ratio weights the linearized numerator and denominator, so that it stays a ratio of totals.
     """
-    levels = users.segments[strata]
+    levels = users.segments_of(plain.metric.columns)[strata]
     n_all = np.array([sum(s.n for s in group.values()) for group in levels.values()])
     share = n_all / n_all.sum()
     method, columns = f"post-stratified by {strata}", plain.metric.columns

@@ -12,7 +12,8 @@ from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec
 from recab_helpers.analysis.planning import Design
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import PRE, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.statistics import PRE, SufficientStatistics
 from recab_helpers.references import CONTROL
 
 DRAWS = 300  # tests, so that a chance is known to 6 points

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from recab_helpers.analysis.metrics import MetricSpec
+from recab_helpers.analysis.metrics import MetricSpec, covariates_of
 from recab_helpers.analysis.statistics import FEW, FEW_EFFECTIVE, LOPSIDED, ROUNDING, welch_freedom
-from recab_helpers.impressions.aggregates import KNOWN, Stacked
+from recab_helpers.impressions.statistics import Stacked
 
 
 def log_ratios(metric: MetricSpec, control: Stacked, treatment: Stacked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,9 +18,7 @@ def log_ratios(metric: MetricSpec, control: Stacked, treatment: Stacked) -> tupl
     with np.errstate(all="ignore"):
         both = _together(control, treatment)
         (c, c_by), (t, t_by), (_, by) = (_value(s, metric.columns) for s in (control, treatment, both))
-        covariates = [x for x in (metric.covariate, (KNOWN,)) if x and set(x) <= set(control.columns)]
-        if metric.covariate not in covariates:
-            covariates = []
+        covariates = covariates_of(metric, control.columns)
         c_shared, t_shared = np.zeros_like(c_by), np.zeros_like(t_by)
         if covariates:
             of = [[_value(s, x) for x in covariates] for s in (control, treatment, both)]

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from scipy import special, stats
 
-from recab_helpers.impressions.aggregates import KNOWN, SufficientStatistics
+from recab_helpers.impressions.statistics import SufficientStatistics
 
 Number = TypeVar("Number", float, np.ndarray)
 FEW_EFFECTIVE = 100  # users, from which on their number changes an interval by about one in a hundred
@@ -27,17 +27,15 @@ def before(s: SufficientStatistics, covariates: Sequence[tuple[str, ...]]) -> tu
 
 
 def regression(
-    s: SufficientStatistics, gradient: np.ndarray, covariate: tuple[str, ...]
+    s: SufficientStatistics, gradient: np.ndarray, covariates: Sequence[tuple[str, ...]]
 ) -> tuple[list[tuple[str, ...]], np.ndarray]:
-    """What CUPED adjusts a value with this derivative for, and the coefficients of it, shape (k,); nothing is none.
+    """Which of these covariates adjust a value with this derivative, and the coefficients, shape (k,); none, nothing.
 
-    That is the covariate of these columns, and whether a user was known before, which tells zeros for want of knowledge
-    from those of users who did nothing. What does not vary, or says nothing, is left out.
+    Each is the mean of a column, or a ratio of two. What does not vary, or says nothing, is left out.
     """
-    there = [c for c in (covariate, (KNOWN,)) if set(c) <= set(s.columns)]
-    if not covariate or covariate not in there:
+    if not covariates:
         return [], np.zeros(0)
-    values, by = before(s, there)
+    values, by = before(s, covariates)
     variance = np.array([g @ s.cov @ g for g in by])
     used = np.isfinite(values) & (variance > 0)
     scaled = by[used] / np.sqrt(variance[used])[:, None]
@@ -47,7 +45,7 @@ def regression(
     if len(theta) > 1:  # of one, the scaled variance is 1
         theta = np.linalg.pinv(scaled @ s.cov @ scaled.T, rcond=1e-9) @ theta
     theta /= np.sqrt(variance[used])
-    kept = [c for c, u in zip(there, used, strict=True) if u]
+    kept = [c for c, u in zip(covariates, used, strict=True) if u]
     return [c for c, t in zip(kept, theta, strict=True) if t], theta[theta != 0]
 
 

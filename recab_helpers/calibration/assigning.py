@@ -14,23 +14,10 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.analysis.metrics import MetricSpec
-from recab_helpers.impressions.aggregates import (
-    CELL,
-    KNOWN,
-    PRE,
-    TREND,
-    Aggregates,
-    ByVariant,
-    Histogram,
-    Running,
-    Sample,
-    SufficientStatistics,
-    Users,
-    histograms_before,
-    users_before,
-    weigh,
-    weight_of,
-)
+from recab_helpers.impressions.aggregates import CELL, TREND, Aggregates, Running, Sample, Users
+from recab_helpers.impressions.histograms import Histogram, histograms_before
+from recab_helpers.impressions.statistics import KNOWN, PRE, ByVariant, SufficientStatistics
+from recab_helpers.impressions.weights import users_before, weigh, weight_of
 from recab_helpers.references import CONTROL
 
 VARIANTS = (CONTROL, "treatment")
@@ -231,7 +218,9 @@ class _Prepared:
             return
         at = {c: people.daily[:, :, i] for i, c in enumerate(people.daily_columns)}
         there = tuple(c for c in dict.fromkeys(("impressions", *goal.columns)) if c in at)
-        known = {c: users_before(people.columns, c, caps) for c in (*(f"{PRE}{c}" for c in there), KNOWN)}
+        known = {
+            c: users_before(people.columns, c, caps) for c in (*(f"{PRE}{c}" for c in there), *goal.further, KNOWN)
+        }
         self.looks = _Looks(
             np.stack([at[c] for c in there], axis=-1),
             there,

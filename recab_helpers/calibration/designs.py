@@ -12,8 +12,9 @@ import numpy as np
 
 from recab_helpers.analysis import CTR, Effect, estimate, read_both_slates, read_preference
 from recab_helpers.analysis.effects import estimate_within
-from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics, Within
+from recab_helpers.impressions.aggregates import Within
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
+from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import PREFERS, TIED, WON, at
 from recab_helpers.references import CONTROL, Comparison
 

@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recab_helpers.errors import DataError, ParameterError
-from recab_helpers.parameters import TrainParams, nearest
+from recab_helpers.errors import DataError, ParameterError, nearest
+from recab_helpers.parameters import TrainParams
 
 if TYPE_CHECKING:
     from recab_helpers.data.dataset import Dataset

@@ -1,10 +1,13 @@
 """From a log of any size to the aggregates that an analysis needs."""
 
-from recab_helpers.impressions.aggregates import Aggregates, Histogram, Running, Sample, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Aggregates, Running, Sample, Users
 from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.known import as_before, refuse_lacking
 from recab_helpers.impressions.off_policy import off_policy
 from recab_helpers.impressions.reading import Read, Reading
-from recab_helpers.impressions.reduce import UserRows, reduce, sample, user_rows, users_alone
+from recab_helpers.impressions.reduce import reduce
+from recab_helpers.impressions.sampling import sample
 from recab_helpers.impressions.slates import Example, examples, overlap
 from recab_helpers.impressions.sources import (
     column_names,
@@ -15,7 +18,9 @@ from recab_helpers.impressions.sources import (
     read_users,
     summed_of,
 )
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.sums import Sums, holds_sums, read_sums
+from recab_helpers.impressions.user_rows import UserRows, user_rows, users_alone
 
 __all__ = [
     "COUNTS",
@@ -30,6 +35,7 @@ __all__ = [
     "Sums",
     "UserRows",
     "Users",
+    "as_before",
     "column_names",
     "examples",
     "holds_sums",
@@ -42,6 +48,7 @@ __all__ = [
     "read_sums",
     "read_users",
     "reduce",
+    "refuse_lacking",
     "sample",
     "summed_of",
     "user_rows",

@@ -3,8 +3,8 @@
 `impressions.reduce` makes them from a log of any size; `Users.of` and `Running.of` make the same ones from arrays.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import nan
 
@@ -12,148 +12,13 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.brief import Brief
+from recab_helpers.impressions.histograms import Histogram, histograms_before
+from recab_helpers.impressions.statistics import PRE, ByVariant, Stacked, SufficientStatistics
+from recab_helpers.impressions.weights import weigh, weight_of
 from recab_helpers.references import CONTROL, Comparison, in_order
 
-HEAVY = 0.01  # share of a variant that one user must make up to outweigh the rest, and
-TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
-CAP = 0.99  # quantile at which users are capped where one outweighs the rest
 TREND = ("clicks", "impressions", "clicks x day", "impressions x day")
 CELL = ("clicks_clicks", "clicks_impressions", "impressions_impressions")  # of users, in a cell of a day or position
-PRE = "pre_"  # begins the name of a column that counts the period before the test
-KNOWN = f"{PRE}known"  # 1 for users of whom the period before is known, 0 for those whose counts are 0 for want of it
-
-
-@dataclass(frozen=True, kw_only=True)
-class SufficientStatistics:
-    """Number of users, column means and the sample covariance of the columns (n - 1), in float64."""
-
-    n: int
-    columns: tuple[str, ...]
-    mean: np.ndarray  # (n_columns,)
-    cov: np.ndarray  # (n_columns, n_columns); nan below two users
-
-    @classmethod
-    def of(cls, values: np.ndarray, columns: Sequence[str]) -> "SufficientStatistics":
-        """From one row per user, shape (n, n_columns); in two passes, so that large means do not cancel.
-
-        >>> users = SufficientStatistics.of(np.array([[1, 10], [3, 10]]), ["clicks", "impressions"])
-        >>> users.n, users.mean
-        (2, array([ 2., 10.]))
-        >>> users.gradient(("clicks", "impressions"))[0]  # CTR
-        0.2
-        """
-        n = len(values)
-        mean = values.mean(axis=0) if n else np.full(len(columns), nan)
-        rest = values - mean
-        cov = rest.T @ rest / (n - 1) if n > 1 else np.full((len(columns),) * 2, nan)
-        return cls(n=n, columns=tuple(columns), mean=mean, cov=cov)
-
-    @classmethod
-    def from_sums(
-        cls, n: int, sums: np.ndarray, products: np.ndarray, columns: Sequence[str], *, shift: np.ndarray
-    ) -> "SufficientStatistics":
-        """From sums and cross products of (value - shift), shapes (n_columns,) and (n_columns, n_columns)."""
-        mean = sums / n if n else np.full(len(columns), nan)
-        cov = (products - n * np.outer(mean, mean)) / (n - 1) if n > 1 else np.full((len(columns),) * 2, nan)
-        return cls(n=n, columns=tuple(columns), mean=mean + shift, cov=cov)
-
-    def gradient(self, columns: tuple[str, ...]) -> tuple[float, np.ndarray]:
-        """Value of the mean of one column or the ratio of two, and its derivative by every column mean."""
-        g = np.zeros(len(self.columns))
-        top = self.columns.index(columns[0])
-        if len(columns) == 1:
-            g[top] = 1.0
-            return float(self.mean[top]), g
-        bottom = self.columns.index(columns[1])
-        if not self.mean[bottom] > 0:
-            return nan, np.full_like(g, nan)
-        ratio = self.mean[top] / self.mean[bottom]
-        g[top], g[bottom] = 1 / self.mean[bottom], -ratio / self.mean[bottom]
-        return float(ratio), g
-
-    def sum(self, column: str) -> float:
-        """The column's total over the users."""
-        return float(self.n * self.mean[self.columns.index(column)]) if self.n else 0.0
-
-    def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
-        """Statistics of both groups together (Chan, Golub and LeVeque 1983)."""
-        if not (self.n and other.n):
-            return self if self.n else other
-        n, shift = self.n + other.n, other.mean - self.mean
-        parts = [(s.n - 1) * s.cov for s in (self, other) if s.n > 1]
-        scatter = sum(parts, np.outer(shift, shift) * self.n * other.n / n)
-        return replace(self, n=n, mean=self.mean + shift * other.n / n, cov=scatter / (n - 1))
-
-
-ByVariant = dict[str, SufficientStatistics]  # control first
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stacked:
-    """Sufficient statistics of the same columns many times over, such as at the end of every day."""
-
-    n: np.ndarray  # (n_times,)
-    columns: tuple[str, ...]
-    mean: np.ndarray  # (n_times, n_columns); nan without users
-    cov: np.ndarray  # (n_times, n_columns, n_columns); nan below two users
-
-
-@dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """How many users of each variant have each distinct combination of values."""
-
-    columns: tuple[str, ...]
-    values: np.ndarray  # (n_distinct, n_columns), sorted
-    counts: dict[str, np.ndarray]  # by variant, control first; (n_distinct,) users
-
-    @classmethod
-    def of(cls, variant: np.ndarray, values: np.ndarray, columns: Sequence[str], names: Sequence[str]) -> "Histogram":
-        """From one row per user: the code of its variant in `names`, and its values (n, n_columns).
-
-        >>> clicks = Histogram.of(np.array([0, 1, 1]), np.array([[2], [2], [5]]), ["clicks"], ["control", "treatment"])
-        >>> clicks.values.ravel(), clicks.counts["treatment"]
-        (array([2, 5]), array([1, 1]))
-        """
-        order = np.lexsort(values.T[::-1])
-        ordered = values[order]
-        new = np.ones(len(ordered), dtype=bool)
-        new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        distinct, which = ordered[new], np.cumsum(new) - 1
-        counts = np.bincount(which * len(names) + variant[order], minlength=len(distinct) * len(names))
-        by_name = dict(zip(names, counts.reshape(-1, len(names)).T, strict=True))
-        return cls(columns=tuple(columns), values=distinct, counts=by_name)
-
-    @property
-    def cap(self) -> float | None:
-        """Quantile CAP of the last column over all users, where one user outweighs the rest of a variant; else None.
-
-        One does who makes up HEAVY of the variant's sum, and TIMES_MEAN times the mean user. Which variant a user is in
-        plays no part in the cap.
-        """
-        value, cap = self.values[:, -1], None
-        for users in self.counts.values():
-            total = value @ users
-            if total > 0 and value[users > 0].max() > total * max(HEAVY, TIMES_MEAN / users.sum()):
-                cap = self.quantile or None
-        return cap
-
-    @property
-    def quantile(self) -> float:
-        """Quantile CAP of the last column over all users."""
-        value = self.values[:, -1]
-        order = np.argsort(value)
-        below = np.cumsum(np.sum(list(self.counts.values()), axis=0)[order])
-        return float(value[order][np.searchsorted(below, CAP * below[-1])])
-
-    def only(self, column: str) -> "Histogram":
-        """The histogram of one of the columns."""
-        return self.of_value(column, self.values[:, self.columns.index(column)])
-
-    def of_value(self, name: str, value: np.ndarray) -> "Histogram":
-        """The histogram of a value that follows from the columns, shape (n_distinct,)."""
-        values, inverse = np.unique(value, return_inverse=True)
-        counts = {v: np.bincount(inverse, c, len(values)).astype(np.int64) for v, c in self.counts.items()}
-        return Histogram(columns=(name,), values=values[:, None], counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +45,10 @@ class Users(Brief):
     impressions or more sessions than impressions; None where the columns that tell are not there. `in_two_variants` are
     left out of all else. `unknown` counts the users of whom the table of what is known from before says nothing; None
     without one. `missing` counts the users without a number in a column, and `own` has, by such columns, the statistics
-    of the users who have one in all of them. Where one user outweighs the rest of a goal, `caps` has the most that
-    counts of its last column, and `capped` the statistics with all counts of heavier users shrunk to it, and what they
-    did before likewise; segments are of these too. Where every user meets every variant, `within` has them, and
-    `statistics` are of who met a variant.
+    of the users who have one in all of them; so has `own_segments` for goals. Where one user outweighs the rest of a
+    goal, `caps` has the most that counts of its last column, and `capped` the statistics with all counts of heavier
+    users shrunk to it, and what they did before likewise; segments are of these too. Where every user meets every
+    variant, `within` has them, and `statistics` are of who met a variant.
     """
 
     statistics: ByVariant
@@ -195,6 +60,7 @@ class Users(Brief):
     unknown: int | None = None
     missing: dict[str, int] = field(default_factory=dict)
     own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
+    own_segments: dict[frozenset[str], dict[str, dict[str, ByVariant]]] = field(default_factory=dict)
     capped: ByVariant = field(default_factory=dict)
     caps: dict[str, float] = field(default_factory=dict)
     within: Within | None = None
@@ -242,10 +108,17 @@ class Users(Brief):
 
     def read_by(self, columns: tuple[str, ...]) -> ByVariant:
         """The statistics that a metric of these columns is read from."""
-        if self.is_capped(columns):
-            return self.capped
-        lacking = frozenset(c for c in columns if c in self.missing)
+        return self.capped if self.is_capped(columns) else self.counted_by(columns)
+
+    def counted_by(self, columns: tuple[str, ...]) -> ByVariant:
+        """The same with every user counted whole."""
+        lacking = frozenset(columns).intersection(self.missing)
         return self.own[lacking] if lacking else self.statistics
+
+    def segments_of(self, columns: tuple[str, ...]) -> dict[str, dict[str, ByVariant]]:
+        """The segments of a goal of these columns."""
+        lacking = frozenset(columns).intersection(self.missing)
+        return self.own_segments[lacking] if lacking else self.segments
 
     def is_capped(self, columns: tuple[str, ...]) -> bool:
         """Whether heavy users count less in a metric of these columns."""
@@ -415,54 +288,3 @@ class Aggregates(Brief):
 
 def _by_variant(values: np.ndarray, code: np.ndarray, columns: tuple[str, ...], names: Sequence[str]) -> ByVariant:
     return {name: SufficientStatistics.of(values[code == i], columns) for i, name in enumerate(names)}
-
-
-def histograms_before(columns: Iterable[str]) -> list[tuple[str, ...]]:
-    """Which of these columns, that count the period before the test, belong into a histogram together.
-
-    >>> histograms_before(["clicks", "pre_spend", "pre_clicks", "pre_impressions"])
-    [('pre_clicks', 'pre_impressions'), ('pre_spend',)]
-    """
-    pre = [c for c in columns if c.startswith(PRE)]
-    pair = tuple(f"{PRE}{c}" for c in ("clicks", "impressions"))
-    return [pair, *((c,) for c in pre if c not in pair)] if set(pair) <= set(pre) else [(c,) for c in pre]
-
-
-def weight_of(sizes: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.ndarray | float:
-    """What users count of these sizes: the least that one of `caps` leaves of them, at most 1."""
-    weight: np.ndarray | float = 1.0
-    for column, cap in caps.items():
-        weight = np.minimum(weight, cap / np.maximum(sizes[column], cap))
-    return weight
-
-
-def users_before(columns: Mapping[str, np.ndarray], column: str, caps: Mapping[str, float]) -> np.ndarray | None:
-    """A column of before, its users weighed as `Users.capped` weighs them; None where it is not there."""
-    if column not in columns:
-        return None
-    return np.asarray(columns[column], dtype=np.float64) * (1.0 if column == KNOWN else _early(columns, caps))
-
-
-def _early(columns: Mapping[str, np.ndarray], caps: Mapping[str, float]) -> np.ndarray | float:
-    """What users count in the period before: its counts are capped at the same quantile as those of the test."""
-    then = {f"{PRE}{c}": np.asarray(columns[f"{PRE}{c}"], dtype=np.float64) for c in caps if f"{PRE}{c}" in columns}
-    most = {c: float(np.quantile(v, CAP)) for c, v in then.items()}
-    return weight_of(then, {c: cap for c, cap in most.items() if cap > 0})
-
-
-def weigh(values: np.ndarray, at: Mapping[str, int], caps: Mapping[str, float]) -> np.ndarray:
-    """Values of users of whom all counts shrink together where one of `caps` is exceeded, and those of before likewise.
-
-    A column that is 0 or 1 for everybody counts nothing and stays.
-    """
-    if not caps:
-        return values
-    found = values.copy()
-    early = _early({c: values[:, i] for c, i in at.items()}, caps)
-    now = weight_of({c: values[:, at[c]] for c in caps}, caps)
-    for column, i in at.items():
-        if column.startswith(PRE) and column != KNOWN:
-            found[:, i] *= early
-        elif values[:, i].max(initial=0) > 1:
-            found[:, i] *= now
-    return found

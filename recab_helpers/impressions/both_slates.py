@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import narwhals as nw
 import numpy as np
 
-from recab_helpers.impressions.aggregates import ByVariant, SufficientStatistics
 from recab_helpers.impressions.kept import here, keep
+from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
 from recab_helpers.references import CONTROL, POSITION_IN
 
 CONTROL_ONLY, TREATMENT_ONLY, DIFFERING = "control only", "treatment only", "at or below the first difference"

@@ -8,7 +8,7 @@ import duckdb
 import narwhals as nw
 
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import PRE
+from recab_helpers.impressions.statistics import PRE
 from recab_helpers.references import CONTROL, POSITION_IN
 
 Kind = Literal["id", "text", "rank", "place", "flag", "count", "number", "chance", "time", "day"]

@@ -1,5 +1,6 @@
 """The one long pass over a log: what every item, slate and day counts, from which all later tables are made."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,19 @@ COUNTS = {
     "weighted_clicks": "a click at position k counts 1 / log2(k + 1) (Jarvelin and Kekalainen 2002)",
     "novelty_bits": "sum of -log2 of the shown items' shares of all impressions (Vargas and Castells 2011)",
 }
+RETAINED = re.compile(r"retained_([1-9]\d{0,2})")
 UNIT = ("user_id", "variant")
 LAST_MARKED = 46  # position up to which a sum of powers of two tells positions apart: 2^46 x 2^6 rows < 2^53
+
+
+def days_to_return(column: str) -> int:
+    """Of a column that says who came back, within how many days of the first; 0 of any other.
+
+    >>> days_to_return("retained_7"), days_to_return("clicks")
+    (7, 0)
+    """
+    asked = RETAINED.fullmatch(column)
+    return int(asked[1]) if asked else 0
 
 
 @dataclass(frozen=True, kw_only=True)

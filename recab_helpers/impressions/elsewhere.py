@@ -10,7 +10,7 @@ from typing import Any
 
 import narwhals as nw
 
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, closest
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
     KINDS,
@@ -26,7 +26,6 @@ from recab_helpers.impressions.counting import count
 from recab_helpers.impressions.reading import FAR_DAYS, MAX_VARIANTS, Read, Reading
 from recab_helpers.impressions.values import LARGEST_RANK, NO, POSITIVE, YES
 from recab_helpers.impressions.words import SYNONYMS, propose
-from recab_helpers.parameters import closest
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import kind_of, parts_of
 

@@ -5,16 +5,18 @@ from typing import Any
 
 import narwhals as nw
 
-from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.counting import COUNTS
+from recab_helpers.impressions.counting import COUNTS, days_to_return
 from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.known import COUNTED, as_before, refuse_lacking, refuse_taken, unknown_to
 from recab_helpers.impressions.reading import Reader, Reading
-from recab_helpers.impressions.reduce import refuse_taken, unknown_to
 from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
+from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
+from recab_helpers.impressions.user_rows import refuse_short
 from recab_helpers.impressions.words import propose
-from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams, nearest
+from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
 
@@ -72,36 +74,47 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
 
     Raises:
         DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
-        ParameterError: the log holds sums of several metrics, and none is the goal.
+        ParameterError: the log holds sums of several metrics, and none is the goal; or a covariate is none.
     """
     how = Reading.of(params)
     if how.engine == "spark":
         spark_is_there()
         return
+    covariates = params.covariates if isinstance(params, AnalyzeParams) else []
     if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
+        if covariates:
+            raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
         return
     known = read = None
     if params.users_file:
         known = open_users(params.users_file, how=how, alone=not params.log_file)
+        known, _ = as_before(known, covariates)
     names = [] if known is None else known.collect_schema().names()
+    others = [] if known is None else [n for n, kind in known.collect_schema().items() if kind.is_numeric()]
     if not params.log_file and (lacking := [c for c in asked if c not in names]):
         raise ParameterError(
             f"A metric reads the column {lacking[0]}, which the users do not have. {nearest(lacking[0], names)}"
         )
-    if not params.log_file:
-        return
-    there = column_names(params.log_file, how)
-    summed = summed_of(asked, there, names)
-    if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
-        pilot = isinstance(params, PlanParams)
-        read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
-        there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
-    without = {"sessions": "slate_id", "weighted_clicks": "position"}
-    counts = {c for c in COUNTS if c not in without or without[c] in there}
-    refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
-    if read is not None and known is not None:
-        unknown_to(read.rows, known)
+    if params.log_file:
+        there = column_names(params.log_file, how)
+        summed = summed_of(asked, there, names)
+        if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
+            pilot = isinstance(params, PlanParams)
+            read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
+            there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
+        without = {"sessions": "slate_id", "weighted_clicks": "position"}
+        counts = {c for c in COUNTS if c not in without or without[c] in there}
+        refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
+        names = [*names, *(f"{PRE}{c}" for c in (*(counts & {*COUNTED}), *summed) if params.starts)]
+    refuse_lacking(covariates, names, others)
+    if read is not None:
+        retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)]
+        if retained and read.counted:
+            days = read.counted.units.select(a=nw.col("day").min(), b=nw.col("day").max()).collect("pyarrow")
+            refuse_short(retained, *(days[end][0] for end in "ab"))
+        if known is not None:
+            unknown_to(read.rows, known)
 
 
 def _refuse_without_goal(params: ReadParams, metrics: Sequence[str]) -> None:

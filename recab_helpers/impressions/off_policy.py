@@ -10,8 +10,8 @@ import narwhals as nw
 import numpy as np
 
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import SufficientStatistics
 from recab_helpers.impressions.kept import here, keep
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import CONTROL, POSITION_IN
 
 SLATES, OWN, DIRECT = "slates", "own clicks", "direct"

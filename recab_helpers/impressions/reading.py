@@ -7,12 +7,12 @@ from functools import partial
 import duckdb
 import narwhals as nw
 
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, closest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
 from recab_helpers.impressions.counting import Counted
 from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
-from recab_helpers.parameters import ReadParams, closest
+from recab_helpers.parameters import ReadParams
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
 from recab_helpers.tables import FILE_NAME, all_numbers, literal, name
 

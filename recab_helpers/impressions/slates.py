@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.impressions.reduce import UserRows
+from recab_helpers.impressions.user_rows import UserRows
 from recab_helpers.references import CONTROL, in_order
 
 HISTORY_SHOWN = 8  # past items of an example user, best rated first

@@ -8,7 +8,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 
-from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
     IMPRESSIONS,
@@ -21,11 +21,10 @@ from recab_helpers.impressions.contract import (
     in_slates,
     of_users,
 )
-from recab_helpers.impressions.counting import COUNTS, count
+from recab_helpers.impressions.counting import COUNTS, count, days_to_return
 from recab_helpers.impressions.elsewhere import on_spark, read_elsewhere
 from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
-from recab_helpers.parameters import nearest
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
     engine,
@@ -384,6 +383,8 @@ def column_names(table: Table, how: Reading = AS_IS) -> tuple[str, ...]:
 def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
     """Of the columns that metrics ask for, those of a log's impressions: neither counted anyway nor known of its users.
 
+    Who came back (`days_to_return`) is counted where no column has that name.
+
     `there` are the columns of the log, `known` those of the table of its users.
 
     Raises:
@@ -392,12 +393,12 @@ def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] =
     counted = {*COUNTS, *known}
     wanted = [c for c in asked if c not in counted]
     for column in wanted:
-        if column not in there:
+        if column not in there and not days_to_return(column):
             raise ParameterError(
                 f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
                 f"{nearest(column, counted | set(there))}"
             )
-    return tuple(dict.fromkeys(wanted))
+    return tuple(dict.fromkeys(c for c in wanted if c in there))
 
 
 def opened(

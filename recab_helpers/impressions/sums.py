@@ -12,11 +12,12 @@ import pandas as pd
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
-from recab_helpers.impressions.aggregates import Aggregates, Running, SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Aggregates, Running, Users
 from recab_helpers.impressions.contract import IMPRESSIONS, Column
 from recab_helpers.impressions.kept import here
 from recab_helpers.impressions.reading import AS_IS, Cell, Reader, Reading
 from recab_helpers.impressions.sources import Table, column_names, opened
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.words import SYNONYMS, propose
 from recab_helpers.references import CONTROL, in_order
 from recab_helpers.tables import name, reading

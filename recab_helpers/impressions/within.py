@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import narwhals as nw
 import numpy as np
 
-from recab_helpers.impressions.aggregates import SufficientStatistics, Within
+from recab_helpers.impressions.aggregates import Within
 from recab_helpers.impressions.counting import UNIT
 from recab_helpers.impressions.kept import keep
+from recab_helpers.impressions.statistics import SufficientStatistics
 
 AFTER_SAME, AFTER_OTHER = "after the same", "after the other"  # variant in the session before
 WON, PREFERS = "slates won", "prefers"  # more clicks of this team than of the other, in a slate and over all of a user

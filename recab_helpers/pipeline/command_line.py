@@ -15,8 +15,8 @@ import traceback
 from typing import Any, NoReturn
 
 from recab_helpers import paths
-from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped
-from recab_helpers.parameters import ReadParams, nearest
+from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped, nearest
+from recab_helpers.parameters import ReadParams
 from recab_helpers.pipeline.doors import DOORS, Door
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 from recab_helpers.pipeline.values import PATHS, check_values, read_values, words

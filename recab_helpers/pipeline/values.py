@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from recab_helpers import paths
-from recab_helpers.errors import ParameterError
-from recab_helpers.parameters import PRESETS, STAGES, ServeParams, nearest
+from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.parameters import PRESETS, STAGES, ServeParams
 from recab_helpers.pipeline.doors import DOORS, doors_that_take
 
 PATHS = {"log_file": "LOG", "users_file": "USERS"}  # parameters with a name of their own on the command line
@@ -204,10 +204,11 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.recommenders.catalog import check_names
 
         check_names(stage.variants)
-    if "analyze" in params and params["analyze"].metrics:  # loads numpy, so only where a metric is given
+    analyze = params.get("analyze")
+    if analyze and (analyze.metrics or analyze.covariates):  # loads numpy, so only where one is given
         from recab_helpers.analysis.metrics import goals_of, metrics_from
 
-        goals_of(metrics_from(params["analyze"].metrics))
+        goals_of(metrics_from(analyze.metrics, analyze.covariates))
 
 
 def _from_here(name: str, value: Any) -> Any:

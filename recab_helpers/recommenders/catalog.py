@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from recab_helpers.errors import ParameterError, StepsAsideError
-from recab_helpers.parameters import TrainParams, nearest
+from recab_helpers.errors import ParameterError, StepsAsideError, nearest
+from recab_helpers.parameters import TrainParams
 from recab_helpers.references import ModelAddress
 
 if TYPE_CHECKING:

@@ -43,7 +43,8 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
 
     In that period users were what `test.before` says.
 
-    Columns: user_id, pre_impressions, pre_clicks, pre_sessions, history (by training interactions), activity.
+    Columns: user_id, pre_impressions, pre_clicks, pre_sessions, interactions (of the training), history (by these),
+    activity.
     """
     before = replace(
         test,
@@ -55,6 +56,7 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
         seed=f"{test.seed} before",
     )
     n = len(data.user_ids)
+    met = np.bincount(data.coded(data.train).user, minlength=n)
     sessions = draw_session_counts(data.user_ids, before.traffic.session_rate, seed=before.seed)
     clicks = np.zeros(n)
     for table in before.impressions():
@@ -66,7 +68,8 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
             "pre_impressions": sessions * test.slate_size,
             "pre_clicks": clicks.astype(np.int64),
             "pre_sessions": sessions,
-            "history": _binned(np.bincount(data.coded(data.train).user, minlength=n), HISTORY),
+            "interactions": met,
+            "history": _binned(met, HISTORY),
             "activity": _binned(sessions, ACTIVITY),
         }
     )

@@ -1,19 +1,7 @@
 """Where both wings meet: a room per notebook, with what its stage reads and what it leaves in MLflow."""
 
-from recab_helpers.stages.analyze import (
-    Log,
-    background,
-    find_log,
-    grade_own,
-    inputs_of,
-    log_analysis,
-    measured,
-    prior_of,
-    progress_of,
-    promote,
-    reduce,
-    user_rows,
-)
+from recab_helpers.stages.analyze import grade_own, measured, prior_of, progress_of, reduce, user_rows
+from recab_helpers.stages.background import background
 from recab_helpers.stages.calibrate import (
     chances_of,
     grade_populations,
@@ -22,6 +10,8 @@ from recab_helpers.stages.calibrate import (
     rates_of,
     traffic_table,
 )
+from recab_helpers.stages.lab_book import log_analysis, promote
+from recab_helpers.stages.log import Log, find_log, inputs_of
 from recab_helpers.stages.plan import answer, design_of, facts, grounds_of, power_title
 from recab_helpers.stages.simulate import load_variants, log_test, offline_of
 from recab_helpers.stages.train import check_model, load_trained, load_training, log_data, log_models

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 from scipy import stats
 from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
-from recab_helpers import report, simulation, tracking
+from recab_helpers import simulation
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
 from recab_helpers.calibration import designs as drawn
 from recab_helpers.calibration.grading import end_with_parent
 from recab_helpers.data import TrainedOn
-from recab_helpers.formats import count, lift, percent, points
+from recab_helpers.formats import percent
 from recab_helpers.parameters import DesignsParams, SimulateParams
 from recab_helpers.recommenders.protocol import Served
 from recab_helpers.report.kit.html import Number
@@ -27,17 +26,10 @@ from recab_helpers.simulation import Pair
 from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.stages.simulate import load_variants
 
-COVERS = 0.9  # share of intervals that hold the truth, below which a design of 95% is not to be relied on
 BATCH = 25  # drawn tests a job
 WORKERS, FEW_JOBS = 2, 4  # processes, and how many jobs are not worth starting them
-CLICKS: dict[str, PositionModel | CascadeModel] = {"position": PositionModel(), "cascade": CascadeModel()}
 HARDLY = 1e-4  # a lift so small counts as none: no number of users is given
-RULE = (
-    "Take the design that tells a lift with the fewest users, among those whose 95% intervals held the truth in at "
-    "least 90% of the drawn tests under both click models. If it takes more than the longest bearable test, interleave "
-    "as long as that is short enough: it tells which model is better, not by how much. If not even that, do not test: "
-    "choose by cost."
-)
+CLICKS: dict[str, PositionModel | CascadeModel] = {"position": PositionModel(), "cascade": CascadeModel()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,158 +258,6 @@ def _rate(hits: np.ndarray) -> Number:
     return Number(p, f"{percent(p, 1)} \N{PLUS-MINUS SIGN} {percent(2 * math.sqrt(p * (1 - p) / len(hits)), 1)}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Advice:
-    """What RULE says of a pair: the way, or none where the pair is better not tested; and why, in a sentence."""
-
-    way: Way | None
-    why: str
-
-
-def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
-    """RULE, applied to the grades."""
-    own = graded[graded["model"] == params.click_model].set_index("way")
-    worst = graded.groupby("way")["coverage"].min()
-    most = params.longest_days * params.users_per_day
-    days = f"{count(params.longest_days)} days of {count(params.users_per_day)} users"
-    lifts = [
-        w
-        for w in WAYS
-        if w.lift and not w.trusting and worst[w.name] >= COVERS and math.isfinite(own.loc[w.name, "users_needed"])
-    ]
-    if lifts:
-        best = min(lifts, key=lambda w: own.loc[w.name, "users_needed"])
-        needed = own.loc[best.name, "users_needed"]
-        if needed <= most:
-            why = f"{best.label} tells the lift with {count(needed)} users, fewest of those whose intervals hold"
-            return Advice(way=best, why=f"{why} under either click model.")
-        true = lift(math.expm1(own.loc[best.name, "truth"]))
-        why = f"A lift of {true} takes at least {count(needed)} users, more than {days}"
-    else:
-        why = (
-            "No way tells a lift whose intervals hold under either click model"
-            if abs(own["truth"]).max() > HARDLY
-            else ("Both models have the same CTR")
-        )
-    needed, way = own.loc["interleaved", "users_needed"], next(w for w in WAYS if not w.lift)
-    if needed <= most and worst["interleaved"] >= COVERS:
-        right = own.loc["interleaved", "truth"] * own.loc["counted", "truth"] > 0
-        aside = "" if right else ", though here users prefer the model with the lower CTR"
-        return Advice(way=way, why=f"{why}. Interleaving says which is better with {count(needed)} users{aside}.")
-    return Advice(way=None, why=f"{why}, and interleaving takes {count(needed)}. Choose by cost.")
-
-
-def answer(graded: pd.DataFrame, params: DesignsParams) -> str:
-    """The recommendation in two sentences."""
-    advice = advise(graded, params)
-    head = f"Recommended: {advice.way.label}." if advice.way else "Recommended: do not test."
-    return f"{head} {advice.why}"
-
-
-def overlap_facts(pair: Pair, models: list[Served]) -> dict[str, str]:
-    """How alike the two slates are, and what is true of them."""
-    shared, k, ctr = pair.overlap(), pair.k, pair.ctr()
-    places = pair.places()[0]
-    same = (places[:, :, 0] == places[:, :, 1]).mean()
-    return {
-        "control": f"{models[0].address}, true CTR {percent(ctr[0])}",
-        "treatment": f"{models[1].address}, true CTR {percent(ctr[1])}",
-        "true lift": lift(ctr[1] / ctr[0] - 1, 2),
-        "items that both slates show": f"{shared.mean():.1f} of {k} on average; none for "
-        f"{percent((shared == 0).mean(), 0)} of users, all for {percent((shared == k).mean(), 0)}",
-        "items at the same place in both": percent(float(same), 0),
-    }
-
-
-def users_table(graded: pd.DataFrame, params: DesignsParams) -> pd.DataFrame:
-    """For each way: what it tells, users and days for the wanted power, what the log must hold."""
-    needed = graded[graded["model"] == params.click_model].set_index("way")["users_needed"]
-    rows = [
-        {
-            "design": way.label,
-            "tells": way.tells,
-            "users": Number(needed[way.name], count(needed[way.name])),
-            "days": Number(days := np.ceil(needed[way.name] / params.users_per_day), count(days)),
-            "the log must hold": way.log,
-        }
-        for way in WAYS
-    ]
-    return pd.DataFrame(rows).set_index("design")
-
-
-def grades_table(graded: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Truth, mean estimate and coverage of each way in tests drawn from this click model."""
-    rows = []
-    for row in graded[graded["model"] == model].itertuples():
-        is_lift = next(way.lift for way in WAYS if way.name == row.way)
-        truth, value = ((math.expm1(x) if is_lift else x + 0.5) for x in (row.truth, row.value))
-        said = lift if is_lift else percent
-        rows.append(
-            {
-                "design": row.design,
-                "tells": "lift" if is_lift else "share of clicks",
-                "truth": Number(truth, said(truth)),
-                "mean estimate": Number(value, said(value)),
-                "off by": Number(value - truth, points(value - truth, 1)),
-                "error of the mean": Number(row.bias_error, points(row.bias_error, 1).lstrip("+")),
-                "coverage": Number(row.coverage, percent(row.coverage, 1)),
-                "its gate says no": Number(row.gate, "no gate" if math.isnan(row.gate) else percent(row.gate, 1)),
-                "tests": row.tests,
-            }
-        )
-    return pd.DataFrame(rows).set_index("design")
-
-
-def coverage_figure(graded: pd.DataFrame, model: str, params: DesignsParams) -> HTML:
-    """How often the intervals of each way held the truth in tests drawn from this click model."""
-    of = graded[graded["model"] == model]
-    error = 2 * np.sqrt(params.alpha * (1 - params.alpha) / of["tests"].clip(lower=1))
-    rates = pd.DataFrame({"method": of["design"], "rate": of["coverage"], "error": error})
-    return report.rates_figure(rates, target=1 - params.alpha, title=holds_title(graded, model))
-
-
-def costs_table(pair: Pair) -> pd.DataFrame:
-    """What users get while the test runs: CTR of each design against showing control to all, exactly."""
-    control, treatment = pair.ctr()
-    half = (control + treatment) / 2
-    rows = {"Two groups, and sessions, half in each": half, "Interleaved (team draft)": pair.drafted()[1]}
-    rows |= {"Control for all": control, "Treatment for all": treatment}
-    table = pd.DataFrame({"ctr": rows.values()}, index=pd.Index(rows, name="during the test"))
-    return table.assign(lift=table["ctr"] / control - 1)
-
-
-def log_designs(run: tracking.Run, graded: pd.DataFrame, params: DesignsParams) -> None:
-    """The grades as a table, and the recommendation where a reader of MLflow looks for it."""
-    run.log_table("designs", graded)
-    advice = advise(graded, params)
-    run.tag(recommended=advice.way.label if advice.way else "do not test")
-    run.name(f"Designs: {' against '.join(reversed(params.variants))}", answer(graded, params))
-
-
 def other_model(params: DesignsParams) -> str:
     """The click model that is graded beside that of the parameters."""
     return "cascade" if params.click_model == "position" else "position"
-
-
-def holds_title(graded: pd.DataFrame, model: str) -> str:
-    """Which ways hold the truth too seldom in tests of this click model, for the title of a figure."""
-    of = graded[graded["model"] == model]
-    seldom = [r.design for r in of.itertuples() if r.coverage < COVERS]
-    if not seldom:
-        return f"Under the {model} model every way holds the truth as often as it says"
-    return f"Under the {model} model, not to be relied on: {'; '.join(seldom)}"
-
-
-def users_figure(graded: pd.DataFrame, params: DesignsParams) -> HTML:
-    """Users that each way needs, on one axis of factors."""
-    own = graded[graded["model"] == params.click_model]
-    needed = dict(zip(own["design"], own["users_needed"], strict=True))
-    told = {k: v for k, v in needed.items() if math.isfinite(v)}
-    most = params.longest_days * params.users_per_day
-    if not told:
-        return report.note("Both models have the same CTR: no number of users tells them apart.")
-    least = min(told, key=lambda k: told[k])
-    title = f"{least} takes {count(told[least])} users, two groups {count(needed[WAYS[0].label])}"
-    return report.counts_figure(
-        told, title=title, axis="users, on a scale of factors", line=(most, f"{params.longest_days} days")
-    )

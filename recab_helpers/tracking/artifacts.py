@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
@@ -17,7 +18,6 @@ from mlflow.utils.uri import is_local_uri
 from recab_helpers.errors import TrackingError
 from recab_helpers.processes import PREFIX, this_process
 from recab_helpers.tracking.run import info_of
-from recab_helpers.tracking.store import connect
 
 
 def load_table(run_id: str, name: str) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def load_json(run_id: str, name: str) -> dict[str, Any]:
 
 def load_arrays(run_id: str, name: str) -> dict[str, np.ndarray] | None:
     """Read logged arrays back, or None when the run has none of that name."""
-    stage = name.rpartition("/")[0]
-    if not any(a.path == f"{name}.npz" for a in connect().list_artifacts(run_id, stage)):
+    stage, _, file = name.rpartition("/")
+    if not any(Path(a.path).name == f"{file}.npz" for a in list_artifacts(f"{info_of(run_id).artifact_uri}/{stage}")):
         return None
     with np.load(artifact(run_id, f"{name}.npz")) as stored:
         return dict(stored)
@@ -56,7 +56,7 @@ def artifact(run_id: str, path: str) -> Path:
     copy = _fetched() / run_id / path
     try:
         if not copy.exists():  # what was fetched lies below its folder, by its name or by its path, as the store likes
-            shutil.move(connect().download_artifacts(run_id, path, str(_made(copy.parent))), copy)
+            shutil.move(download_artifacts(f"{home}/{path}", dst_path=str(_made(copy.parent))), copy)
     except (MlflowException, OSError) as error:
         raise absent from error
     return copy

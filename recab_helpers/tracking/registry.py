@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import ModelSignature
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-from mlflow.utils import logging_utils
 
-from recab_helpers.errors import DataError, ParameterError, TrackingError
-from recab_helpers.parameters import nearest
+from recab_helpers.errors import DataError, ParameterError, TrackingError, nearest
 from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.references import ModelAddress
 from recab_helpers.tracking.runs import Run, run_tags
@@ -63,31 +65,45 @@ def log_model(
     `catalog` is the digest of the catalog that it was fitted on; it travels as the metadata `catalog` of the model.
     `params` are those that it was fitted with, and `card` says in Markdown what the model is.
     """
-    name = f"{prefix}-{fitted.name}"
-    example = pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)})
+    name, client = f"{prefix}-{fitted.name}", run.client
+    logged = client.create_logged_model(
+        run.experiment_id, fitted.name, run.run_id, params={k: str(v) for k, v in params.items()}
+    )
+    with _once():
+        client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     with tempfile.TemporaryDirectory() as folder:
-        fitted.save(folder)
-        mlflow.set_experiment(experiment_id=run.experiment_id)  # where the model goes, beside its run
-        logged = mlflow.models.Model.log(
-            artifact_path=None,
-            name=fitted.name,
-            flavor=mlflow.pyfunc,
-            run_id=run.run_id,
+        fitted.save(Path(folder, fitted.name))
+        mlflow.pyfunc.save_model(
+            Path(folder, "model"),
             python_model=inspect.getfile(type(fitted)),
-            artifacts={"model": folder},
+            artifacts={"model": str(Path(folder, fitted.name))},
             signature=SIGNATURE,
-            input_example=(example, {"k": 2}),
+            input_example=(pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)}), {"k": 2}),
             pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
-            metadata={"catalog": catalog} if catalog else None,
-            params=dict(params),
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                model_uuid=logged.model_id,
+                run_id=run.run_id,
+                model_id=logged.model_id,
+                metadata={"catalog": catalog} if catalog else None,
+            ),
         )
-    with _silent():
-        version = mlflow.register_model(f"models:/{logged.model_id}", name).version
-    address = ModelAddress(name=name, version=str(version))
-    if card:
-        run.client.update_registered_model(name, card)
-        run.client.update_model_version(name, address.version, card)
-    run.client.set_registered_model_alias(name, CANDIDATE, address.version)
+        for compiled in Path(folder, "model").rglob("__pycache__"):
+            shutil.rmtree(compiled)
+        client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+    client.finalize_logged_model(logged.model_id, "READY")
+    try:
+        client.create_registered_model(name, description=card or None)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        client.update_registered_model(name, card)
+    source = f"models:/{logged.model_id}"
+    version = client.create_model_version(name, source, run.run_id, description=card or None, model_id=logged.model_id)
+    address = ModelAddress(name=name, version=str(version.version))
+    registered = [{"name": name, "version": version.version}]  # by which the page of the logged model links to it
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(registered)})
+    client.set_registered_model_alias(name, CANDIDATE, address.version)
     return LoggedModel(address=address, model_id=logged.model_id)
 
 
@@ -275,13 +291,13 @@ def logged_id(version: ModelVersion) -> str:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Without MLflow's lines on stderr that tell of what went well; its errors are exceptions."""
-    logging_utils.disable_logging()
+def _once() -> Iterator[None]:
+    """What a server did without saying so is asked for again by MLflow's retry, and is there already."""
     try:
         yield
-    finally:
-        logging_utils.enable_logging()
+    except MlflowException as error:
+        if not re.search("IntegrityError|UniqueViolation|duplicate", str(error), re.IGNORECASE):
+            raise
 
 
 @contextmanager
@@ -289,12 +305,12 @@ def known_to_mlflow(address: ModelAddress) -> Iterator[None]:
     """MLflow's own error for an address, in our words."""
     try:
         yield
-    except mlflow.MlflowException as error:
+    except MlflowException as error:
         raise TrackingError(
             f"MLflow has no model {address}: {first_line(error)} Run `make train`, or correct it."
         ) from error
 
 
-def first_line(error: mlflow.MlflowException) -> str:
+def first_line(error: MlflowException) -> str:
     """What MLflow said, without what follows it."""
     return error.message.splitlines()[0]

@@ -26,7 +26,6 @@ from recab_helpers.errors import TrackingError
 from recab_helpers.tracking.owners import OWNER, PARENT, owner
 from recab_helpers.tracking.store import connect, git_commit, masked, said
 
-BATCH = 1000  # metrics in one call, the limit of MLflow
 FIRST_ROWS = 100  # of a table, in an artifact that MLflow's own pages show
 KEY_LENGTH = 200  # MLflow takes 250 characters; the mark of a changed name and a suffix fit beside it
 
@@ -40,6 +39,7 @@ class Run:
     client: mlflow.MlflowClient = field(repr=False)
     experiment_id: str = ""  # empty where it is not known yet
     owned: bool = False  # made by the stage itself, which therefore also ends it
+    at_end: dict[str, list] | None = field(default=None, repr=False)  # what one request says when a child run ends
 
     def log_metrics(
         self, values: Mapping[Any, float], *, model_id: str | None = None, on: TrackedDataset | None = None
@@ -53,7 +53,7 @@ class Run:
             of |= {"dataset_name": on.name, "dataset_digest": on.digest}
         now = int(time.time() * 1000)
         metrics = [Metric(key_of(k), float(v), now, 0, **of) for k, v in values.items() if np.isfinite(v)]
-        self.client.log_batch(self.run_id, metrics=metrics)
+        self._log(metrics=metrics)
 
     def log_series(self, table: pd.DataFrame) -> None:
         """Log each column as a metric with the index (days from 0) as step."""
@@ -64,14 +64,11 @@ class Run:
             for step, value in zip(column.index, column, strict=True)
             if np.isfinite(value)
         ]
-        for start in range(0, len(points), BATCH):
-            self.client.log_batch(self.run_id, metrics=points[start : start + BATCH])
+        self._log(metrics=points)
 
-    def log_params(self, values: dict[str, Any]) -> None:
-        """Log parameters under the stage's name, as text for people and as JSON for loading back."""
-        params = [Param(key_of(f"{self.stage}.{k}"), str(v)) for k, v in values.items()]
-        self.client.log_batch(self.run_id, params=params)
-        self.log_json("parameters", values)
+    def log_params(self, values: Mapping[str, Any], **tags: str) -> None:
+        """Log parameters under the stage's name, as text, and what `tag` takes, in one request."""
+        self._log(params=[Param(key_of(f"{self.stage}.{k}"), str(v)) for k, v in values.items()], tags=_tags(tags))
 
     def log_json(self, name: str, content: dict[str, Any]) -> None:
         """Log one JSON document, `<stage>/<name>.json`."""
@@ -134,7 +131,7 @@ class Run:
 
     def name(self, title: str, note: str) -> None:
         """Name the run by what it is, with a description in Markdown."""
-        self.client.log_batch(self.run_id, tags=[RunTag("mlflow.runName", title), RunTag("mlflow.note.content", note)])
+        self._log(tags=[RunTag("mlflow.runName", title), RunTag("mlflow.note.content", note)])
 
     def log_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Log numpy arrays as `<stage>/<name>.npz`."""
@@ -145,16 +142,28 @@ class Run:
 
     def tag(self, **tags: str) -> None:
         """Set tags of this run, named `recab.<tag>`."""
-        self.client.log_batch(self.run_id, tags=[RunTag(key_of(f"recab.{k}"), str(v)) for k, v in tags.items()])
+        self._log(tags=_tags(tags))
+
+    def _log(self, **said: list) -> None:
+        if self.at_end is None:
+            self._send(said)
+            return
+        for kind, values in said.items():
+            self.at_end.setdefault(kind, []).extend(values)
+
+    def _send(self, said: Mapping[str, list]) -> None:
+        metrics, params, tags = (said.get(kind, []) for kind in ("metrics", "params", "tags"))
+        self.client.log_batch(self.run_id, metrics, params, tags)
 
     @contextmanager
     def child(self, name: str) -> Iterator["Run"]:
-        """A child run that ends FINISHED, or FAILED when the block raises."""
+        """A child run that ends FINISHED, or FAILED when the block raises; its metrics, parameters and tags go then."""
         tags = {PARENT: self.run_id, "recab.stage": self.stage} | provenance(self.stage)
         made = self.client.create_run(self._experiment(), run_name=name, tags=tags)
-        child = Run(made.info.run_id, self.stage, self.client, made.info.experiment_id)
+        child = Run(made.info.run_id, self.stage, self.client, made.info.experiment_id, at_end={})
         try:
             yield child
+            child._send(child.at_end or {})
         except BaseException:
             child.close("FAILED")
             raise
@@ -186,6 +195,10 @@ class Run:
 
     def _experiment(self) -> str:
         return self.experiment_id or info_of(self.run_id).experiment_id
+
+
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(key_of(f"recab.{k}"), str(v)) for k, v in tags.items()]
 
 
 def key_of(name: Hashable) -> str:

@@ -65,9 +65,9 @@ def start_stage(stage: str, params, inputs: dict[str, str]) -> Run:
     given = os.environ.get("MLFLOW_RUN_ID")
     run = Run(given, stage, connect()) if given else start_run(params.experiment, stage)
     values = params.as_dict()
-    run.log_params(values)
     known = json.dumps([inputs, values], sort_keys=True)
-    run.tag(**inputs, **{f"{stage}.inputs": hashlib.sha256(known.encode()).hexdigest()[:16]})
+    run.log_params(values, **inputs, **{f"{stage}.inputs": hashlib.sha256(known.encode()).hexdigest()[:16]})
+    run.log_json("parameters", values)
     return run
 
 

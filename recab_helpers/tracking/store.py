@@ -29,6 +29,7 @@ DATABASES = ("postgresql", "mysql", "mssql")
 SHAPES = "http://HOST:PORT, sqlite:////FOLDER/mlflow.db or postgresql://USER@HOST/NAME"
 
 logging.getLogger("mlflow").setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)  # a traceback of what it also raises
 logging.getLogger("alembic").setLevel(logging.ERROR)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recab_helpers.analysis.carry_over import carry_over
-from recab_helpers.impressions.aggregates import SufficientStatistics, Within
+from recab_helpers.impressions.aggregates import Within
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.within import AFTER_OTHER, AFTER_SAME, at
 
 VARIANTS = ("control", "treatment")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import tea_tasting as tt
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,8 @@ from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, METRICS, mean_o
 from recab_helpers.analysis.planning import Baseline
 from recab_helpers.analysis.statistics import effective_users, variance_of
 from recab_helpers.errors import ParameterError
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users, Within
+from recab_helpers.impressions.aggregates import Users, Within
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.within import at
 from recab_helpers.references import Comparison
 from tests import published
@@ -124,6 +126,54 @@ def test_mean_and_ratio_agree_with_tea_tasting(seed, n):
         ends = (reference.rel_effect_size_ci_lower, reference.rel_effect_size_ci_upper)
         if name == "plain" and n > MANY:  # with a covariate, theirs takes the common mean of the period before as known
             assert ours.lift_ci == pytest.approx(ends, abs=1e-6)
+
+
+def test_several_covariates_are_the_regression_that_a_plain_library_makes(rng):
+    """Least squares of the values on all covariates, variants together; the rest is Welch's test of what is left."""
+    n, names = 600, ["pre_clicks", "pre_age", "pre_score"]
+    before = np.column_stack([rng.poisson(3, n), rng.normal(40, 12, n), rng.random(n)])
+    clicks = rng.poisson(2 + before @ [0.5, 0.05, 3.0])
+    treated = rng.random(n) < 0.4
+    rows = SufficientStatistics.of(np.column_stack([clicks, before])[~treated], ["clicks", *names])
+    others = SufficientStatistics.of(np.column_stack([clicks, before])[treated], ["clicks", *names])
+    metric = mean_of("clicks", further=("pre_age", "pre_score"))
+    ours = estimate(metric, rows, others)
+    fit = sm.OLS(clicks, sm.add_constant(before)).fit()
+    left = fit.resid[treated], fit.resid[~treated]
+    assert ours.difference == pytest.approx(left[0].mean() - left[1].mean(), rel=1e-9)
+    assert ours.p_value == pytest.approx(stats.ttest_ind(*left, equal_var=False).pvalue, rel=1e-9)
+    assert ours.method == "Welch, CUPED, also by age and score"
+    assert ours.variance_reduction > estimate(replace(metric, further=()), rows, others).variance_reduction + 0.1
+    index = pd.DataFrame(
+        {"variant": np.where(treated, "treatment", "control"), "clicks": clicks, "index": fit.fittedvalues}
+    )
+    theirs = tt.Experiment(m=tt.Mean("clicks", "index")).analyze(index, control="control")["m"]
+    assert (ours.difference, ours.p_value) == pytest.approx((theirs.effect_size, theirs.pvalue), rel=1e-6)
+
+
+def test_further_covariates_of_a_ratio_adjust_its_linearized_users(rng):
+    n = 800
+    shown, age = rng.poisson(20, n) + 1.0, rng.normal(0, 1, n)
+    clicks = rng.binomial(shown.astype(int), np.clip(0.2 + 0.1 * age, 0, 1))
+    code = np.arange(n) % 2
+    columns, values = ["clicks", "impressions", "pre_age"], np.column_stack([clicks, shown, age])
+    control, treatment = (SufficientStatistics.of(values[code == i], columns) for i in (0, 1))
+    ours = estimate(replace(CTR, further=("pre_age",)), control, treatment)
+    linear = (clicks - clicks.sum() / shown.sum() * shown) / shown.mean()
+    slope = np.polyfit(age, linear, 1)[0]
+    plain = clicks[code == 1].sum() / shown[code == 1].sum() - clicks[code == 0].sum() / shown[code == 0].sum()
+    assert ours.difference == pytest.approx(plain - slope * (age[code == 1].mean() - age[code == 0].mean()), rel=1e-9)
+    assert ours.se < 0.8 * estimate(CTR, control, treatment).se
+
+
+def test_with_ten_covariates_of_chance_few_users_reject_as_rarely_as_alpha_says(rng):
+    names = tuple(f"pre_{i}" for i in range(10))
+    metric, rejected = mean_of("clicks", further=names), 0
+    for _ in range(1000):
+        values = 5 + rng.standard_normal((200, 11))
+        arms = (SufficientStatistics.of(v, ["clicks", *names]) for v in (values[:100], values[100:]))
+        rejected += estimate(metric, *arms).p_value < 0.05
+    assert stats.binomtest(rejected, 1000, 0.05).pvalue > 1e-4
 
 
 # Few users

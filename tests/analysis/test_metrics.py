@@ -8,6 +8,7 @@ from recab_helpers.analysis.metrics import (
     METRICS,
     MetricSpec,
     columns_of,
+    covariates_of,
     goals_of,
     mean_of,
     metrics_from,
@@ -155,3 +156,27 @@ def test_latency_is_the_mean_of_the_requests_that_were_timed_and_less_is_better(
 
 def test_a_column_called_by_a_number_is_called_a_metric():
     assert mean_of("2").label == "Metric 2"
+
+
+def test_covariates_adjust_every_metric_and_are_no_part_of_what_it_is():
+    metrics = metrics_from(["spend"], ["age", "pre_sessions"])
+    assert {m.further for m in metrics} == {("pre_age", "pre_sessions")}
+    assert set(metrics) == set(metrics_from(["spend"]))
+    (sessions,) = (m for m in metrics if m.name == "sessions_per_user")
+    available = ["pre_sessions", "pre_age", "pre_known", "sessions"]
+    assert covariates_of(sessions, available) == [("pre_sessions",), ("pre_age",), ("pre_known",)]
+    assert covariates_of(sessions, ["sessions", "pre_known"]) == []
+    assert "pre_age" in columns_of(metrics, available)
+
+
+@pytest.mark.parametrize("column", ["spend", "clicks"])
+def test_what_the_test_can_change_is_no_covariate(column):
+    with pytest.raises(ParameterError, match=f"covariates names {column}, which the metric .* reads.*: pre_{column}"):
+        metrics_from(["spend"], [column])
+
+
+def test_who_came_back_is_a_share_with_a_name_of_its_own():
+    retained = by_name("retained_7", {"name": "back", "numerator": "retained_1", "role": "goal"})
+    assert (retained["retained_7"].label, retained["retained_7"].share) == ("Users back within 7 days", True)
+    assert (retained["back"].columns, retained["back"].role) == (("retained_1",), "goal")
+    assert by_name("retained_x")["retained_x"].label == "Retained x"

@@ -21,7 +21,8 @@ from recab_helpers.analysis.planning import (
     power_of,
     users_per_variant,
 )
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.statistics import SufficientStatistics
 from tests.published import PLANNING
 
 BASELINE = Baseline(value=0.05, variance=0.004, reduction=0.3, label="CTR")

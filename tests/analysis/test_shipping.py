@@ -10,7 +10,8 @@ from recab_helpers.analysis.shipping import Pilot, chance_to_ship, with_period_b
 from recab_helpers.calibration.grading import grade, rates
 from recab_helpers.calibration.populations import Population, draw_tests
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import SufficientStatistics, Users
+from recab_helpers.impressions.aggregates import Users
+from recab_helpers.impressions.statistics import SufficientStatistics
 
 BASE = Population(n_users=2000, ctr=0.1, n_days=1, click_cv=0.4)
 

@@ -1,12 +1,15 @@
 """Looks are found all at once, and are what `estimate` says of the data of each day."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recab_helpers.analysis.effects import estimate
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.analysis.stacked import log_ratios
-from recab_helpers.impressions.aggregates import KNOWN, Running
+from recab_helpers.impressions.aggregates import Running
+from recab_helpers.impressions.statistics import KNOWN
 
 NAMES = ("control", "treatment")
 
@@ -16,6 +19,7 @@ def drawn(rng: np.random.Generator, n_users: int, n_days: int, *, known: bool) -
     shown = rng.poisson(rng.pareto(1.5, n_users)[:, None], (n_users, n_days)) * (np.arange(n_days) > 0)
     daily = np.stack([rng.binomial(shown, 0.2), shown], axis=-1)
     before = {
+        "pre_age": rng.normal(40, 9, n_users) + shown.sum(axis=1),
         "pre_clicks": rng.poisson(1.0, n_users) * 1.0,
         "pre_impressions": rng.poisson(9.0, n_users) * 1.0,
         KNOWN: (rng.random(n_users) < 0.7) * 1.0,
@@ -28,7 +32,16 @@ def drawn(rng: np.random.Generator, n_users: int, n_days: int, *, known: bool) -
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("n_users", [6, 30, 400])
-@pytest.mark.parametrize("metric", [CTR, mean_of("clicks", role="goal")], ids=["ratio", "mean"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        CTR,
+        mean_of("clicks", role="goal"),
+        replace(CTR, further=("pre_age", "pre_clicks")),
+        mean_of("clicks", role="goal", covariate=(), further=("pre_age",)),
+    ],
+    ids=["ratio", "mean", "ratio with more covariates", "mean with another covariate"],
+)
 def test_every_look_is_what_the_estimate_of_its_data_says(rng, metric, n_users, known):
     running = drawn(rng, n_users, 8, known=known)
     log_ratio, log_se, freedom = log_ratios(metric, *(running.stacked(v) for v in NAMES))

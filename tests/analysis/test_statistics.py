@@ -18,7 +18,7 @@ from recab_helpers.analysis.statistics import (
     variance_of,
     welch_freedom,
 )
-from recab_helpers.impressions.aggregates import SufficientStatistics
+from recab_helpers.impressions.statistics import SufficientStatistics
 from tests import published
 
 many = st.lists(st.floats(0, 1), min_size=1, max_size=20).map(np.array)

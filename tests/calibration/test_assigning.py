@@ -1,12 +1,16 @@
 """An assignment of prepared users adds up to what the arrays themselves do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.calibration.assigning import VARIANTS, Assigner, assigned
-from recab_helpers.impressions.aggregates import KNOWN, Running, Sample, Users, users_before
+from recab_helpers.impressions.aggregates import Running, Sample, Users
+from recab_helpers.impressions.statistics import KNOWN
+from recab_helpers.impressions.weights import users_before
 from tests.made import distinct
 
 
@@ -15,6 +19,7 @@ def people(rng: np.random.Generator, *, heavy: float) -> Sample:
     shown[0] = shown[0] * heavy + 1
     clicks = rng.binomial(shown, 0.1)
     before = {"pre_clicks": rng.poisson(3.0, 80), "pre_impressions": rng.poisson(30.0, 80), KNOWN: rng.random(80) < 0.5}
+    before["pre_age"] = rng.normal(40, 9, 80)
     return Sample(
         columns={"clicks": clicks.sum(axis=1), "impressions": shown.sum(axis=1), "big": 1e6 + rng.random(80), **before},
         segments={"platform": rng.choice(["app", "web", "tv"], 80, p=[0.6, 0.38, 0.02])},
@@ -27,7 +32,7 @@ def people(rng: np.random.Generator, *, heavy: float) -> Sample:
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.95])
 def test_an_assignment_adds_up_to_what_the_arrays_do(rng, heavy, share):
     of = people(rng, heavy=heavy)
-    users = Assigner(of, CTR)
+    users = Assigner(of, replace(CTR, further=("pre_age",)))
     for _ in range(3):
         code = (rng.random(80) < share).astype(int)
         code[:2] = 0, 1
@@ -41,7 +46,9 @@ def test_an_assignment_adds_up_to_what_the_arrays_do(rng, heavy, share):
             same(test.users.segments["platform"][level], group)
         for name, histogram in plain.histograms.items():
             assert distinct(test.users.histograms[name]).tolist() == distinct(histogram).tolist()
-        known = {c: users_before(of.columns, c, plain.caps) for c in ("pre_impressions", "pre_clicks", KNOWN)}
+        known = {
+            c: users_before(of.columns, c, plain.caps) for c in ("pre_impressions", "pre_clicks", "pre_age", KNOWN)
+        }
         counts = of.daily[:, :, ::-1]
         running = Running.of(
             code, counts, ("impressions", "clicks"), VARIANTS, seen="impressions", caps=plain.caps, known=known

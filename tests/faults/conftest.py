@@ -37,7 +37,6 @@ TIMES = {
     "moved": 10,
     "closed terminal": 10,
 }
-DONE: Counter[tuple[str, str]] = Counter()
 LIMIT_S = 900
 
 
@@ -78,8 +77,10 @@ class Project:
         return process.returncode, said
 
     def numbers(self) -> dict:
-        """What the newest report says, without ids and times, by the path of each value."""
+        """What the newest report says, without ids, versions and times, by the path of each value."""
         document = json.loads((self.folder / "reports" / "ab_report.json").read_text())
+        for variant in document["variants"]:  # every training registers new versions, those of a killed run too
+            variant["model"] = variant["model"].rpartition(":")[0]
         return dict(_leaves({name: document[name] for name in ("effects", "variants", "verdict", "checks")}, ()))
 
     def statuses(self) -> Counter:
@@ -188,16 +189,9 @@ def unbroken(tmp_path_factory) -> dict:
 
 
 @pytest.fixture
-def done():
-    """Count what was done and how it ended, for the table."""
-    return lambda fault, end: DONE.update([(fault, end)])
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    if DONE:
-        terminalreporter.section("faults")
-        for (fault, end), times in sorted(DONE.items()):
-            terminalreporter.write_line(f"{fault:<45} {end:<45} {times:>4}")
+def done(record_property):
+    """Count what was done and how it ended, for the table below the tests."""
+    return lambda fault, end: record_property("fault", (fault, end))
 
 
 class Flaky(ThreadingHTTPServer):

@@ -13,7 +13,7 @@ import pytest
 from recab_helpers.processes import end_with_children
 from tests.faults.conftest import LIMIT_S, Flaky, differing, soon, times
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # one after the other
 LONGEST_S = 60  # kills fall at random moments of this many seconds
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
@@ -150,7 +150,7 @@ def test_a_server_that_often_answers_500_gives_whole_reports_in_few_requests(pro
         count = between.seen.total()
         between.shutdown()
         if not share:
-            assert count < 150, between.seen.most_common(30)
+            assert count < 265, between.seen.most_common(30)  # 377 once; a registered model takes MLflow 19 to 27
             assert between.seen["GET /health"] == 4  # the command and three kernels
         done(f"a server with {share:.0%} of answers 500", f"exit 0 (last: {count} requests)" if not share else "exit 0")
     assert not list(project.temporary.iterdir())

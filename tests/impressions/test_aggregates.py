@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recab_helpers.impressions.aggregates import Histogram, Running, SufficientStatistics
+from recab_helpers.impressions.aggregates import Running
+from recab_helpers.impressions.histograms import Histogram
 from recab_helpers.impressions.reduce import reduce
+from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
 from tests.made import distinct, log_like, rows_of, users_like, users_of
 

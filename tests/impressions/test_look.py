@@ -14,6 +14,7 @@ def files(tmp_path) -> dict[str, str]:
     LOG.to_csv(tmp_path / "log.csv", index=False)
     users = LOG[["user_id", "variant"]].drop_duplicates("user_id")
     users.assign(revenue=1.5).to_csv(tmp_path / "users.csv", index=False)
+    users.assign(age=[30, 40, None], country="no").to_csv(tmp_path / "known.csv", index=False)
     users.assign(clicks=3).to_csv(tmp_path / "taken.csv", index=False)
     return {f.stem: str(f) for f in tmp_path.iterdir()}
 
@@ -67,3 +68,27 @@ def test_a_look_names_the_design_that_the_log_may_be_of(tmp_path):
     assert "1 of 3 users are in several variants" in said
     for design in ("design=sessions", "design=interleaved", "design=off_policy target=models:/NAME/3"):
         assert design in said
+
+
+def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
+    known = {"log_file": files["log"], "users_file": files["known"]}
+    check_early(AnalyzeParams(**known, covariates=["age"]))
+    check_early(AnalyzeParams(users_file=files["known"], covariates=["pre_age"]))
+    check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
+    for covariate, why in {
+        "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
+        "country": "country, which is no number in the users table",
+        "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
+    }.items():
+        with pytest.raises((ParameterError, DataError), match=why):
+            check_early(AnalyzeParams(**known, covariates=[covariate]))
+    with pytest.raises(ParameterError, match="revenue, which is the same for all users"):
+        check_early(AnalyzeParams(log_file=files["log"], users_file=files["users"], covariates=["revenue"]))
+    with pytest.raises(ParameterError, match=r"covariates names pre_clicks, which is not known .*Give a users table"):
+        check_early(AnalyzeParams(log_file=files["log"], covariates=["pre_clicks"]))
+
+
+def test_who_came_back_is_no_column_of_the_log(files):
+    check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
+    with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
+        check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))

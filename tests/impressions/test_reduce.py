@@ -11,11 +11,15 @@ from scipy import stats
 
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, columns_of, mean_of
-from recab_helpers.errors import DataError
-from recab_helpers.impressions.aggregates import TREND, ByVariant, Histogram, Running, SufficientStatistics, Users
+from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions.aggregates import TREND, Running, Users
 from recab_helpers.impressions.counting import COUNTS
-from recab_helpers.impressions.reduce import MAX_LEVELS, reduce
-from recab_helpers.impressions.sources import engine
+from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.known import as_before
+from recab_helpers.impressions.reduce import reduce
+from recab_helpers.impressions.sources import engine, open_log, open_users
+from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
+from recab_helpers.impressions.user_rows import MAX_LEVELS, user_rows
 from recab_helpers.references import in_order
 from tests.made import LOG, distinct, even_log, log_like, reduced, rows_of
 
@@ -457,6 +461,24 @@ def test_whether_a_user_was_known_before_is_a_column_and_enters_the_looks(rng):
     last = found.running.at(len(found.running) - 1)
     assert sum(v.sum("pre_clicks") for v in last.values()) == pytest.approx(known["pre_clicks"].sum())
     assert "pre_known" not in reduced(log, known.drop(columns=["pre_clicks", "pre_impressions"])).users.columns
+
+
+def test_a_covariate_is_called_known_before_and_whoever_lacks_it_has_the_mean(rng):
+    log = even_log(rng, 100)
+    known = pd.DataFrame({"user_id": range(60), "age": [np.nan, np.nan, *rng.normal(40, 9, 58)]})
+    users, notes = as_before(open_users(known), ["age"])
+    assert notes == ("2 users without age have the mean of the others",)
+    rows = user_rows(open_log(log), users)
+    found = reduce(rows, [*columns_of(METRICS, rows.numeric), "pre_age"], further=["pre_age"])
+    mean, s = known["age"].mean(), found.users.whole
+    assert s.sum("pre_age") == pytest.approx(60 * mean)  # 0 for the 40 who are not known, as pre_known tells
+    assert s.sum("pre_known") == pytest.approx(60)
+    assert found.running.columns == ("impressions", "clicks", "pre_age", "pre_known")
+    last = found.running.at(len(found.running) - 1)
+    assert sum(v.sum("pre_age") for v in last.values()) == pytest.approx(60 * mean)
+    assert ("pre_age",) in found.users.histograms  # so that its balance is tested
+    with pytest.raises(ParameterError, match="also has pre_age"):
+        as_before(open_users(known.assign(pre_age=1)), ["age"])
 
 
 def with_bots(rng, n_bots: int = 3) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import pandas as pd
 from recab_helpers.analysis import METRICS, Analysis, MetricSpec, analyze
 from recab_helpers.analysis.slates import Slates, shown_table
 from recab_helpers.impressions import Aggregates, Example, Running, SufficientStatistics, Users
-from recab_helpers.impressions.aggregates import ByVariant
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
+from recab_helpers.impressions.statistics import ByVariant
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Background, lineage

@@ -1,4 +1,4 @@
-"""What the stage of an analysis knows of a log: its days, its titles, its planned shares, the columns that it needs."""
+"""How the stage of an analysis reads a log: the columns that it needs, its end, its prior, and its own grading."""
 
 from dataclasses import replace
 
@@ -7,59 +7,11 @@ import pandas as pd
 import pytest
 
 from recab_helpers import analysis, stages, tracking
-from recab_helpers.analysis import METRICS, Assumed, mean_of, metrics_from
+from recab_helpers.analysis import METRICS, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import AnalyzeParams
-from recab_helpers.stages.analyze import data_facts, titles_of
 from tests.made import HALVES, log_like
-
-SECONDS = [1_767_571_200, 1_767_657_600] * 2  # 2026-01-05 and 2026-01-06, at midnight UTC
-DAYS = ["2026-01-05 00:00", "2026-01-06 00:00"] * 2
-TABLE = pd.DataFrame(
-    {
-        "user_id": ["a", "b", "c", "d"],
-        "slate_id": [1, 2, 3, 4],
-        "position": 1,
-        "variant": ["control", "treatment"] * 2,
-        "item_id": ["x", "y", "x", "y"],
-        "title": ["The X", None, "The X", None],
-        "clicked": [0, 1, 1, 0],
-        "revenue": [0.0, 2.5, 1.0, 0.0],
-        "timestamp": DAYS,
-    }
-)
-
-
-def log_of(table: pd.DataFrame, folder, **settings) -> stages.Log:
-    file = folder / "my.csv"
-    table.to_csv(file, index=False)
-    return stages.find_log(AnalyzeParams(log_file=str(file), **settings))
-
-
-@pytest.mark.parametrize("timestamp", [SECONDS, DAYS], ids=["seconds", "text"])
-def test_days_are_those_of_the_calendar(timestamp, tmp_path):
-    log = log_of(TABLE.assign(timestamp=timestamp), tmp_path)
-    rows = stages.user_rows(log, METRICS)
-    found = analysis.analyze(stages.reduce(rows, METRICS), planned={"control": 0.5, "treatment": 0.5})
-    assert data_facts(log, rows, found)["days of the log"] == "2026-01-05 to 2026-01-06"
-
-
-def test_an_item_without_a_title_has_none_and_is_called_by_its_id(tmp_path):
-    log = log_of(TABLE, tmp_path)
-    assert titles_of(log, stages.user_rows(log, METRICS)).to_dict() == {"x": "The X"}
-    bare = log_of(TABLE.drop(columns="title"), tmp_path)
-    assert titles_of(bare, stages.user_rows(bare, METRICS)) is None
-
-
-def test_the_treatments_of_a_real_log_divide_the_allocation(tmp_path):
-    table = TABLE.assign(variant=["control", "b", "c", "control"])
-    shares = {"control": 0.5, "b": 0.4, "c": 0.1}
-    half, given, nothing = (log_of(table, tmp_path, allocation=a) for a in (0.5, shares, None))
-    test = stages.reduce(stages.user_rows(half, METRICS), METRICS)
-    assert half.planned_for(test) == {"control": 0.5, "b": 0.25, "c": 0.25}
-    assert given.planned_for(test) == shares
-    assert nothing.planned_for(test) == Assumed(dict.fromkeys(shares, 1 / 3))
-    assert isinstance(nothing.planned_for(test), Assumed)
+from tests.stages.made import TABLE, log_of
 
 
 def test_a_real_log_may_be_read_every_evening_and_a_simulated_one_is_read_at_its_end(tmp_path):
@@ -87,13 +39,6 @@ def test_a_log_that_breaks_its_contract_is_refused_by_the_name_of_its_file(tmp_p
         stages.user_rows(log_of(TABLE.assign(clicked=[2, 1, 1, 0]), tmp_path), METRICS)
 
 
-def test_the_hash_of_a_log_follows_its_content_not_its_place(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    one, same = log_of(TABLE, tmp_path), log_of(TABLE, tmp_path / "elsewhere")
-    other = log_of(TABLE.assign(clicked=0), tmp_path)
-    assert one.data_hash == same.data_hash != other.data_hash
-
-
 def test_a_metric_may_read_a_column_of_the_users_file_that_the_log_lacks(tmp_path):
     users = pd.DataFrame({"user_id": ["a", "b", "c", "d"], "spent": [1.0, 2.0, 3.0, 4.0]})
     users.to_csv(tmp_path / "users.csv", index=False)
@@ -113,13 +58,6 @@ def test_the_grading_of_a_page_is_of_false_alarms(tmp_path, monkeypatch):
     assert set(table["kind"]) == {"rejects", "stops", "voids", "ships"}
     assert table["tests"].max() == 4
     assert "CTR, bootstrap" not in set(table["method"])  # takes minutes
-
-
-def test_nobody_is_promoted_unless_it_is_wanted(tmp_path):
-    log = log_of(TABLE, tmp_path)
-    verdict = analysis.Verdict(call="ship", winner="treatment")
-    assert "promote is off" in stages.promote(log, verdict, wanted=False)
-    assert "the log names no model" in stages.promote(log, verdict, wanted=True)
 
 
 def test_the_prior_is_fitted_to_the_other_valid_tests_of_the_experiment_each_once(store, tmp_path):

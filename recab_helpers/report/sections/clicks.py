@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis
-from recab_helpers.impressions.aggregates import Histogram
+from recab_helpers.impressions.histograms import Histogram
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.html import show
 from recab_helpers.report.kit.plot import WIDTH, look_of, percent_axis, report_style, title_of

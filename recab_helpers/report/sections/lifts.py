@@ -143,7 +143,7 @@ def _how(e: Effect, found: Analysis) -> str:
     """The method; where the period before adjusts the values, the lift as it was counted; why there is none."""
     if math.isfinite(e.variance_reduction):
         users, columns = found.test.users, e.metric.columns
-        of = users.statistics if set(columns) <= set(users.columns) else users.read_by(columns)
+        of = users.counted_by(columns)
         control, treatment = (of[v].gradient(columns)[0] for v in (e.comparison.against, e.comparison.variant))
         counted = formats.lift(treatment / control - 1) if control > 0 else formats.NOT_DEFINED
         more = [part for part in e.method.split(", ") if part not in ("Welch", "delta method", "CUPED", "linear")]

@@ -102,7 +102,7 @@ def _table(found: Analysis, of: pd.DataFrame, heads: dict[str, str]) -> HTML:
         for name in quality
     ]
     for goal in found.goals if found.effects else ():  # CTR of interleaved picks is of neither model
-        values = {v: found.test.users.statistics[v].gradient(goal.columns)[0] for v in heads}
+        values = {v: found.test.users.counted_by(goal.columns)[v].gradient(goal.columns)[0] for v in heads}
         rows.append(_compared(f"{goal.label} in the test", values, heads, partial(words.value, goal)))
     frame = pd.DataFrame(rows).set_index("metric")
     return table(frame, as_named=list(frame))
