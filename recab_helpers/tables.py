@@ -215,32 +215,43 @@ def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.Duc
     """
     copy = spare_file(".parquet")
     texts = [c for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"]
-    values = {c: f"recab_value{i}" for i, c in enumerate(texts)}
-    fine = {c: f"{v}::varchar = {name(c)}" for c, v in values.items()}
-    fine |= {c: f"{fine[c]} or ({values[c]} is not null and {_is_plain(name(c))})" for c in times if c in fine}
-
-    def cast(some: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb.DuckDBPyRelation:
-        read = [f"try_cast({name(c)} as {'timestamp' if c in times else 'bigint'}) as {values[c]}" for c in columns]
-        return some.project(", ".join(["*", *read]))
-
-    told = [f"count({name(c)}) > 0 and bool_and({fine[c]} or {name(c)} is null)" for c in texts]
-    some = cast(relation.limit(SAMPLE_ROWS), texts).aggregate(", ".join(told)).fetchall()[0] if told else ()
-    typed = [c for c, yes in zip(texts, some, strict=True) if yes]
+    may_be = [(c, "bigint") for c in texts] + [(c, "timestamp") for c in texts if c in times]
+    told = [f"count({name(c)}) > 0 and bool_and({_is_written(c, kind)} or {name(c)} is null)" for c, kind in may_be]
+    some = _cast(relation.limit(SAMPLE_ROWS), may_be).aggregate(", ".join(told)).fetchall()[0] if told else ()
+    typed = dict(column for column, yes in zip(may_be, some, strict=True) if yes)
     while True:
         odd = {c: f"recab_odd{i}_" for i, c in enumerate(typed)}
-        read = {c: f"when {name(c)} is not null then error('{said}')" for c, said in odd.items()}
-        read = {
-            c: f"case when {fine[c]} then {values[c]} {otherwise} end as {name(c)}" for c, otherwise in read.items()
-        }
-        asked = cast(relation, typed).project(", ".join(read.get(c, name(c)) for c in relation.columns)).sql_query()
+        read = {c: f"case when {_is_written(c, kind)} then {_value(c, kind)}" for c, kind in typed.items()}
+        read = {c: f"{v} when {name(c)} is not null then error('{odd[c]}') end as {name(c)}" for c, v in read.items()}
+        columns = ", ".join(read.get(c, name(c)) for c in relation.columns)
+        asked = _cast(relation, list(typed.items())).project(columns).sql_query()
         try:
             engine().execute(f"copy ({asked}) to {literal(copy)} (format parquet, dictionary_size_limit {MOST_WORDS})")
             return engine().read_parquet(str(copy))
         except duckdb.Error as error:
-            left = [c for c in typed if odd[c] not in str(error)]
+            left = {c: kind for c, kind in typed.items() if odd[c] not in str(error)}
             if len(left) == len(typed):
                 raise
             typed = left
+
+
+def _value(column: str, kind: str) -> str:
+    return name(f"recab_{kind} {column}")
+
+
+def _cast(relation: duckdb.DuckDBPyRelation, typed: Sequence[tuple[str, str]]) -> duckdb.DuckDBPyRelation:
+    """The relation with the `_value` of each of these columns in its type, null where it has none."""
+    return relation.project(", ".join(["*", *(f"try_cast({name(c)} as {k}) as {_value(c, k)}" for c, k in typed)]))
+
+
+def _is_written(column: str, kind: str) -> str:
+    """SQL of whether a cell is written as its value is, so that nothing is lost with the text."""
+    same = f"{_value(column, kind)}::varchar = {name(column)}"
+    return (
+        f"({same} or ({_value(column, kind)} is not null and {_is_plain(name(column))}))"
+        if kind == "timestamp"
+        else same
+    )
 
 
 def _is_plain(cell: str) -> str:

@@ -155,6 +155,7 @@ def test_what_is_held_as_numbers_says_what_was_written(tmp_path, odd, late):
         ("2026-05-01 10:00:00.5-05", "VARCHAR"),
         ("2026-05-01", "VARCHAR"),
         ("soon", "VARCHAR"),
+        ("1777629600", "VARCHAR"),
         ("2026-02-30 10:00:00", "VARCHAR"),
     ],
 )
@@ -215,6 +216,11 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
 
 
 # What is kept
+
+
+def test_seconds_are_held_as_numbers_where_moments_are_asked_for(tmp_path):
+    (tmp_path / "t.csv").write_text("ts\n1777629600\n1777629601\n")
+    assert open_file(tmp_path / "t.csv", hold=True, times=["ts"])[0].fetchall() == [(1777629600,), (1777629601,)]
 
 
 def test_a_table_lives_as_long_as_any_relation_that_was_made_of_it():
