@@ -40,7 +40,13 @@ MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 TWO_ENDS = ("state machine reached an invalid state", "unterminated quote")  # of text whose lines end in LF and in CRLF
-NO_TABLE = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
+NO_TABLE = {  # what a file is that begins so, and what to do
+    b"PK\x03\x04": "a zip archive or an Excel workbook. Save it as CSV UTF-8, or as Parquet",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save it as CSV UTF-8, or as Parquet",
+    b"PAR1": "a Parquet file. End its name in .parquet",
+    b"SQLi": "a database of SQLite. End its name in .sqlite",
+}
+NOTHING = "\\N"  # beside an empty cell, as databases write it
 _NUMBERS = count()
 
 
@@ -302,6 +308,8 @@ def _said(error: Exception) -> str:
         return f"{line} is not like the others. Correct or drop it."
     first = (text.splitlines() or [type(error).__name__])[0].removesuffix(".")
     first = re.sub(r"^(Invalid Input|IO|Binder|Conversion|Catalog|Parser) Error: ", "", first)
+    if "Malformed JSON" in first:
+        return f'a list is not written as JSON writes one, ["a", "b"] ({first}). Correct it.'
     if isinstance(error, EOFError) or "nd of GZIP" in text or "runcated" in text or "magic bytes" in text:
         return f"it is damaged or cut short ({first}). Export it again."
     return f"{first}. Export it again."
@@ -374,7 +382,7 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
         magic = stream.read(4)
     for start, what in NO_TABLE.items():
         if magic.startswith(start):
-            raise DataError(f"{part} is {what}. Save it as CSV UTF-8, or as Parquet.")
+            raise DataError(f"{part} is {what}.")
     packed = next((how for start, how in MAGIC.items() if magic.startswith(start)), "none")
     with pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream:
         sample = stream.read(SAMPLE_BYTES)
@@ -402,7 +410,7 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     escape = "\\" if quote and f"\\{quote}" in text else quote
     options = (
         f"header={str(header).lower()}, skip={skip}, sep={literal(sep)}, quote={literal(quote)}, "
-        f"escape={literal(escape)}, compression={literal(packed)}"
+        f"escape={literal(escape)}, compression={literal(packed)}, nullstr=['', {literal(NOTHING)}]"
     )
     return _Dialect(file=file, options=options, fields=fields, names=names)
 

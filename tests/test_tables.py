@@ -33,6 +33,11 @@ def test_windows_text_is_read(tmp_path):
     assert rows_of(tmp_path / "t.csv") == [("1", "\u20ac caf\u00e9")]
 
 
+def test_what_a_database_writes_for_nothing_is_nothing(tmp_path):
+    (tmp_path / "t.tsv").write_text("id\tsaid\n\\N\tN\n2\t\\Nb\n")
+    assert rows_of(tmp_path / "t.tsv") == [(None, "N"), ("2", "\\Nb")]
+
+
 def test_excel_may_say_its_separator_first(tmp_path):
     (tmp_path / "t.csv").write_text("sep=;\nid;said\n1;2\n")
     assert rows_of(tmp_path / "t.csv") == [("1", "2")]

@@ -315,7 +315,8 @@ class Reader:
         days = f"({value})" if form == "day" else f"date_diff('day', date '1970-01-01', ({value})::date)"
         near = self._near(days)
         self.times, self.form = times, form
-        self.read(column, value, "" if near is None else f"{days} < {near[0]} or {days} > {near[1]}")
+        lost = values.shortened(cell.sql, cell.kind)
+        self.read(column, value, lost if near is None else f"{lost} or {days} < {near[0]} or {days} > {near[1]}")
         self.time = "day" if form == "day" else "timestamp"
         self._name_time(column)
 
@@ -532,6 +533,9 @@ class Reader:
         form = self.relation.filter(self.bad[column]).project(self.times.form).limit(1).fetchall()[0][0]
         if form is None:
             return must
+        short = values.shortened(self.times.column, self.times.kind)
+        if self.relation.filter(f"{self.bad[column]} and {short}").limit(1).fetchall():
+            return "it was rounded there, as a spreadsheet shows a long number: export it as text or as a date"
         if form != self.form:
             return f"it is {values.WORDS[form]}, where the others are {values.WORDS[self.form]}"
         return "it is far from all others"
