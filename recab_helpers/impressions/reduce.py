@@ -17,6 +17,7 @@ from recab_helpers.impressions.aggregates import Aggregates, Users
 from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.counting import CELL, UNIT, cells, days_to_return
 from recab_helpers.impressions.histograms import histograms_before
+from recab_helpers.impressions.quantiles import spreads
 from recab_helpers.impressions.statistics import KNOWN, PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.summing import (
     day_numbers,
@@ -40,12 +41,14 @@ def reduce(
     *,
     goals: Sequence[tuple[str, ...]] = (("clicks", "impressions"),),
     further: Sequence[str] = (),
+    quantiles: Sequence[tuple[str, float]] = (),
 ) -> Aggregates:
     """The aggregates of a test: statistics of `columns` and of what is known from before, and those of the goals.
 
     `goals` names the columns that each goal reads: for these there are also segments, looks and histograms. Looks
     have `further` columns of before, beside those that count what the goals count. Users of whom a column of who came
-    back is empty are left out of what reads it.
+    back is empty are left out of what reads it. `quantiles` names columns of the impressions and which quantile of each
+    is told.
 
     Raises:
         DataError: the users lack a column, or it is empty or infinite for some of them.
@@ -109,6 +112,9 @@ def reduce(
         own=own,
         capped=capped,
         caps=caps,
+        quantiles={}
+        if rows.log is None
+        else {(c, q): spreads(rows.log, c, q, variants) for c, q in dict.fromkeys(quantiles)},
     )
     if rows.days is None or rows.log is None:
         return Aggregates(users=users)
