@@ -408,9 +408,10 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     if twice := [n for i, n in enumerate(names) if n in names[:i]]:
         raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
     escape = "\\" if quote and f"\\{quote}" in text else quote
+    nothing = NOTHING if escape != "\\" else ""  # which DuckDB cannot tell from an escaped N
     options = (
         f"header={str(header).lower()}, skip={skip}, sep={literal(sep)}, quote={literal(quote)}, "
-        f"escape={literal(escape)}, compression={literal(packed)}, nullstr=['', {literal(NOTHING)}]"
+        f"escape={literal(escape)}, compression={literal(packed)}, nullstr=['', {literal(nothing)}]"
     )
     return _Dialect(file=file, options=options, fields=fields, names=names)
 
