@@ -40,7 +40,13 @@ MEMORY = "2GB"  # of the engine; what does not fit spills to disk
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 TWO_ENDS = ("state machine reached an invalid state", "unterminated quote")  # of text whose lines end in LF and in CRLF
-NO_TABLE = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\xd0\xcf\x11\xe0": "an old Excel workbook"}
+NO_TABLE = {  # what a file is that begins so, and what to do
+    b"PK\x03\x04": "a zip archive or an Excel workbook. Save it as CSV UTF-8, or as Parquet",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save it as CSV UTF-8, or as Parquet",
+    b"PAR1": "a Parquet file. End its name in .parquet",
+    b"SQLi": "a database of SQLite. End its name in .sqlite",
+}
+NOTHING = "\\N"  # beside an empty cell, as databases write it
 _NUMBERS = count()
 
 
@@ -149,7 +155,7 @@ def open_file(
     columns of whole numbers are numbers then, and those of `times` moments, where every cell is written as one is.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or a cell of what is held swallows rows.
     """
     parts = parts_of(path)
     source = Path(path).name
@@ -160,11 +166,14 @@ def open_file(
         if kind == "database":
             return _of_database(parts, table), f"{source}, table {table}" if table else source
         try:
-            return _relation(parts, kind, hold=hold, times=times), source
+            relation = _relation(parts, kind, hold=hold, times=times)
         except duckdb.Error as error:
             if kind != "text" or not any(said in str(error) for said in TWO_ENDS):
                 raise
-        return _relation(parts, kind, hold=hold, times=times, one_end=True), source
+            relation = _relation(parts, kind, hold=hold, times=times, one_end=True)
+        if hold and kind == "text":
+            refuse_swallowed_rows(relation, source)
+        return relation, source
 
 
 def _relation(
@@ -212,37 +221,58 @@ def _held(relation: duckdb.DuckDBPyRelation, times: Sequence[str]) -> duckdb.Duc
     """
     copy = spare_file(".parquet")
     texts = [c for c, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == "VARCHAR"]
-    values = {c: f"recab_value{i}" for i, c in enumerate(texts)}
-    fine = {c: f"{v}::varchar = {name(c)}" for c, v in values.items()}
-    fine |= {c: f"{fine[c]} or ({values[c]} is not null and {_is_plain(name(c))})" for c in times if c in fine}
-
-    def cast(some: duckdb.DuckDBPyRelation, columns: Sequence[str]) -> duckdb.DuckDBPyRelation:
-        read = [f"try_cast({name(c)} as {'timestamp' if c in times else 'bigint'}) as {values[c]}" for c in columns]
-        return some.project(", ".join(["*", *read]))
-
-    told = [f"count({name(c)}) > 0 and bool_and({fine[c]} or {name(c)} is null)" for c in texts]
-    some = cast(relation.limit(SAMPLE_ROWS), texts).aggregate(", ".join(told)).fetchall()[0] if told else ()
-    typed = [c for c, yes in zip(texts, some, strict=True) if yes]
+    may_be = [(c, "bigint") for c in texts] + [(c, "timestamp") for c in texts if c in times]
+    told = [f"count({name(c)}) > 0 and bool_and({_is_written(c, kind)} or {name(c)} is null)" for c, kind in may_be]
+    some = _cast(relation.limit(SAMPLE_ROWS), may_be).aggregate(", ".join(told)).fetchall()[0] if told else ()
+    typed = dict(column for column, yes in zip(may_be, some, strict=True) if yes)
     while True:
         odd = {c: f"recab_odd{i}_" for i, c in enumerate(typed)}
-        read = {c: f"when {name(c)} is not null then error('{said}')" for c, said in odd.items()}
-        read = {
-            c: f"case when {fine[c]} then {values[c]} {otherwise} end as {name(c)}" for c, otherwise in read.items()
-        }
-        asked = cast(relation, typed).project(", ".join(read.get(c, name(c)) for c in relation.columns)).sql_query()
+        read = {c: f"case when {_is_written(c, kind)} then {_value(c, kind)}" for c, kind in typed.items()}
+        read = {c: f"{v} when {name(c)} is not null then error('{odd[c]}') end as {name(c)}" for c, v in read.items()}
+        columns = ", ".join(read.get(c, name(c)) for c in relation.columns)
+        asked = _cast(relation, list(typed.items())).project(columns).sql_query()
         try:
             engine().execute(f"copy ({asked}) to {literal(copy)} (format parquet, dictionary_size_limit {MOST_WORDS})")
             return engine().read_parquet(str(copy))
         except duckdb.Error as error:
-            left = [c for c in typed if odd[c] not in str(error)]
+            left = {c: kind for c, kind in typed.items() if odd[c] not in str(error)}
             if len(left) == len(typed):
                 raise
             typed = left
 
 
+def _value(column: str, kind: str) -> str:
+    return name(f"recab_{kind} {column}")
+
+
+def _cast(relation: duckdb.DuckDBPyRelation, typed: Sequence[tuple[str, str]]) -> duckdb.DuckDBPyRelation:
+    """The relation with the `_value` of each of these columns in its type, null where it has none."""
+    return relation.project(", ".join(["*", *(f"try_cast({name(c)} as {k}) as {_value(c, k)}" for c, k in typed)]))
+
+
+def _is_written(column: str, kind: str) -> str:
+    """SQL of whether a cell is written as its value is, so that nothing is lost with the text."""
+    same = f"{_value(column, kind)}::varchar = {name(column)}"
+    return (
+        f"({same} or ({_value(column, kind)} is not null and {_is_plain(name(column))}))"
+        if kind == "timestamp"
+        else same
+    )
+
+
 def _is_plain(cell: str) -> str:
     """SQL of whether a cell is a moment without a zone as ISO 8601 writes it."""
     return f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
+
+
+def all_numbers(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> set[str]:
+    """Of these cells of text, in SQL, those that are finite numbers in every row, and no codes that begin with 0."""
+    tests = []
+    for cell in cells:
+        fine = f"isfinite(try_cast(trim({cell}) as double)) and not regexp_matches(trim({cell}), '^0\\d')"
+        tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
+    found = relation.aggregate(", ".join(tests)).fetchall()[0] if tests else ()
+    return {c for c, yes in zip(cells, found, strict=True) if yes}
 
 
 def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:
@@ -278,6 +308,8 @@ def _said(error: Exception) -> str:
         return f"{line} is not like the others. Correct or drop it."
     first = (text.splitlines() or [type(error).__name__])[0].removesuffix(".")
     first = re.sub(r"^(Invalid Input|IO|Binder|Conversion|Catalog|Parser) Error: ", "", first)
+    if "Malformed JSON" in first:
+        return f'a list is not written as JSON writes one, ["a", "b"] ({first}). Correct it.'
     if isinstance(error, EOFError) or "nd of GZIP" in text or "runcated" in text or "magic bytes" in text:
         return f"it is damaged or cut short ({first}). Export it again."
     return f"{first}. Export it again."
@@ -350,11 +382,11 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
         magic = stream.read(4)
     for start, what in NO_TABLE.items():
         if magic.startswith(start):
-            raise DataError(f"{part} is {what}. Save it as CSV UTF-8, or as Parquet.")
+            raise DataError(f"{part} is {what}.")
     packed = next((how for start, how in MAGIC.items() if magic.startswith(start)), "none")
     with pa.input_stream(str(part), compression=None if packed == "none" else packed) as stream:
         sample = stream.read(SAMPLE_BYTES)
-    encoding, file = _encoding(sample), part
+    encoding, file = encoding_of(sample), part
     text = sample.decode(encoding, errors="replace").removeprefix("\ufeff")
     one_end = one_end or len(set(re.findall(r"\r\n|\n|\r", text.removesuffix("\r")))) > 1
     if one_end or encoding != "utf-8":
@@ -376,9 +408,10 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     if twice := [n for i, n in enumerate(names) if n in names[:i]]:
         raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
     escape = "\\" if quote and f"\\{quote}" in text else quote
+    nothing = NOTHING if escape != "\\" else ""  # which DuckDB cannot tell from an escaped N
     options = (
         f"header={str(header).lower()}, skip={skip}, sep={literal(sep)}, quote={literal(quote)}, "
-        f"escape={literal(escape)}, compression={literal(packed)}"
+        f"escape={literal(escape)}, compression={literal(packed)}, nullstr=['', {literal(nothing)}]"
     )
     return _Dialect(file=file, options=options, fields=fields, names=names)
 
@@ -412,7 +445,7 @@ def _quote(head: str, lines: list[str], sep: str) -> str:
     return "" if sep in ("\t", "\x01") and lone else '"'
 
 
-def _encoding(sample: bytes) -> str:
+def encoding_of(sample: bytes) -> str:
     """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
     if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"

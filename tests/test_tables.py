@@ -33,6 +33,11 @@ def test_windows_text_is_read(tmp_path):
     assert rows_of(tmp_path / "t.csv") == [("1", "\u20ac caf\u00e9")]
 
 
+def test_what_a_database_writes_for_nothing_is_nothing(tmp_path):
+    (tmp_path / "t.tsv").write_text("id\tsaid\n\\N\tN\n2\t\\Nb\n")
+    assert rows_of(tmp_path / "t.tsv") == [(None, "N"), ("2", "\\Nb")]
+
+
 def test_excel_may_say_its_separator_first(tmp_path):
     (tmp_path / "t.csv").write_text("sep=;\nid;said\n1;2\n")
     assert rows_of(tmp_path / "t.csv") == [("1", "2")]
@@ -155,6 +160,7 @@ def test_what_is_held_as_numbers_says_what_was_written(tmp_path, odd, late):
         ("2026-05-01 10:00:00.5-05", "VARCHAR"),
         ("2026-05-01", "VARCHAR"),
         ("soon", "VARCHAR"),
+        ("1777629600", "VARCHAR"),
         ("2026-02-30 10:00:00", "VARCHAR"),
     ],
 )
@@ -215,6 +221,11 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
 
 
 # What is kept
+
+
+def test_seconds_are_held_as_numbers_where_moments_are_asked_for(tmp_path):
+    (tmp_path / "t.csv").write_text("ts\n1777629600\n1777629601\n")
+    assert open_file(tmp_path / "t.csv", hold=True, times=["ts"])[0].fetchall() == [(1777629600,), (1777629601,)]
 
 
 def test_a_table_lives_as_long_as_any_relation_that_was_made_of_it():

@@ -9,9 +9,10 @@ import pandas as pd
 import pooch
 
 from recab_helpers.data.dataset import Dataset, make_dataset
-from recab_helpers.data.files import contents_of, encoding_of
+from recab_helpers.data.files import contents_of
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
+from recab_helpers.tables import SAMPLE_BYTES, encoding_of
 
 SHA256 = {
     "ml-latest-small": "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
@@ -83,10 +84,7 @@ def _read_dat(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fields end in "::"; the ratings hold no other colon, so a single one divides them fast."""
     names = ["user_id", "_1", "item_id", "_2", "rating", "_3", "timestamp"]
     ratings = _read(path / "ratings.dat", sep=":", names=names, usecols=names[::2])
-    encoding = encoding_of(path / "movies.dat")
-    movies = _read(
-        path / "movies.dat", sep="::", names=["item_id", "title", "genres"], engine="python", encoding=encoding
-    )
+    movies = _read(path / "movies.dat", sep="::", names=["item_id", "title", "genres"], engine="python")
     return ratings, movies.assign(text=movies["title"] + " " + _genres(movies["genres"]))
 
 
@@ -97,7 +95,7 @@ def _genres(column: pd.Series) -> pd.Series:
 def _read_100k(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     ratings = _read(path / "u.data", sep="\t", names=["user_id", "item_id", "rating", "timestamp"])
     columns = ["item_id", "title", "released", "video", "url", *ML_100K_GENRES]
-    movies = _read(path / "u.item", sep="|", names=columns, encoding="latin-1")
+    movies = _read(path / "u.item", sep="|", names=columns)
     genres = movies[ML_100K_GENRES] @ pd.Series({g: f"{g} " for g in ML_100K_GENRES})
     return ratings, movies.assign(text=movies["title"] + " " + genres)
 
@@ -112,4 +110,6 @@ def _read(file: Path, **options) -> pd.DataFrame:
             "whole unpacked MovieLens archive, dataset=ml-latest-small to download it, or your own file: "
             f"dataset={file.parent}/FILE."
         )
-    return pd.read_csv(file, **options)
+    with file.open("rb") as stream:
+        encoding = encoding_of(stream.read(SAMPLE_BYTES))
+    return pd.read_csv(file, encoding=encoding, **options)

@@ -42,8 +42,9 @@ SOURCES = (
     Source("movielens.latest_small", name="ml-latest-small", mark="movies.csv"),
     Source("movielens.ml_100k", name="ml-100k", mark="u.data"),
     Source("movielens.ml_1m", mark="movies.dat"),
-    Source(OWN, mark="interactions.*"),
-    Source(OWN, mark="part-*.parquet"),
+    Source(OWN, mark="interactions*"),
+    Source(OWN, mark="part-*"),  # as Spark writes a table, and
+    Source(OWN, mark="*=*"),  # one whose folders tell a column
 )
 
 

@@ -14,7 +14,7 @@ from recab_helpers.impressions.counting import Counted
 from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
 from recab_helpers.parameters import ReadParams
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
-from recab_helpers.tables import FILE_NAME, literal, name
+from recab_helpers.tables import FILE_NAME, all_numbers, literal, name
 
 MAX_DAYS = 3_660  # of a log; ten years are no test
 FAR_DAYS = 366  # from the middle half of the log, that a row may at least lie
@@ -315,7 +315,8 @@ class Reader:
         days = f"({value})" if form == "day" else f"date_diff('day', date '1970-01-01', ({value})::date)"
         near = self._near(days)
         self.times, self.form = times, form
-        self.read(column, value, "" if near is None else f"{days} < {near[0]} or {days} > {near[1]}")
+        lost = values.shortened(cell.sql, cell.kind)
+        self.read(column, value, lost if near is None else f"{lost} or {days} < {near[0]} or {days} > {near[1]}")
         self.time = "day" if form == "day" else "timestamp"
         self._name_time(column)
 
@@ -430,13 +431,13 @@ class Reader:
         Metrics ask for `numbers`.
         """
         rest = [c for c in self.cells if c not in self.typed and c not in self.hidden]
-        texts = [c for c in rest if self.cells[c].kind == "VARCHAR"]
-        sure = set() if typed else self._all_numbers(texts)
+        texts = [self.cells[c].sql for c in rest if self.cells[c].kind == "VARCHAR"]
+        sure = set() if typed else all_numbers(self.relation, texts)
         for c in rest:
             cell = self.cells[c]
             if c in numbers:
                 self._read_asked(c, cell)
-            elif c in sure or values.is_number(cell.kind):
+            elif cell.sql in sure or values.is_number(cell.kind):
                 self.typed[c] = values.number(cell.sql, cell.kind)
             elif cell.kind in ("VARCHAR", "BOOLEAN") or cell.kind.startswith("ENUM"):
                 self.typed[c] = f"nullif({cell.sql}::varchar, '')"
@@ -453,18 +454,6 @@ class Reader:
             self.read(asked, v)
         else:
             self.read_kind(asked)
-
-    def _all_numbers(self, texts: Sequence[str]) -> set[str]:
-        """Text columns whose every cell is a number, and none is a code that begins with 0."""
-        if not texts:
-            return set()
-        tests = []
-        for c in texts:
-            cell = self.cells[c].sql
-            fine = f"isfinite(try_cast(trim({cell}) as double)) and not regexp_matches(trim({cell}), '^0\\d')"
-            tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
-        found = self.relation.aggregate(", ".join(tests)).fetchall()[0]
-        return {c for c, yes in zip(texts, found, strict=True) if yes}
 
     def note_unread(self) -> None:
         """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""
@@ -544,6 +533,9 @@ class Reader:
         form = self.relation.filter(self.bad[column]).project(self.times.form).limit(1).fetchall()[0][0]
         if form is None:
             return must
+        short = values.shortened(self.times.column, self.times.kind)
+        if self.relation.filter(f"{self.bad[column]} and {short}").limit(1).fetchall():
+            return "it was rounded there, as a spreadsheet shows a long number: export it as text or as a date"
         if form != self.form:
             return f"it is {values.WORDS[form]}, where the others are {values.WORDS[self.form]}"
         return "it is far from all others"

@@ -34,7 +34,6 @@ from recab_helpers.tables import (
     open_file,
     parts_of,
     reading,
-    refuse_swallowed_rows,
 )
 
 Table: TypeAlias = Any  # a file, a folder, a glob, a pandas frame, or what narwhals takes as a lazy frame
@@ -154,13 +153,13 @@ def _unfold(log: Reader) -> None:
     elif item.kind != "VARCHAR":
         return
     elif _all_are(log, item.sql, r"\s*\[.*\]\s*"):
-        items = f"from_json({item.sql}, '[\"VARCHAR\"]')"
+        items = _of_text(log, item.sql)
     elif clicked is None and _all_are(log, item.sql, r"(\S+-[01])( +\S+-[01])*\s*"):  # as MIND writes it
         items, marked = f"list_transform({shown}, lambda x: x[:-3])", f"list_transform({shown}, lambda x: x[-1:])"
     else:
         return
     if clicked is not None and not marked:
-        lists = clicked.sql if clicked.kind.endswith("[]") else f"from_json({clicked.sql}, '[\"VARCHAR\"]')"
+        lists = clicked.sql if clicked.kind.endswith("[]") else _of_text(log, clicked.sql)
         lists = f"list_transform(coalesce({lists}, []), lambda x: x::varchar)"
         flags = ", ".join(map(literal, (*values.YES, *values.NO)))
         each = f"len({lists}) = len({items}) and len(list_filter({lists}, lambda x: lower(x) not in ({flags}))) = 0"
@@ -183,6 +182,13 @@ def _unfold(log: Reader) -> None:
     if not log.has("slate_id"):
         log.cells["slate_id"] = Cell("recab_slate", "BIGINT")
     log.notes.append(f"every row of {log.source} is a slate, whose items stand in {log.written('item_id')}")
+
+
+def _of_text(log: Reader, cell: str) -> str:
+    """SQL of the lists that text holds, as JSON writes them, or as Python does where no item has a quote."""
+    if _all_are(log, cell, r"[^'\"]*('[^'\"]*'[^'\"]*)+|\s*\[\s*\]\s*"):
+        cell = f"replace({cell}, '''', '\"')"
+    return f"from_json({cell}, '[\"VARCHAR\"]')"
 
 
 def _all_are(log: Reader, cell: str, pattern: str) -> bool:
@@ -412,9 +418,6 @@ def opened(
     if not isinstance(table, (str, Path)):
         return _frame_of(table), "the table"
     relation, source = open_file(table, table=of_database, hold=rows, times=times)
-    if rows and kind_of(parts_of(table)[0]) == "text":
-        with reading(source):
-            refuse_swallowed_rows(relation, source)
     return nw.from_native(relation), source
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recab_helpers.tables import literal
 
-YES, NO = ("1", "1.0", "true", "t", "yes", "y"), ("0", "0.0", "false", "f", "no", "n")
+YES, NO = ("1", "1.0", "1,0", "true", "t", "yes", "y"), ("0", "0.0", "0,0", "false", "f", "no", "n")
 POSITIVE = "positive"  # among the values of a click: any number above 0
 LARGEST_WHOLE = 2**53  # above it a float does not tell whole numbers apart
 LARGEST_RANK = 1_000_000
@@ -75,6 +75,15 @@ def rounded(column: str, kind: str) -> str:
         power = f"contains({column}, 'E+') or contains({column}, 'e+')"
         return f"coalesce(({power}) and regexp_full_match({column}, '\\d[.,]?\\d*[eE]\\+\\d+'), false)"
     return "false"
+
+
+def shortened(column: str, kind: str) -> str:
+    """Whether a moment was rounded to more than a second, as a spreadsheet shows a long number: 1.78E+09."""
+    if kind != "VARCHAR":
+        return "false"
+    decimals = f"length(regexp_extract({column}, '[.,](\\d*)[eE]', 1))"
+    power = f"try_cast(regexp_extract({column}, '[eE]\\+?(\\d+)', 1) as int)"
+    return f"coalesce(regexp_matches({column}, '\\d[eE]\\+?\\d') and {decimals} < {power}, false)"
 
 
 def flag(column: str, kind: str, clicks: Sequence[str]) -> str:

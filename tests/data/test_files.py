@@ -1,8 +1,10 @@
 """Own tables are read from files and folders, or refused with what to do."""
 
+import json
 import re
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -44,7 +46,7 @@ def test_two_files_that_may_differ_are_refused_and_a_backup_beside_the_table_is_
     INTERACTIONS[:1].to_csv(tmp_path / "interactions.csv.bak", index=False)
     assert len(load_dataset(TrainParams(dataset=str(tmp_path))).interactions) == 3
     INTERACTIONS.to_parquet(tmp_path / "interactions.parquet")
-    with pytest.raises(DataError, match=r"holds interactions.parquet and interactions.csv, which may differ"):
+    with pytest.raises(DataError, match=r"holds interactions.csv and interactions.parquet, which may differ"):
         load_dataset(TrainParams(dataset=str(tmp_path)))
 
 
@@ -101,6 +103,70 @@ def test_a_file_that_is_cut_short_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "own.csv.gz").write_bytes(whole[:-12])
     with pytest.raises(DataError, match=r"own.csv.gz cannot be read: .*cut short"):
         read_table(tmp_path / "own.csv.gz")
+
+
+WRITTEN = pd.DataFrame(
+    {
+        "user_id": ["007", "007", "NA"],
+        "item_id": ["7", "18446744073709551615", "7"],
+        "rating": [1.5, 4.0, 5.0],
+        "timestamp": ["2026-05-01 10:00:00", "2026-05-02T11:30:00", "2026-05-03 00:00:00"],
+    }
+)
+
+
+def as_zst(table: pd.DataFrame, folder):
+    with pa.output_stream(folder / "own.csv.zst", compression="zstd") as stream:
+        stream.write(table.to_csv(index=False).encode())
+    return folder / "own.csv.zst"
+
+
+def as_excel_does(table: pd.DataFrame, folder):
+    table.to_csv(folder / "own.csv", index=False, sep=";", encoding="utf-16", lineterminator="\r\n")
+    return folder / "own.csv"
+
+
+def in_parts(table: pd.DataFrame, folder):
+    for i in range(3):
+        (folder / "own").mkdir(exist_ok=True)
+        table[i : i + 1].to_csv(folder / "own" / f"part-{i}.csv.gz", index=False)
+    return folder / "own"
+
+
+def by_day(table: pd.DataFrame, folder):
+    for i in range(3):
+        (folder / "own" / f"day={i}").mkdir(parents=True)
+        table[i : i + 1].to_parquet(folder / "own" / f"day={i}" / "x.parquet")
+    return folder / "own"
+
+
+def in_a_folder_of_two(table: pd.DataFrame, folder):
+    for i in range(3):
+        (folder / "own" / "interactions").mkdir(parents=True, exist_ok=True)
+        table[i : i + 1].to_json(folder / "own" / "interactions" / f"{i}.jsonl", orient="records", lines=True)
+    catalog = [{"item_id": "7", "title": "NA", "text": ["Drama", "War"]}, {"item_id": "18446744073709551615"}]
+    (folder / "own" / "catalog.jsonl").write_text("\n".join(map(json.dumps, catalog)))
+    return folder / "own"
+
+
+@pytest.mark.parametrize("write", [as_zst, as_excel_does, in_parts, by_day, in_a_folder_of_two])
+def test_own_data_are_the_same_however_they_are_written(tmp_path, write):
+    dataset = load_dataset(TrainParams(dataset=str(write(WRITTEN, tmp_path))))
+    found = dataset.interactions[list(WRITTEN)]
+    seconds = pd.to_datetime(WRITTEN["timestamp"], format="ISO8601").astype("datetime64[s]").astype("int64")
+    wanted = WRITTEN.assign(timestamp=seconds.astype(float)).sort_values(["user_id", "item_id"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    if write is in_a_folder_of_two:
+        assert dataset.catalog.set_index("item_id").loc["7"].tolist() == ["NA", "Drama War"]
+
+
+def test_a_quote_that_swallows_interactions_and_a_database_are_refused(tmp_path):
+    (tmp_path / "own.csv").write_text('user_id,item_id,title\na,1,"x\nb,2,y\nc,3,z"\nd,4,w\n')
+    with pytest.raises(DataError, match="holds whole rows"):
+        read_table(tmp_path / "own.csv")
+    (tmp_path / "own.sqlite").write_bytes(b"SQLite format 3")
+    with pytest.raises(DataError, match=r"own\.sqlite is a database\. Export its table"):
+        read_table(tmp_path / "own.sqlite")
 
 
 def test_a_folder_of_parts_is_one_table(tmp_path):

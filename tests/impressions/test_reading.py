@@ -110,6 +110,13 @@ def test_a_time_unlike_the_others_is_refused_by_name_or_dropped(value):
     assert len(days_of(read)) == len(many) - 1
 
 
+def test_times_that_a_spreadsheet_shortened_are_refused_and_those_of_all_digits_are_read():
+    short = TIMED.assign(timestamp=[f"{t:.2E}" for t in TIMES["s"]])
+    assert "'1.78E+09' in row 1 (6 such rows); it was rounded there, as a spreadsheet" in refusal(short)
+    whole = TIMED.assign(timestamp=[f"{t:.9e}" for t in TIMES["s"]])
+    assert days_of(read_log(whole)) == days_of(read_log(TIMED.assign(timestamp=TIMES["s"])))
+
+
 def test_a_day_far_from_all_others_is_refused():
     assert "holds 10000000 in row 6; it must be" in refusal(LOG.assign(day=[0, 1, 2, 3, 4, 10_000_000]))
     assert "holds 9000 in row 6; it is far from all others" in refusal(LOG.assign(day=[0, 1, 2, 3, 4, 9000]))
@@ -247,6 +254,7 @@ def test_a_row_a_slate_with_lists_is_unfolded(tmp_path):
         "MIND": mind.rename("item_id").reset_index(),
         "clicked items": lists.drop(columns="clicked").merge(named.reset_index()),
         "JSON": texts,
+        "as Python writes lists": lists.assign(clicked=lists["clicked"].map(str), item_id=lists["item_id"].map(str)),
     }
     for kind, table in tables.items():
         table.to_parquet(tmp_path / "log.parquet")
