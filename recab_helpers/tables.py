@@ -265,11 +265,17 @@ def _is_plain(cell: str) -> str:
     return f"regexp_full_match({cell}, '\\d{{4}}-\\d\\d-\\d\\d[ T]\\d\\d:\\d\\d:\\d\\d(\\.\\d{{1,6}})?')"
 
 
+def as_number(cell: str) -> str:
+    """SQL of the number that a text writes; a comma is before its decimals where it cannot part thousands (1,234)."""
+    point = f"regexp_replace(trim({cell}), '^([-+]?\\d+),(\\d{{1,2}}|\\d{{4,}})$', '\\1.\\2')"
+    return f"try_cast({point} as double)"
+
+
 def all_numbers(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> set[str]:
     """Of these cells of text, in SQL, those that are finite numbers in every row, and no codes that begin with 0."""
     tests = []
     for cell in cells:
-        fine = f"isfinite(try_cast(trim({cell}) as double)) and not regexp_matches(trim({cell}), '^0\\d')"
+        fine = f"isfinite({as_number(cell)}) and not regexp_matches(trim({cell}), '^0\\d')"
         tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
     found = relation.aggregate(", ".join(tests)).fetchall()[0] if tests else ()
     return {c for c, yes in zip(cells, found, strict=True) if yes}
@@ -408,10 +414,10 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     if twice := [n for i, n in enumerate(names) if n in names[:i]]:
         raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
     escape = "\\" if quote and f"\\{quote}" in text else quote
-    nothing = NOTHING if escape != "\\" else ""  # which DuckDB cannot tell from an escaped N
+    nothing = "['']" if escape == "\\" else f"['', {literal(NOTHING)}]"
     options = (
         f"header={str(header).lower()}, skip={skip}, sep={literal(sep)}, quote={literal(quote)}, "
-        f"escape={literal(escape)}, compression={literal(packed)}, nullstr=['', {literal(nothing)}]"
+        f"escape={literal(escape)}, compression={literal(packed)}, nullstr={nothing}"
     )
     return _Dialect(file=file, options=options, fields=fields, names=names)
 

@@ -42,6 +42,9 @@ class Contract:
         present = [c for c in self.columns if c.name in table]
         require_no_missing(table, [c.name for c in present if c.kind == "id"], source=source)
         checked = pd.DataFrame({c.name: READ[c.kind](table, c.name, source) for c in present})
+        for c in present:
+            if c.kind == "id":
+                require_whole(checked[c.name], source=source)
         require_unique(checked, self.key, source=source)
         return checked.sort_values(list(self.key), ignore_index=True)
 
@@ -67,6 +70,16 @@ def require_no_missing(table: pd.DataFrame, columns: Sequence[str], *, source: s
             )
 
 
+def require_whole(ids: pd.Series, *, source: str) -> None:
+    """Refuse ids that a spreadsheet rounded, naming the first."""
+    known = pd.Series(ids.unique())
+    if (short := known.str.fullmatch(SHORTENED)).any():
+        raise DataError(
+            f"{source}: column {ids.name} holds {known[short].iloc[0]!r}; an id of so many digits was rounded there. "
+            "Export it as text or as a whole number."
+        )
+
+
 def require_unique(table: pd.DataFrame, key: Sequence[str], *, source: str) -> None:
     """Refuse two rows with the same key."""
     key = list(key)
@@ -83,9 +96,11 @@ def require_numbers(table: pd.DataFrame, column: str, *, source: str) -> pd.Seri
     numbers = pd.to_numeric(table[column], errors="coerce").astype(np.float64)
     if (bad := ~np.isfinite(numbers)).any():
         row = int(np.argmax(bad))
+        value = table[column].iloc[row]
+        what = "is empty" if pd.isna(value) else f"holds {value!r}"
         raise DataError(
-            f"{source}: column {column} holds {table[column].iloc[row]!r} in row {row + 1}, which is not a "
-            f"finite number ({bad.sum():,} such rows). Correct or drop them."
+            f"{source}: column {column} {what} in row {row + 1}, which is not a finite number ({bad.sum():,} such "
+            "rows). Correct or drop them."
         )
     return numbers
 
@@ -129,6 +144,7 @@ def require_times(table: pd.DataFrame, column: str, *, source: str) -> pd.Series
     return (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
 
 
+SHORTENED = r"\d[.,]?\d*[eE]\+\d+"  # 1.23456E+15
 LARGEST_TIMES = (1e11, 1e14, 1e17)  # of the year 5138 in seconds, milliseconds and microseconds
 READ: dict[Kind, Callable[[pd.DataFrame, str, str], pd.Series]] = {
     "id": lambda table, name, _: as_ids(table[name]),

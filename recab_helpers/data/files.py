@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from recab_helpers.data.contract import CATALOG, INTERACTIONS, Contract
+from recab_helpers.data.contract import CATALOG, INTERACTIONS, Contract, require_columns
 from recab_helpers.data.dataset import Dataset, make_dataset
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
-from recab_helpers.tables import ENDINGS, all_numbers, kind_of, name, open_file, parts_of, reading
+from recab_helpers.tables import ENDINGS, all_numbers, as_number, kind_of, name, open_file, parts_of, reading
 
 SHOWN_FILES, SHOWN_COLUMNS = 5, 8
 
@@ -68,9 +68,8 @@ def read_table(
     with reading(source):
         kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
         asked = {name(c): c for c in numbers if kinds.get(c) == "VARCHAR"}
-        cast = {asked[cell]: "double" for cell in all_numbers(relation, list(asked))}
-        cast |= {c: "varchar" for c in text if kinds.get(c, "").endswith("INT")}
-        read = {c: f"{name(c)}::{kind} as {name(c)}" for c, kind in cast.items()}
+        read = {asked[cell]: f"{as_number(cell)} as {cell}" for cell in all_numbers(relation, list(asked))}
+        read |= {c: f"{name(c)}::varchar as {name(c)}" for c in text if kinds.get(c, "").endswith("INT")}
         read |= {c: f"array_to_string({name(c)}, ' ') as {name(c)}" for c, kind in kinds.items() if kind == "VARCHAR[]"}
         return relation.project(", ".join(read.get(c, name(c)) for c in kinds)).to_arrow_table().to_pandas()
 
@@ -95,7 +94,7 @@ def _renamed(path: Path, contract: Contract, columns: Mapping[str, str | list[st
     Of several for an id, the one that this table has is taken; several for anything else are joined as text.
 
     Raises:
-        DataError: a column that `columns` names is not there.
+        DataError: a column that `columns` names, or that the contract requires, is not there.
     """
     names = [c.name for c in contract.columns]
     wanted = {n: columns[n] for n in names if n in columns}
@@ -115,4 +114,6 @@ def _renamed(path: Path, contract: Contract, columns: Mapping[str, str | list[st
             )
         texts = [table[c].fillna("").astype(str) for c in mine]
         out = out.assign(**{ours: table[mine[0]] if len(mine) == 1 else texts[0].str.cat(texts[1:], sep=" ")})
+    required = [c.name for c in contract.columns if c.required and c.name not in out]
+    require_columns(table, required, source=path.name)
     return out

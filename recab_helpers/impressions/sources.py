@@ -27,6 +27,7 @@ from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.tables import (
+    FILE_NAME,
     engine,
     kind_of,
     literal,
@@ -325,6 +326,8 @@ def read_users(table: Table, *, numbers: Sequence[str] = (), how: Reading = AS_I
     """
     frame, source = opened(table, how.table if alone else "")
     users = Reader(here(frame).to_native(), source, how if alone else Reading(columns=_known_by(how, frame)))
+    if isinstance(table, (str, Path)) and len(parts_of(table)) > 1:
+        users.hide(FILE_NAME)  # is of the files, not of the users
     with reading(source):
         if alone:
             users.keep_only()

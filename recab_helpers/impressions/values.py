@@ -6,7 +6,7 @@ Every function takes the column as SQL names it and its type in DuckDB.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recab_helpers.tables import literal
+from recab_helpers.tables import as_number, literal
 
 YES, NO = ("1", "1.0", "1,0", "true", "t", "yes", "y"), ("0", "0.0", "0,0", "false", "f", "no", "n")
 POSITIVE = "positive"  # among the values of a click: any number above 0
@@ -50,7 +50,7 @@ def number(column: str, kind: str) -> str:
     """A number; text as it is written, without blanks around it."""
     if is_number(kind) or kind == "BOOLEAN":
         return f"{column}::double"
-    return f"try_cast(trim({column}::varchar) as double)"
+    return as_number(f"{column}::varchar")
 
 
 def identity(column: str, kind: str) -> str:
@@ -120,7 +120,7 @@ class Times:
         """SQL of the form that a cell is written in; null where it has none."""
         if self.kind.startswith("TIMESTAMP") or self.kind == "DATE":
             return f"case when isfinite({self.column}) then 'moment' end"
-        v = number(self.column, self.kind)
+        v = self._number
         text = f"trim({self.column}::varchar)"
         cases = []
         if self.unit:
@@ -145,6 +145,10 @@ class Times:
         cases.append(f"when regexp_matches({text}, '^\\d{{1,2}}[/.-]') and ({' or '.join(slashed)}) then 'slashed'")
         return f"case {' '.join(cases)} end"
 
+    @property
+    def _number(self) -> str:
+        return f"try_cast({self.column if is_number(self.kind) else f'trim({self.column}::varchar)'} as double)"
+
     def value(self, form: str) -> str:
         """SQL of the moment in the zone, or of the number of the day; null where a cell has another form."""
         if form == "moment":
@@ -157,7 +161,7 @@ class Times:
         return tuple(f"try_cast(split_part({_slashes(text)}, '/', {i}) as int)" for i in (1, 2))  # type: ignore[return-value]
 
     def _read(self, form: str) -> str:
-        v, digits = number(self.column, self.kind), f"{number(self.column, self.kind)}::bigint::varchar"
+        v, digits = self._number, f"{self._number}::bigint::varchar"
         if form == "moment":
             if self.kind == "TIMESTAMP WITH TIME ZONE":
                 return f"timezone({literal(self.zone)}, {self.column})"

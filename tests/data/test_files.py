@@ -160,6 +160,22 @@ def test_own_data_are_the_same_however_they_are_written(tmp_path, write):
         assert dataset.catalog.set_index("item_id").loc["7"].tolist() == ["NA", "Drama War"]
 
 
+def test_decimal_commas_are_read_and_what_no_file_can_mean_is_refused_by_name(tmp_path):
+    def loaded(table: pd.DataFrame):
+        table.to_csv(tmp_path / "own.csv", index=False, sep=";", decimal=",")
+        return load_dataset(TrainParams(dataset=str(tmp_path / "own.csv"))).interactions
+
+    assert loaded(WRITTEN)["rating"].tolist() == [4.0, 1.5, 5.0]
+    for table, said in (
+        (WRITTEN.assign(rating="1,234"), "column rating holds '1,234' in row 1"),
+        (WRITTEN.assign(rating=["4", "", "5"]), "column rating is empty in row 2"),
+        (WRITTEN.assign(user_id="1.23456E+15", item_id=["a", "b", "c"]), "an id of so many digits was rounded"),
+        (WRITTEN.rename(columns=str.upper), r"own\.csv lacks the column user_id, item_id; it has USER_ID, ITEM_ID, R"),
+    ):
+        with pytest.raises(DataError, match=said):
+            loaded(table)
+
+
 def test_a_quote_that_swallows_interactions_and_a_database_are_refused(tmp_path):
     (tmp_path / "own.csv").write_text('user_id,item_id,title\na,1,"x\nb,2,y\nc,3,z"\nd,4,w\n')
     with pytest.raises(DataError, match="holds whole rows"):

@@ -286,6 +286,17 @@ def test_rows_before_the_start_become_what_is_known_of_the_users():
     assert "starts is '2026-05-01', but the table counts its days" in refusal(LOG, starts="2026-05-01")
 
 
+def test_a_table_of_users_may_have_decimal_commas_and_lie_in_parts(tmp_path):
+    users = pd.DataFrame({"user_id": list("abcd"), "variant": ["control", "treatment"] * 2, "paid": [1.5, 2, 3.25, 0]})
+    for i, part in enumerate((users[:2], users[2:])):
+        part.to_csv(tmp_path / f"{i}.csv", sep=";", decimal=",", index=False)
+    read = open_users(tmp_path, numbers=["paid"], alone=True)
+    assert read.collect("pandas").to_native().to_dict("list") == users.to_dict("list")
+    users.assign(paid="1,234").to_csv(tmp_path / "0.csv", sep=";", index=False)
+    with pytest.raises(DataError, match=r"column paid holds '1,234' in row 1 of 0 .*it must be a finite number"):
+        open_users(tmp_path, numbers=["paid"], alone=True)
+
+
 def test_a_users_table_that_knows_nobody_of_the_log_is_refused():
     known = pd.DataFrame({"user_id": ["1", "2", "3"], "pre_clicks": 1})
     with pytest.raises(DataError, match=r"knows 0 of the 3 users of the log: .* a, b, c in the log and 1, 2, 3 in the"):
