@@ -21,6 +21,7 @@ METRIC_FIELDS: dict[str, Any] = {  # of a metric that is given whole; `name` is 
     "margin": float,
     "covariate": list[str],
     "share": bool,
+    "quantile": float,
 }
 
 

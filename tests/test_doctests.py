@@ -13,7 +13,7 @@ FILES = sorted(f for f in PACKAGE.rglob("*.py") if ">>> " in f.read_text(encodin
 CALLED = {  # by a user, each with an example of two to six lines
     "analysis.checks": "srm_p_value",
     "analysis.effects": "estimate estimate_effects",
-    "analysis.metrics": "mean_of metrics_from ratio_of",
+    "analysis.metrics": "mean_of metrics_from quantile_of ratio_of",
     "analysis.planning": "mde_table plan_table power_curve users_per_variant",
     "analysis.power": "mde",
     "analysis.sequential": "boundaries",

@@ -19,6 +19,7 @@ from recab_helpers.analysis.metrics import (
     goals_of,
     mean_of,
     metrics_from,
+    quantile_of,
     ratio_of,
 )
 from recab_helpers.analysis.off_policy import OffPolicy, read_off_policy
@@ -86,6 +87,7 @@ __all__ = [
     "power_curve",
     "power_table",
     "progress_of",
+    "quantile_of",
     "ratio_of",
     "read_both_slates",
     "read_further",

@@ -65,13 +65,6 @@ class BothSlates(Brief):
         """Whether the reading by both slates may be trusted."""
         return self.gate_p >= GATE_ALPHA
 
-    def users_for(self, reading: Effect, lift: float, *, power: float = 0.8) -> float:
-        """Users, both variants together, that would find `lift` by this reading with the given power."""
-        if not (reading.defined and lift > -1 and lift != 0):
-            return math.nan
-        z = float(special.ndtri(1 - reading.alpha / 2) + special.ndtri(power))
-        return (reading.n_control + reading.n_treatment) * (z * reading.log_se / math.log1p(lift)) ** 2
-
     def in_words(self) -> str:
         """The lift by both slates, and the gate."""
         e = self.both

@@ -32,6 +32,7 @@ from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.formats import lift, lift_interval
 from recab_helpers.impressions.aggregates import Users, Within
 from recab_helpers.impressions.counting import days_to_return
+from recab_helpers.impressions.histograms import Spread
 from recab_helpers.impressions.statistics import PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import at
 from recab_helpers.references import Comparison
@@ -175,14 +176,7 @@ def estimate_effects(
         ]
         return adjust_p_values(found)
     effects = [
-        estimate(
-            metric,
-            users.read_by(metric.columns)[comparison.against],
-            users.read_by(metric.columns)[comparison.variant],
-            comparison=comparison,
-            alpha=levels.get(metric.role, alpha),
-            cuped=cuped,
-        )
+        _estimated(metric, users, comparison, alpha=levels.get(metric.role, alpha), cuped=cuped)
         for metric in metrics
         for comparison in comparisons
     ]
@@ -190,6 +184,20 @@ def estimate_effects(
     of_whom = {metric.name: _of_whom(users, metric) for metric in metrics}
     said = [replace(e, method=e.method + w) if (w := of_whom[e.metric.name]) else e for e in effects]
     return adjust_p_values(said)
+
+
+def _estimated(metric: MetricSpec, users: Users, of: Comparison, *, alpha: float, cuped: bool) -> Effect:
+    """The effect of one comparison on a metric of any kind."""
+    if metric.kind == "quantile":
+        spread = users.quantiles.get((metric.numerator, metric.quantile))
+        if spread is None:
+            raise ParameterError(
+                f"metric {metric.name} is a quantile of the impressions, which was not asked for. Reduce the log with "
+                f"quantiles=[({metric.numerator!r}, {metric.quantile:g})]."
+            )
+        return estimate_quantile(metric, spread[of.against], spread[of.variant], comparison=of, alpha=alpha)
+    by = users.read_by(metric.columns)
+    return estimate(metric, by[of.against], by[of.variant], comparison=of, alpha=alpha, cuped=cuped)
 
 
 def estimate(
@@ -232,18 +240,9 @@ def estimate(
         c_grad, t_grad = c_grad - theta @ c_by, t_grad - theta @ t_by
         method += ", CUPED" + (f", also by {' and '.join(further)}" if further else "")
         reduction = 1 - (variance_of(control, c_grad) + variance_of(treatment, t_grad)) / plain
-    effect = Effect(
-        metric=metric,
-        comparison=comparison or Comparison("treatment"),
-        method=method,
-        alpha=alpha,
-        n_control=control.n,
-        n_treatment=treatment.n,
-        control=c,
-        treatment=t,
-        difference=t - c,
-        variance_reduction=reduction,
-    )
+    of = comparison or Comparison("treatment")
+    effect = _of_values(metric, of, method, (c, t), (control.n, treatment.n), alpha=alpha)
+    effect = replace(effect, variance_reduction=reduction)
     users, grow = (float(control.n), float(treatment.n)), (1.0, 1.0)
     why = _why_undefined(effect, control, treatment)
     if metric.kind == "mean" and lopsided(control, treatment, metric.numerator):
@@ -261,6 +260,44 @@ def estimate(
     return with_uncertainty(effect, *variances, log_variances=log_variances, users=users, reason=why)
 
 
+def estimate_quantile(
+    metric: MetricSpec, control: Spread, treatment: Spread, *, comparison: Comparison, alpha: float = 0.05
+) -> Effect:
+    """The lift of a quantile of the impressions, with users as clusters (Deng, Knoblich and Lu 2018).
+
+    It is as sure as the widths of both quantiles' outer intervals say, on the log scale.
+    """
+    spreads = (control, treatment)
+    values, variances = zip(*((s.at(metric.quantile), s.variance(metric.quantile)) for s in spreads), strict=True)
+    users = control.statistics.n, treatment.statistics.n
+    effect = _of_values(metric, comparison, "outer interval by users", values, users, alpha=alpha)
+    why = "" if all(map(math.isfinite, variances)) else "too few impressions lie beyond the quantile to tell its error"
+    return with_uncertainty(effect, *variances, reason=why)
+
+
+def _of_values(
+    metric: MetricSpec,
+    comparison: Comparison,
+    method: str,
+    values: tuple[float, float],
+    users: tuple[int, int],
+    *,
+    alpha: float,
+) -> Effect:
+    """The effect with both values and their difference, and nothing yet of how sure it is; control comes first."""
+    return Effect(
+        metric=metric,
+        comparison=comparison,
+        method=method,
+        alpha=alpha,
+        n_control=users[0],
+        n_treatment=users[1],
+        control=values[0],
+        treatment=values[1],
+        difference=values[1] - values[0],
+    )
+
+
 def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, alpha: float = 0.05) -> Effect:
     """The lift of a ratio, of all sessions of the treatment against all of control, with users as clusters.
 
@@ -270,18 +307,8 @@ def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, a
     s = of.statistics
     columns = {v: tuple(at(c, v) for c in metric.columns) for v in (comparison.against, comparison.variant)}
     (c, c_grad), (t, t_grad) = (s.gradient(columns[v]) for v in columns)
-    effect = Effect(
-        metric=metric,
-        comparison=comparison,
-        method=WITHIN,
-        alpha=alpha,
-        n_control=s.n,
-        n_treatment=s.n,
-        same_users=True,
-        control=c,
-        treatment=t,
-        difference=t - c,
-    )
+    effect = _of_values(metric, comparison, WITHIN, (c, t), (s.n, s.n), alpha=alpha)
+    effect = replace(effect, same_users=True)
     for v, value in ((comparison.against, c), (comparison.variant, t)):
         if not math.isfinite(value) or s.n < 2:
             return replace(effect, reason=f"{v} has no {metric.denominator}" if s.n > 1 else f"there is {s.n} user")
@@ -343,7 +370,8 @@ def with_uncertainty(
     constant = not (c_var * n[0] > rounding * c**2 or t_var * n[1] > rounding * t**2)
     if reason or constant:
         reason = reason or f"{effect.metric.label} does not vary between users"
-        if constant and effect.metric.role == "guardrail" and math.isclose(c, t, rel_tol=1e-12):
+        same = math.isfinite(variance) and math.isclose(c, t, rel_tol=1e-12)
+        if constant and same and effect.metric.role == "guardrail":
             zero = (0.0, 0.0)
             return replace(effect, lift=0.0, lift_ci=zero, difference_ci=zero, noninferiority_p=0.0, reason=reason)
         return replace(effect, reason=reason)
@@ -414,6 +442,8 @@ def _why_undefined(effect: Effect, control: SufficientStatistics, treatment: Suf
 
 def _of_whom(users: Users, metric: MetricSpec) -> str:
     """What the name of the method adds where not every user counts whole."""
+    if metric.kind == "quantile":
+        return ""
     if users.is_capped(metric.columns):
         return f", {' and '.join(f'{column} capped at {cap:,.0f}' for column, cap in users.caps.items())}"
     lacking = [

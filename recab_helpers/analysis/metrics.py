@@ -9,13 +9,13 @@ from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
-Kind = Literal["mean", "ratio"]
+Kind = Literal["mean", "ratio", "quantile"]
 COUNT_MARGIN = 0.05  # of what the goal counts, per user
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """A mean of one column of the users, or a ratio of two column means.
+    """A mean of one column of the users, a ratio of two column means, or a quantile of a column of the impressions.
 
     `direction` is 1 when more is better and -1 when less is. A guardrail's `margin` is the worst relative change
     that we accept, a fraction; it must be shown to be inside. A `deterioration` metric has none: nothing ships that is
@@ -39,6 +39,7 @@ class MetricSpec:
     covariate: tuple[str, ...] = ()
     further: tuple[str, ...] = field(default=(), compare=False)
     share: bool = False
+    quantile: float = 0.0
 
     def __post_init__(self):
         where = f"metric {self.name}"
@@ -47,6 +48,10 @@ class MetricSpec:
                 raise ParameterError(f"{where}: {name} is {value!r}; give {' or '.join(map(str, choices))}.")
         if (self.kind == "ratio") != bool(self.denominator):
             raise ParameterError(f"{where}: a ratio has a denominator and a mean has none; it is {self.denominator!r}.")
+        if (self.kind == "quantile") != (self.quantile != 0) or not 0 <= self.quantile < 1:
+            raise ParameterError(f"{where}: quantile is {self.quantile:g}; give a share between 0 and 1, such as 0.95.")
+        if self.kind == "quantile" and self.role == "goal":
+            raise ParameterError(f"{where}: a quantile is no goal. Give it the role guardrail, with a margin, or none.")
         if self.role == "guardrail" and not 0 < self.margin < 1:
             raise ParameterError(
                 f"{where}: margin is {self.margin:g}; a guardrail needs the worst relative change that is accepted, "
@@ -58,7 +63,7 @@ class MetricSpec:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the users that the metric reads, without its covariate."""
-        return (self.numerator,) if self.kind == "mean" else (self.numerator, self.denominator)
+        return (self.numerator, self.denominator) if self.kind == "ratio" else (self.numerator,)
 
 
 def _in_words(name: str) -> str:
@@ -85,6 +90,17 @@ def mean_of(column: str, **more: Any) -> MetricSpec:
     """
     made = {"name": column, "label": _in_words(more.get("name", column)), "covariate": (f"pre_{column}",)}
     return MetricSpec(**made | {"kind": "mean", "numerator": column} | more)
+
+
+def quantile_of(column: str, quantile: float, **more: Any) -> MetricSpec:
+    """A quantile of a column of the impressions, such as the latency that 95% of them do not exceed.
+
+    >>> quantile_of("latency_ms", 0.95).name
+    'latency_ms_p95'
+    """
+    name = f"{column}_p{100 * quantile:g}"
+    made: dict[str, Any] = {"name": name, "label": f"{_in_words(column)}, {100 * quantile:g}th percentile"}
+    return MetricSpec(**made | {"kind": "quantile", "numerator": column, "quantile": quantile} | more)
 
 
 CTR = ratio_of("clicks", "impressions", name="ctr", label="CTR", role="goal", share=True)
@@ -160,9 +176,13 @@ def metrics_from(given: Sequence[str | Mapping[str, Any]], covariates: Sequence[
             column = values.get("numerator", name)
             bottom = values.get("denominator")
             rest = _of_return(column) | rest if not bottom else rest
-            metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
-            if values.get("kind", metrics[name].kind) != metrics[name].kind:
-                raise ParameterError(f"metric {name}: kind is ratio, but there is no denominator. Name its column.")
+            if q := rest.pop("quantile", 0.0):
+                metrics[name] = quantile_of(column, q, **rest | {"denominator": bottom or ""})
+            else:
+                metrics[name] = ratio_of(column, bottom, **rest) if bottom else mean_of(column, **rest)
+            if (kind := values.get("kind", metrics[name].kind)) != metrics[name].kind:
+                lacks = "denominator. Name its column" if kind == "ratio" else "quantile. Give a share, such as 0.95"
+                raise ParameterError(f"metric {name}: kind is {kind}, but there is no {lacks}.")
     metrics |= {m.name: m for m in _parts_of_ratios(metrics)}
     if covariates:
         metrics = {n: replace(m, further=_further(covariates, metrics.values())) for n, m in metrics.items()}

@@ -14,7 +14,8 @@ def mde(effect: Effect, *, power: float = 0.8) -> float:
     """Smallest lift that this test finds with the given power: (z(1 - alpha/2) + z(power)) x se / control.
 
     Normal approximation, two-sided, at the level of the effect's interval; a fraction of the control value; nan where
-    the effect has none.
+    the effect has none. Of an effect that is a lift and no difference, the error of its logarithm takes the place of
+    se / control.
 
     >>> from recab_helpers.analysis import estimate, mean_of
     >>> from recab_helpers.impressions import SufficientStatistics
@@ -24,7 +25,8 @@ def mde(effect: Effect, *, power: float = 0.8) -> float:
     """
     if not effect.control > 0:
         return math.nan
-    return (normal_critical(effect.alpha / 2) + normal_critical(1 - power)) * effect.se / effect.control
+    relative = effect.log_se if math.isnan(effect.se) else effect.se / effect.control
+    return (normal_critical(effect.alpha / 2) + normal_critical(1 - power)) * relative
 
 
 def users_for_lift(effect: Effect, lift: float, *, power: float = 0.8) -> float:

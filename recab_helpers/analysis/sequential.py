@@ -80,8 +80,7 @@ def adjusted_intervals(
     critical = boundaries(fraction, alpha=alpha, shape=shape)
     if critical.shape != se.shape:
         raise ValueError(f"fraction has {critical.size} looks, estimate has {se.size}; give one fraction per look.")
-    half = se * (critical if freedom is None else students(critical, freedom))
-    return estimate - half, estimate + half
+    return _around(estimate, se, critical, freedom)
 
 
 def confidence_sequence(
@@ -108,6 +107,10 @@ def confidence_sequence(
     surprise = -2 * math.log(alpha)
     r = (surprise + math.log1p(surprise)) * (se[-1] / se) ** 2 / best_at  # rho^2 t of the paper
     critical = np.sqrt((1 + 1 / r) * (np.log1p(r) + surprise))
+    return _around(estimate, se, critical, freedom)
+
+
+def _around(estimate: np.ndarray, se: np.ndarray, critical: np.ndarray, freedom: np.ndarray | None) -> Band:
     half = se * (critical if freedom is None else students(critical, freedom))
     return estimate - half, estimate + half
 

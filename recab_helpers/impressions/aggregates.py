@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.brief import Brief
-from recab_helpers.impressions.histograms import Histogram, histograms_before
+from recab_helpers.impressions.histograms import Histogram, Spread, histograms_before
 from recab_helpers.impressions.statistics import PRE, ByVariant, Stacked, SufficientStatistics
 from recab_helpers.impressions.weights import weigh, weight_of
 from recab_helpers.references import CONTROL, Comparison, in_order
@@ -48,7 +48,8 @@ class Users(Brief):
     of the users who have one in all of them; so has `own_segments` for goals. Where one user outweighs the rest of a
     goal, `caps` has the most that counts of its last column, and `capped` the statistics with all counts of heavier
     users shrunk to it, and what they did before likewise; segments are of these too. Where every user meets every
-    variant, `within` has them, and `statistics` are of who met a variant.
+    variant, `within` has them, and `statistics` are of who met a variant. `quantiles` has, by column of the impressions
+    and quantile, how it is spread in each variant.
     """
 
     statistics: ByVariant
@@ -62,6 +63,7 @@ class Users(Brief):
     own: dict[frozenset[str], ByVariant] = field(default_factory=dict)
     own_segments: dict[frozenset[str], dict[str, dict[str, ByVariant]]] = field(default_factory=dict)
     capped: ByVariant = field(default_factory=dict)
+    quantiles: dict[tuple[str, float], dict[str, Spread]] = field(default_factory=dict)
     caps: dict[str, float] = field(default_factory=dict)
     within: Within | None = None
 

@@ -1,15 +1,19 @@
-"""How many users have each value, and from which value on a user outweighs the rest."""
+"""How many users, or impressions, have each value, and from which value on a user outweighs the rest."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
-from recab_helpers.impressions.statistics import PRE
+from recab_helpers.impressions.statistics import PRE, SufficientStatistics
 
 HEAVY = 0.01  # share of a variant that one user must make up to outweigh the rest, and
 TIMES_MEAN = 20  # times the mean user's: of a million draws of gamma activity, shape 0.7, none is
 CAP = 0.99  # quantile at which users are capped where one outweighs the rest
+BINS = 1000  # of a factor e: values within a thousandth of each other are told as one
+AT_MOST, ALL = "at most", "impressions"
+Z = 1.96  # of the interval whose width tells the error of a quantile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,41 @@ class Histogram:
         values, inverse = np.unique(value, return_inverse=True)
         counts = {v: np.bincount(inverse, c, len(values)).astype(np.int64) for v, c in self.counts.items()}
         return Histogram(columns=(name,), values=values[:, None], counts=counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How many impressions of a variant have each value, to a thousandth, and how users differ about one quantile.
+
+    A bin b holds the values from exp(b / BINS) to exp((b + 1) / BINS), and -inf those of zero. `statistics` are of
+    users: impressions AT_MOST the quantile, and ALL.
+    """
+
+    bins: np.ndarray  # (n_bins,), ascending
+    counts: np.ndarray  # (n_bins,) impressions
+    statistics: SufficientStatistics
+
+    def at(self, share: float) -> float:
+        """The value that this share of the impressions does not exceed; nan where no value is that of such a share."""
+        if not 0 < share < 1:
+            return nan
+        to = np.cumsum(self.counts) / self.counts.sum()
+        shares = np.column_stack([np.concatenate([[0.0], to[:-1]]), to]).ravel()
+        ends = np.exp(np.column_stack([self.bins, self.bins + 1]) / BINS).ravel()
+        return float(np.interp(share, shares, ends))
+
+    def variance(self, quantile: float) -> float:
+        """The variance of `at(quantile)`, by the outer interval (Deng, Knoblich and Lu 2018).
+
+        The share of impressions at most the quantile is a ratio, whose error by users the delta method tells; the
+        values at the ends of its interval lie as far apart as those of the quantile's own.
+        """
+        s = self.statistics
+        if s.n < 2:
+            return nan
+        _, gradient = s.gradient((AT_MOST, ALL))
+        error = Z * float(np.sqrt(max(gradient @ s.cov @ gradient, 0.0) / s.n))
+        return ((self.at(quantile + error) - self.at(quantile - error)) / (2 * Z)) ** 2
 
 
 def histograms_before(columns: Iterable[str]) -> list[tuple[str, ...]]:

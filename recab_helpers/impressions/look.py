@@ -96,8 +96,9 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         raise ParameterError(
             f"A metric reads the column {lacking[0]}, which the users do not have. {nearest(lacking[0], names)}"
         )
+    there: tuple[str, ...] = ()
     if params.log_file:
-        there = column_names(params.log_file, how)
+        there = tuple(column_names(params.log_file, how))
         summed = summed_of(asked, there, names)
         if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
             pilot = isinstance(params, PlanParams)

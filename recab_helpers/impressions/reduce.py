@@ -6,6 +6,7 @@ are small tables. A slate belongs to the day of its first impression.
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -16,6 +17,7 @@ from recab_helpers.impressions.aggregates import Aggregates, Users
 from recab_helpers.impressions.both_slates import both_slates
 from recab_helpers.impressions.counting import CELL, UNIT, cells, days_to_return
 from recab_helpers.impressions.histograms import histograms_before
+from recab_helpers.impressions.quantiles import spreads
 from recab_helpers.impressions.statistics import KNOWN, PRE, ByVariant, SufficientStatistics
 from recab_helpers.impressions.summing import (
     day_numbers,
@@ -39,12 +41,14 @@ def reduce(
     *,
     goals: Sequence[tuple[str, ...]] = (("clicks", "impressions"),),
     further: Sequence[str] = (),
+    quantiles: Sequence[tuple[str, float]] = (),
 ) -> Aggregates:
     """The aggregates of a test: statistics of `columns` and of what is known from before, and those of the goals.
 
     `goals` names the columns that each goal reads: for these there are also segments, looks and histograms. Looks
     have `further` columns of before, beside those that count what the goals count. Users of whom a column of who came
-    back is empty are left out of what reads it.
+    back is empty are left out of what reads it. `quantiles` names columns of the impressions and which quantile of each
+    is told.
 
     Raises:
         DataError: the users lack a column, or it is empty or infinite for some of them.
@@ -108,6 +112,9 @@ def reduce(
         own=own,
         capped=capped,
         caps=caps,
+        quantiles={}
+        if rows.log is None
+        else {(c, q): spreads(rows.log, c, q, variants) for c, q in dict.fromkeys(quantiles)},
     )
     if rows.days is None or rows.log is None:
         return Aggregates(users=users)
@@ -115,17 +122,11 @@ def reduce(
     ours = ("clicks" if c == "clicked_any" else c for c in daily)
     known = [p for p in dict.fromkeys((*(f"{PRE}{c}" for c in ours), *further, KNOWN)) if p in pre]
     days = rows.days.join(weighed.select(*UNIT, *known), on=list(UNIT), how="left") if known else rows.days
-    first, of_days = rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=users,
         running=running_sums(days, rows.day_labels, daily, variants, caps, known),
-        trend=trend_by(rows.days, first, caps),
-        by_day=_ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
-        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
-        items=rows.items,
-        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
-        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
-        dropped=rows.dropped,
+        trend=trend_by(rows.days, rows.day_labels[0], caps),
+        **_of_log(rows, statistics),
         by_impression=rows.by_impression,
         both_slates=both_slates(rows.log, rows.users, [c for c in OF_CTR if c in rows.numeric]),
     )
@@ -155,7 +156,6 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             f"The column {column} is empty or infinite for {n:,} users of the log. Fill it, or leave it out."
         )
     statistics = statistics_by(rows.users, columns, np.zeros(len(columns)), ())[()]
-    variants, first, of_days = list(statistics), rows.day_labels[0], cells(rows.days, "day")
     return Aggregates(
         users=Users(
             statistics=statistics,
@@ -163,15 +163,24 @@ def _reduce_within(rows: UserRows, columns: Sequence[str]) -> Aggregates:
             unknown=rows.unknown,
             within=None
             if rows.design == "off_policy"
-            else within(rows.log, rows.users, variants, columns, design=rows.design),
+            else within(rows.log, rows.users, list(statistics), columns, design=rows.design),
         ),
-        by_day=_ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
-        by_position=None if rows.positions is None else _ordered(rows.positions, "position", variants),
-        items=rows.items,
-        n_impressions=round(sum(s.sum("impressions") for s in statistics.values())),
-        first_day=None if isinstance(first, (int, float)) else pd.Timestamp(first),
-        dropped=rows.dropped,
+        **_of_log(rows, statistics),
     )
+
+
+def _of_log(rows: UserRows, statistics: ByVariant) -> dict[str, Any]:
+    """The parts of `Aggregates` that every design has."""
+    assert rows.days is not None
+    of_days, first, variants = cells(rows.days, "day"), rows.day_labels[0], list(statistics)
+    return {
+        "by_day": _ordered(of_days.assign(day=day_numbers(of_days["day"], rows.day_labels)), "day", variants),
+        "by_position": None if rows.positions is None else _ordered(rows.positions, "position", variants),
+        "items": rows.items,
+        "n_impressions": round(sum(s.sum("impressions") for s in statistics.values())),
+        "first_day": None if isinstance(first, (int, float)) else pd.Timestamp(first),
+        "dropped": rows.dropped,
+    }
 
 
 def _impossible(rows: UserRows) -> int | None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, tracking
 from recab_helpers.analysis import CTR, METRICS, MetricSpec, Prior, Progress
-from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.errors import ParameterError, closest, nearest
 from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.counting import days_to_return
 from recab_helpers.impressions.reduce import BASIC
@@ -137,6 +137,12 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
                 f"metric {m.name} reads the column {lacking[m.name]}, which the users do not have. "
                 f"{nearest(lacking[m.name], rows.numeric)}"
             )
+    single = rows.log.collect_schema().names() if rows.log is not None else []
+    if lost := [m for m in metrics if m.kind == "quantile" and m.numerator not in single]:
+        raise ParameterError(
+            f"metric {lost[0].name} is a quantile of the impressions, whose log has no column {lost[0].numerator}. "
+            f"Name a column of the log.{closest(lost[0].numerator, single)}"
+        )
     kept = tuple(m for m in metrics if m.name not in lacking)
     if not any(m.role == "goal" for m in kept):
         columns = ", ".join(c for c in rows.numeric if not c.startswith(PRE)) or "none"
@@ -188,7 +194,8 @@ def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | No
     goals = analysis.goals_of(metrics)
     further = [c for c in goals[0].further if c in rows.numeric]
     columns = analysis.columns_of(metrics, rows.numeric)
-    return impressions.reduce(rows, columns, goals=[m.columns for m in goals], further=further)
+    quantiles = [(m.numerator, m.quantile) for m in metrics if m.kind == "quantile"]
+    return impressions.reduce(rows, columns, goals=[m.columns for m in goals], further=further, quantiles=quantiles)
 
 
 def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:

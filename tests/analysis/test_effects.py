@@ -356,6 +356,14 @@ def test_a_guardrail_tests_that_the_loss_is_within_its_margin():
     )
 
 
+def test_a_guardrail_of_which_nothing_is_known_is_not_inside_its_margin():
+    alone = SufficientStatistics.of(np.array([[3.0]]), ["clicks"])
+    guard = mean_of("clicks", role="guardrail", margin=0.05)
+    effect = estimate(guard, alone, alone)
+    assert math.isnan(effect.noninferiority_p)
+    assert "a variance needs at least 2" in effect.reason
+
+
 def test_the_good_side_follows_the_direction(rng):
     effect = replace(ctr_of(users_like(rng, 200)), lift=-0.1, lift_ci=(-0.18, -0.02))
     assert effect.worse

@@ -118,8 +118,12 @@ def test_a_new_metric_is_a_ratio_where_it_has_a_denominator():
         ({"name": "x", "role": "guardrail", "margin": 5}, "metric x: margin is 5; a guardrail needs .* such as 0.05"),
         ({"name": "x", "direction": 0}, "metric x: direction is 0; give 1 or -1"),
         ({"name": "ctr", "covariate": ["pre_clicks"]}, "metric ctr: covariate names 1 columns; give 2"),
+        ({"name": "x", "kind": "quantile"}, "metric x: kind is quantile, but there is no quantile"),
+        ({"name": "x", "quantile": 95}, "metric x: quantile is 95; give a share between 0 and 1"),
+        ({"name": "x", "quantile": 0.95, "role": "goal"}, "metric x: a quantile is no goal"),
+        ({"name": "x", "quantile": 0.95, "denominator": "clicks"}, "metric x: a ratio has a denominator"),
         ({"name": "ctr", "kind": "mean"}, "metric ctr: a ratio has a denominator and a mean has none"),
-        ({"name": "ctr", "kind": "median"}, "metric ctr: kind is 'median'; give mean or ratio"),
+        ({"name": "ctr", "kind": "median"}, "metric ctr: kind is 'median'; give mean or ratio or quantile"),
         ({"name": "ctr", "role": "secondary"}, None),
     ],
 )
@@ -180,3 +184,13 @@ def test_who_came_back_is_a_share_with_a_name_of_its_own():
     assert (retained["retained_7"].label, retained["retained_7"].share) == ("Users back within 7 days", True)
     assert (retained["back"].columns, retained["back"].role) == (("retained_1",), "goal")
     assert by_name("retained_x")["retained_x"].label == "Retained x"
+
+
+def test_a_quantile_reads_a_column_of_the_impressions():
+    metric = by_name({"name": "slow", "numerator": "latency_ms", "quantile": 0.95, "direction": -1})["slow"]
+    assert (metric.kind, metric.columns, metric.covariate, metric.role) == (
+        "quantile",
+        ("latency_ms",),
+        (),
+        "secondary",
+    )

@@ -41,6 +41,11 @@ def test_users_for_a_lift_find_it():
     assert users_for_lift(GOAL, 0.0) == math.inf
 
 
+def test_of_a_lift_without_a_difference_the_error_of_its_logarithm_tells_the_users():
+    of_logarithm = replace(GOAL, se=math.nan, log_se=GOAL.se / GOAL.control)
+    assert users_for_lift(of_logarithm, 0.05, power=0.7) == pytest.approx(users_for_lift(GOAL, 0.05, power=0.7))
+
+
 def test_power_reaches_what_was_wanted_at_the_mde_and_alpha_at_no_lift(rng):
     effects = estimate_effects(users_of(users_like(rng, 2000)), (CTR,))
     curve = power_by_lift(effects)["power"]

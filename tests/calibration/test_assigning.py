@@ -15,14 +15,23 @@ from tests.made import distinct
 
 
 def people(rng: np.random.Generator, *, heavy: float) -> Sample:
-    shown = rng.poisson(2.0, (80, 6)) * 10
+    shown = rng.poisson(2.0, (200, 6)) * 10
     shown[0] = shown[0] * heavy + 1
     clicks = rng.binomial(shown, 0.1)
-    before = {"pre_clicks": rng.poisson(3.0, 80), "pre_impressions": rng.poisson(30.0, 80), KNOWN: rng.random(80) < 0.5}
-    before["pre_age"] = rng.normal(40, 9, 80)
+    before = {
+        "pre_clicks": rng.poisson(3.0, 200),
+        "pre_impressions": rng.poisson(30.0, 200),
+        KNOWN: rng.random(200) < 0.5,
+    }
+    before["pre_age"] = rng.normal(40, 9, 200)
     return Sample(
-        columns={"clicks": clicks.sum(axis=1), "impressions": shown.sum(axis=1), "big": 1e6 + rng.random(80), **before},
-        segments={"platform": rng.choice(["app", "web", "tv"], 80, p=[0.6, 0.38, 0.02])},
+        columns={
+            "clicks": clicks.sum(axis=1),
+            "impressions": shown.sum(axis=1),
+            "big": 1e5 + rng.random(200),
+            **before,
+        },
+        segments={"platform": rng.choice(["app", "web", "tv"], 200, p=[0.6, 0.38, 0.02])},
         daily=np.stack([clicks, shown], axis=-1),
         daily_columns=("clicks", "impressions"),
     )
@@ -34,7 +43,7 @@ def test_an_assignment_adds_up_to_what_the_arrays_do(rng, heavy, share):
     of = people(rng, heavy=heavy)
     users = Assigner(of, replace(CTR, further=("pre_age",)))
     for _ in range(3):
-        code = (rng.random(80) < share).astype(int)
+        code = (rng.random(200) < share).astype(int)
         code[:2] = 0, 1
         test = users.test(code)
         plain = Users.of(np.array(VARIANTS)[code], of.columns, segments=of.segments, histograms=[CTR.columns])
@@ -70,9 +79,9 @@ def same(found, expected):
 
 
 def test_days_are_counted_by_variant(rng):
-    of, code = people(rng, heavy=1), np.arange(80) % 2
+    of, code = people(rng, heavy=1), np.arange(200) % 2
     test = assigned(of, code, CTR)
-    rows = pd.DataFrame({"user": np.repeat(np.arange(80), 6), "day": np.tile(np.arange(6), 80)})
+    rows = pd.DataFrame({"user": np.repeat(np.arange(200), 6), "day": np.tile(np.arange(6), 200)})
     rows["clicks"], rows["shown"] = of.daily[:, :, 0].ravel(), of.daily[:, :, 1].ravel()
     rows["variant"] = np.array(VARIANTS)[code[rows["user"]]]
     seen = rows[rows["shown"] > 0]

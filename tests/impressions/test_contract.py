@@ -99,8 +99,8 @@ def test_an_empty_value_is_refused(tmp_path, column, kind):
 def test_the_number_of_bad_rows_is_told_and_the_first_one_shown(tmp_path):
     log = pd.concat([LOG.assign(slate_id=LOG["slate_id"] + 10 * i) for i in range(2000)])
     log.iloc[[9_000, 11_000], log.columns.get_loc("position")] = [0, -1]
-    for table, shown in ((log, "0"), (in_csv(log, tmp_path), "'0'")):
-        assert f"column position holds {shown} in row 9001 (2 such rows)" in refusal(table)
+    for table in (log, in_csv(log, tmp_path)):
+        assert "column position holds 0 in row 9001 (2 such rows)" in refusal(table)
 
 
 @pytest.mark.parametrize("column", [c.name for c in IMPRESSIONS if c.name not in MAY_LACK])

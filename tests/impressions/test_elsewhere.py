@@ -74,15 +74,20 @@ class Reduced:
     def __init__(self, table, users, how=MAPPED):
         self.read = read_log(table, numbers=NUMBERS, how=how)
         self.rows = user_rows(
-            self.read.rows, open_users(users), numbers=NUMBERS, before=self.read.before, counted=self.read.counted
+            self.read.rows,
+            open_users(users),
+            numbers=NUMBERS,
+            before=self.read.before,
+            counted=self.read.counted,
+            retained=("retained_1",),
         )
 
     @cached_property
     def said(self) -> dict[str, Any]:
         rows, goals = self.rows, [m.columns for m in goals_of(METRICS)]
-        columns = [c for c in (*columns_of(METRICS, rows.numeric), "dwell") if c in rows.numeric]
+        columns = [c for c in (*columns_of(METRICS, rows.numeric), "dwell", "retained_1") if c in rows.numeric]
         return {
-            "test": reduce(rows, columns, goals=goals),
+            "test": reduce(rows, columns, goals=goals, further=["pre_spend"], quantiles=[("dwell", 0.9)]),
             "sample": impressions.sample(rows, ["clicks", "dwell"], ["clicks"], most=50, looks=4),
             "head": rows.head(),
             "examples": impressions.examples(rows) if "sessions" in rows.numeric else [],

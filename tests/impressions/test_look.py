@@ -37,6 +37,30 @@ def test_a_metric_that_reads_a_column_of_neither_is_refused(files):
         check_early(AnalyzeParams(users_file=files["users"]), ("clicks",))
 
 
+def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
+    known = {"log_file": files["log"], "users_file": files["known"]}
+    check_early(AnalyzeParams(**known, covariates=["age"]))
+    check_early(AnalyzeParams(users_file=files["known"], covariates=["pre_age"]))
+    check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
+    for covariate, why in {
+        "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
+        "country": "country, which is no number in the users table",
+        "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
+    }.items():
+        with pytest.raises((ParameterError, DataError), match=why):
+            check_early(AnalyzeParams(**known, covariates=[covariate]))
+    with pytest.raises(ParameterError, match="revenue, which is the same for all users"):
+        check_early(AnalyzeParams(log_file=files["log"], users_file=files["users"], covariates=["revenue"]))
+    with pytest.raises(ParameterError, match=r"covariates names pre_clicks, which is not known .*Give a users table"):
+        check_early(AnalyzeParams(log_file=files["log"], covariates=["pre_clicks"]))
+
+
+def test_who_came_back_is_no_column_of_the_log(files):
+    check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
+    with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
+        check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))
+
+
 @pytest.mark.parametrize("column", ["sessions", "weighted_clicks"])
 def test_what_is_counted_of_lists_is_refused_beside_them_too(tmp_path, column):
     slates = pd.DataFrame({"user_id": ["a", "b"], "variant": ["control", "treatment"], "item_id": ["x-1 y-0", "y-1"]})
@@ -68,27 +92,3 @@ def test_a_look_names_the_design_that_the_log_may_be_of(tmp_path):
     assert "1 of 3 users are in several variants" in said
     for design in ("design=sessions", "design=interleaved", "design=off_policy target=models:/NAME/3"):
         assert design in said
-
-
-def test_what_cannot_be_a_covariate_is_refused_by_name_and_reason(files):
-    known = {"log_file": files["log"], "users_file": files["known"]}
-    check_early(AnalyzeParams(**known, covariates=["age"]))
-    check_early(AnalyzeParams(users_file=files["known"], covariates=["pre_age"]))
-    check_early(AnalyzeParams(log_file=files["log"], starts="1", covariates=["pre_clicks", "impressions"]))
-    for covariate, why in {
-        "agee": r"agee, which is not known of the users before the test\. Did you mean age\?",
-        "country": "country, which is no number in the users table",
-        "pre_clicks": r"pre_clicks, which is not known .*Choose from age",
-    }.items():
-        with pytest.raises((ParameterError, DataError), match=why):
-            check_early(AnalyzeParams(**known, covariates=[covariate]))
-    with pytest.raises(ParameterError, match="revenue, which is the same for all users"):
-        check_early(AnalyzeParams(log_file=files["log"], users_file=files["users"], covariates=["revenue"]))
-    with pytest.raises(ParameterError, match=r"covariates names pre_clicks, which is not known .*Give a users table"):
-        check_early(AnalyzeParams(log_file=files["log"], covariates=["pre_clicks"]))
-
-
-def test_who_came_back_is_no_column_of_the_log(files):
-    check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
-    with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
-        check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))

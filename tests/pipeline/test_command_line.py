@@ -180,7 +180,7 @@ def test_a_broken_log_is_refused_with_all_that_is_wrong_before_a_kernel_starts(t
     LOG.assign(clicked=2, position=0).to_csv(tmp_path / "log.csv", index=False)
     said = refusal(capsys, "analyze", "--log", str(tmp_path / "log.csv"))
     assert "log.csv has 2 faults. (1) log.csv: column position" in said
-    assert "(2) log.csv: column clicked holds '2' in row 1 (6 such rows)" in said
+    assert "(2) log.csv: column clicked holds 2 in row 1 (6 such rows)" in said
     assert not opened
 
 

@@ -7,7 +7,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from recab_helpers import formats
-from recab_helpers.analysis import Analysis, BothSlates
+from recab_helpers.analysis import Analysis, BothSlates, users_for_lift
 from recab_helpers.report.background import Background
 from recab_helpers.report.kit.figures import LiftRow, lifts_figure
 from recab_helpers.report.kit.html import Number, answered, folded, interval, joined, note, show, table
@@ -76,7 +76,7 @@ def _users(reading: BothSlates, *, power: float) -> HTML:
     rows = []
     for name, label in NAMES.items():
         e = getattr(reading, name)
-        needed = reading.users_for(e, reading.plain.lift, power=power)
+        needed = users_for_lift(e, reading.plain.lift, power=power)
         rows.append(
             {
                 "reading": label,

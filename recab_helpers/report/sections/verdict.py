@@ -7,6 +7,8 @@ from IPython.display import HTML
 
 from recab_helpers import formats
 from recab_helpers.analysis import Analysis, Effect, losing, per_user
+from recab_helpers.analysis.metrics import covariates_of
+from recab_helpers.impressions.statistics import KNOWN, PRE
 from recab_helpers.references import CONTROL
 from recab_helpers.report import instead
 from recab_helpers.report import verdict as words
@@ -106,7 +108,7 @@ def _gain(found: Analysis, known: Background) -> str:
     tone = "" if known.same_in_all else GOOD if e.better else BAD if e.worse else ""
     interval = f"{formats.confidence(e.alpha)} interval {formats.lift_interval(e.lift_ci)}"
     values = f"{value(e.metric, e.control)} to {value(e.metric, e.treatment)}, {difference(e.metric, e.difference)}"
-    adjusted = ", adjusted for clicks before the test" if math.isfinite(e.variance_reduction) else ""
+    adjusted = f", adjusted for {_before(e, found)} before the test" if math.isfinite(e.variance_reduction) else ""
     facts = [*_counts(e, found, known), *_best(e, found, known), escape(words.finds(found))]
     return _card(
         f"{e.metric.label}, {pair}",
@@ -116,6 +118,13 @@ def _gain(found: Analysis, known: Background) -> str:
     )
 
 
+def _before(e: Effect, found: Analysis) -> str:
+    """What the values are adjusted for: 'clicks and age'."""
+    there = next(iter(found.test.users.read_by(e.metric.columns).values())).columns
+    names = dict.fromkeys(c[0].removeprefix(PRE) for c in covariates_of(e.metric, there) if c != (KNOWN,))
+    return " and ".join(n.replace("_", " ") for n in names)
+
+
 def _counts(e: Effect, found: Analysis, known: Background) -> list[str]:
     """The effect as a number of things that a person can picture, with its interval."""
     if found.test.users.within:  # a user's clicks are of both variants
@@ -123,10 +132,10 @@ def _counts(e: Effect, found: Analysis, known: Background) -> list[str]:
     of = per_user(e, found.effects, found.test.users)
     if not math.isfinite(of.difference_ci[0]):
         return []
-    share, what = of.metric.share, of.metric.numerator.replace("_", " ")
+    label = of.metric.label
+    what = label[:1].lower() + label[1:] if of.metric.share else of.metric.numerator.replace("_", " ")
     days = 0 if found.by_day is None else found.by_day.index.unique("day").size
     over = f" in {formats.count(days)} {'day' if days == 1 else 'days'}" if days else ""
-    what = "users with a click" if share and of.metric.numerator == "clicked_any" else what
     said = [f"<b>{_signed(of, 1000)}</b> {escape(what)} per 1,000 users{over} ({_range(of, 1000)})"]
     if not known.simulated:
         n = found.test.users.n

@@ -46,6 +46,23 @@ def test_the_effect_is_given_in_clicks_of_1000_users_and_of_a_real_log_as_a_tota
     assert "if all" not in text_of(verdict(found, known).data)
 
 
+def test_a_share_counts_users_as_its_label_says(found):
+    of = next(e for e in found.effects if e.metric.name == "clicked_any")
+    back = replace(of, metric=replace(of.metric, label="Users back within 7 days"))
+    text = text_of(
+        verdict(replace(found, effects=[back], verdict=replace(found.verdict, effect=back)), Background()).data
+    )
+    assert "users back within 7 days per 1,000 users" in text
+
+
+def test_it_names_what_the_effect_is_adjusted_for(found):
+    effect = found.verdict.effect
+    also = replace(effect, metric=replace(effect.metric, further=("pre_impressions", "pre_clicks")))
+    text = text_of(verdict(replace(found, verdict=replace(found.verdict, effect=also)), Background()).data)
+    assert "adjusted for clicks and impressions before the test" in text
+    assert "adjusted for clicks before the test" in text_of(verdict(found, Background()).data)
+
+
 def test_the_group_that_loses_most_is_named(found):
     other = found.segments.index[1]
     lost = found.segments.assign(lift=[-0.1, -0.3], low=[-0.2, -0.4], high=[-0.05, -0.1], adjusted_p_value=0.001)
