@@ -108,7 +108,7 @@ def test_the_big_libraries_have_one_door_each():
     assert {room_of(m) for m in users_of("mlflow") - travels} == {"tracking"}
     assert {room_of(m) for m in users_of("papermill")} == {"pipeline"}
     assert {room_of(m) for m in users_of("surprise")} == {"recommenders"}
-    assert {room_of(m) for m in users_of("duckdb") - {"tables"}} == {"impressions"}
+    assert {room_of(m) for m in users_of("duckdb") - {"tables", "engine", "cells"}} == {"impressions"}
     assert {room_of(m) for m in users_of("matplotlib") | users_of("seaborn")} == {"report"}
 
 

@@ -10,9 +10,11 @@ import duckdb
 import pandas as pd
 import pytest
 
+from recab_helpers.cells import refuse_swallowed_rows
+from recab_helpers.engine import engine, kept
 from recab_helpers.errors import DataError
 from recab_helpers.paths import ROOT
-from recab_helpers.tables import FILE_NAME, digest_of, engine, kept, open_file, refuse_swallowed_rows
+from recab_helpers.tables import FILE_NAME, digest_of, open_file
 
 CELLS = pd.DataFrame({"id": ["007", "NA", "c,;|d"], "said": ['a "b" c', "\u00fc\u4e2d", "x\\y"]})
 
@@ -243,7 +245,7 @@ def test_a_table_lives_as_long_as_any_relation_that_was_made_of_it():
 
 def test_the_files_of_a_killed_process_are_gone_when_the_next_one_starts(tmp_path):
     def run(then: str) -> None:
-        code = f"import os; from recab_helpers.tables import spare_file; spare_file('.csv').touch(); {then}"
+        code = f"import os; from recab_helpers.engine import spare_file; spare_file('.csv').touch(); {then}"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
 
     run("os.kill(os.getpid(), 9)")

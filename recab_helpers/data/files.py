@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from recab_helpers.cells import all_numbers, as_number
 from recab_helpers.data.contract import CATALOG, INTERACTIONS, Contract, require_columns
 from recab_helpers.data.dataset import Dataset, make_dataset
+from recab_helpers.engine import name
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
-from recab_helpers.tables import ENDINGS, all_numbers, as_number, kind_of, name, open_file, parts_of, reading
+from recab_helpers.tables import ENDINGS, kind_of, open_file, parts_of, reading
 
 SHOWN_FILES, SHOWN_COLUMNS = 5, 8
 

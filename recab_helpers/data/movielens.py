@@ -10,9 +10,9 @@ import pooch
 
 from recab_helpers.data.dataset import Dataset, make_dataset
 from recab_helpers.data.files import contents_of
+from recab_helpers.dialects import SAMPLE_BYTES, encoding_of
 from recab_helpers.errors import DataError
 from recab_helpers.parameters import TrainParams
-from recab_helpers.tables import SAMPLE_BYTES, encoding_of
 
 SHA256 = {
     "ml-latest-small": "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",

@@ -9,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recab_helpers.tables import engine, kept, spare_file
+from recab_helpers.engine import engine, kept, spare_file
 
 CHUNK = 1_000_000  # rows that leave another engine at once
 

@@ -7,6 +7,8 @@ from functools import partial
 import duckdb
 import narwhals as nw
 
+from recab_helpers.cells import all_numbers
+from recab_helpers.engine import literal, name
 from recab_helpers.errors import DataError, closest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import KINDS, Column, Kind, together
@@ -14,7 +16,7 @@ from recab_helpers.impressions.counting import Counted
 from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
 from recab_helpers.parameters import ReadParams
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
-from recab_helpers.tables import FILE_NAME, all_numbers, literal, name
+from recab_helpers.tables import FILE_NAME
 
 MAX_DAYS = 3_660  # of a log; ten years are no test
 FAR_DAYS = 366  # from the middle half of the log, that a row may at least lie

@@ -8,6 +8,7 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 
+from recab_helpers.engine import engine, literal, name
 from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import (
@@ -26,16 +27,7 @@ from recab_helpers.impressions.elsewhere import on_spark, read_elsewhere
 from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.reading import AS_IS, Cell, Read, Reader, Reading
 from recab_helpers.references import CONTROL, POSITION_IN
-from recab_helpers.tables import (
-    FILE_NAME,
-    engine,
-    kind_of,
-    literal,
-    name,
-    open_file,
-    parts_of,
-    reading,
-)
+from recab_helpers.tables import FILE_NAME, kind_of, open_file, parts_of, reading
 
 Table: TypeAlias = Any  # a file, a folder, a glob, a pandas frame, or what narwhals takes as a lazy frame
 CLICK_KEYS = ("slate_id", "user_id", "item_id", "position")  # what an impression and its click share

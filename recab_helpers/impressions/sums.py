@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from recab_helpers.engine import name
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.aggregates import Aggregates, Running, Users
@@ -20,7 +21,7 @@ from recab_helpers.impressions.sources import Table, column_names, opened
 from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.words import SYNONYMS, propose
 from recab_helpers.references import CONTROL, in_order
-from recab_helpers.tables import name, reading
+from recab_helpers.tables import reading
 
 SUMS = (
     Column(name="variant", kind="id", meaning=f"one of them is named {CONTROL}"),

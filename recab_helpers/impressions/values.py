@@ -6,7 +6,8 @@ Every function takes the column as SQL names it and its type in DuckDB.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recab_helpers.tables import as_number, literal
+from recab_helpers.cells import as_number
+from recab_helpers.engine import literal
 
 YES, NO = ("1", "1.0", "1,0", "true", "t", "yes", "y"), ("0", "0.0", "0,0", "false", "f", "no", "n")
 POSITIVE = "positive"  # among the values of a click: any number above 0

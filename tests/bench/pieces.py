@@ -125,7 +125,7 @@ def simulate(n_users: int = 16_000) -> dict:
 def reduce(n_users: int = 200_000, rounds: int = 3, n_days: int = 14) -> dict:
     """Reading, checks and reduction of a log of daily parts, against one DuckDB query that groups it by user."""
     from recab_helpers import analysis, impressions
-    from recab_helpers.tables import engine
+    from recab_helpers.engine import engine
 
     with tempfile.TemporaryDirectory() as folder:
         rows = _write_log(Path(folder), n_users, n_days)
