@@ -1,6 +1,7 @@
 """What recab understands of a file: its columns, which of them is which, its users, variants and days."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -143,7 +144,7 @@ def _contents(params: ReadParams, how: Reading) -> list[str]:
         lines = [f"{row.variant}: sums of {row.n:,.0f} users" for row in sums.head().itertuples()]
         lines.append(f"Metrics: {', '.join(sums.numeric)}")
         lines += [f"Looks: {len(sums.day_labels):,} days to {_day(sums.day_labels[-1])}"] if sums.day_labels else []
-        return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in sums.notes)]
+        return [*lines, *_told(sums.notes, params)]
     if not params.log_file:
         users = read_users(params.users_file, how=how, alone=True)
         rows, notes = users.rows, users.notes
@@ -165,7 +166,7 @@ def _contents(params: ReadParams, how: Reading) -> list[str]:
         ends = rows.select(a=nw.col(time).min(), b=nw.col(time).max()).collect("pyarrow").rows(named=True)[0]
         lines.append(f"Days: {_day(ends['a'])} to {_day(ends['b'])}")
         lines += _in_several(rows)
-    return [*lines, *(f"{note[:1].upper()}{note[1:]}." for note in notes)]
+    return [*lines, *_told(notes, params)]
 
 
 def _in_several(rows: nw.LazyFrame) -> list[str]:
@@ -189,3 +190,9 @@ def _day(value: Any) -> str:
 def _short(value: Any) -> str:
     text = "empty" if value is None else str(value)
     return text if len(text) <= WIDE else f"{text[: WIDE - 3]}..."
+
+
+def _told(notes: Sequence[str], params: ReadParams) -> list[str]:
+    """The notes as sentences; a file at the head of one keeps its name."""
+    file = Path(params.log_file or params.users_file).name
+    return [f"{note if note.startswith(file) else note[:1].upper() + note[1:]}." for note in notes]

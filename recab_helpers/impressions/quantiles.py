@@ -26,7 +26,8 @@ def spreads(log: nw.LazyFrame, column: str, quantile: float, variants: Sequence[
     table = binned.group_by("variant", "bin").agg(n=nw.len(), low=nw.col("low").min()).collect("pandas").to_native()
     if not table["low"].min() >= 0:
         raise DataError(
-            f"The column {column} holds {table['low'].min():g}; a quantile is told of values of 0 and more."
+            f"The column {column} holds {table['low'].min():g}; a quantile is told of values of 0 and more. Correct or "
+            "empty these cells, or leave the metric out."
         )
     found = {}
     for v in variants:

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed
 from pathlib import Path, PurePosixPath
@@ -71,33 +71,39 @@ def log_model(
     )
     with _once():
         client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    with tempfile.TemporaryDirectory() as folder:
-        fitted.save(Path(folder, fitted.name))
-        mlflow.pyfunc.save_model(
-            Path(folder, "model"),
-            python_model=inspect.getfile(type(fitted)),
-            artifacts={"model": str(Path(folder, fitted.name))},
-            signature=SIGNATURE,
-            input_example=(pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)}), {"k": 2}),
-            pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                model_uuid=logged.model_id,
-                run_id=run.run_id,
-                model_id=logged.model_id,
-                metadata={"catalog": catalog} if catalog else None,
-            ),
-        )
-        for compiled in Path(folder, "model").rglob("__pycache__"):
-            shutil.rmtree(compiled)
-        client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            fitted.save(Path(folder, fitted.name))
+            mlflow.pyfunc.save_model(
+                Path(folder, "model"),
+                python_model=inspect.getfile(type(fitted)),
+                artifacts={"model": str(Path(folder, fitted.name))},
+                signature=SIGNATURE,
+                input_example=(pd.DataFrame({"user_id": fitted.user_ids[:2].astype(object)}), {"k": 2}),
+                pip_requirements=[f"{p}=={installed(p)}" for p in REQUIREMENTS],
+                mlflow_model=Model(
+                    artifact_path=logged.artifact_location,
+                    model_uuid=logged.model_id,
+                    run_id=run.run_id,
+                    model_id=logged.model_id,
+                    metadata={"catalog": catalog} if catalog else None,
+                ),
+            )
+            for compiled in Path(folder, "model").rglob("__pycache__"):
+                shutil.rmtree(compiled)
+            client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+    except BaseException:
+        with suppress(MlflowException):
+            client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
     client.finalize_logged_model(logged.model_id, "READY")
     try:
         client.create_registered_model(name, description=card or None)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        client.update_registered_model(name, card)
+        if card:
+            client.update_registered_model(name, card)
     source = f"models:/{logged.model_id}"
     version = client.create_model_version(name, source, run.run_id, description=card or None, model_id=logged.model_id)
     address = ModelAddress(name=name, version=str(version.version))

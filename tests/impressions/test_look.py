@@ -90,5 +90,7 @@ def test_a_look_names_the_design_that_the_log_may_be_of(tmp_path):
     LOG.assign(variant=variants, team="control", propensity=0.5).to_csv(path, index=False)
     said = look(ReadParams(log_file=str(path)))
     assert "1 of 3 users are in several variants" in said
+    LOG.assign(dwell=1.5).to_csv(path, index=False)
+    assert "log.csv: not read: dwell." in look(ReadParams(log_file=str(path)))
     for design in ("design=sessions", "design=interleaved", "design=off_policy target=models:/NAME/3"):
         assert design in said

@@ -44,6 +44,15 @@ def champions(store, *names: str) -> dict[str, str]:
     return {n: str(v) for n, v in found.items() if v is not None}
 
 
+def test_a_model_that_cannot_be_saved_is_failed_and_not_pending(store, fitted, monkeypatch):
+    monkeypatch.setattr(type(fitted["content"]), "save", lambda *_: 1 / 0)
+    run = tracking.start_run("x", "train")
+    with pytest.raises(ZeroDivisionError):
+        tracking.log_model(run, fitted["content"], "x")
+    (left,) = store.search_logged_models([run.experiment_id])
+    assert left.status == "FAILED"
+
+
 def test_every_way_to_name_a_model_finds_its_version_and_the_same_lists(store, fitted, world_data):
     first, second = log(fitted), log(fitted)
     store.set_registered_model_alias("x-content", "best", "1")
