@@ -44,7 +44,7 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
     In that period users were what `test.before` says.
 
     Columns: user_id, pre_impressions, pre_clicks, pre_sessions, interactions (of the training), history (by these),
-    activity.
+    activity, and by variant mean_score_<name>, where its model scores what it recommends.
     """
     before = replace(
         test,
@@ -71,6 +71,7 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
             "interactions": met,
             "history": _binned(met, HISTORY),
             "activity": _binned(sessions, ACTIVITY),
+            **{f"mean_score_{v.name}": v.mean_score for v in test.variants if v.mean_score is not None},
         }
     )
 

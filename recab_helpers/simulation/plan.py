@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from recab_helpers.blocks import blocks
+from recab_helpers.data.contract import as_ids
 from recab_helpers.data.split import TrainedOn
 from recab_helpers.errors import ParameterError
 from recab_helpers.parameters import SimulateParams, TrainParams
@@ -53,9 +55,9 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
         raise ParameterError(f"slate_size is {k}, but the catalog has {len(data.item_ids):,} items. Lower it.")
     longest = min(max(k, EXPLORED), len(data.item_ids)) if params.exploration else k
     served = [_slates(m, data, longest) for m in models]
-    candidates = _candidates([items for items, _ in served]) if params.exploration else None
-    served = [(items[:, :k], causes) for items, causes in served]
-    slates = [items for items, _ in served]
+    candidates = _candidates([s["items"] for s in served]) if params.exploration else None
+    served = [s | {"items": s["items"][:, :k]} for s in served]
+    slates = [s["items"] for s in served]
     names = variant_names(len(models))
     rate = draw_session_rates(data.user_ids, seed=params.seed) if data.world is None else data.world.session_rate
     planned = shares(0.0 if params.exploration else params.allocation, len(models))
@@ -75,8 +77,8 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
             user_ids=data.user_ids,
             item_ids=data.item_ids,
             variants=[
-                Variant(name=n, model=m.address, items=items, p_click=p, popular_instead=causes)
-                for n, m, (items, causes), p in zip(names, models, served, p_click, strict=True)
+                Variant(name=n, model=m.address, p_click=p, **shown)
+                for n, m, shown, p in zip(names, models, served, p_click, strict=True)
             ],
             assignment=assign(data.user_ids, salt=f"{params.experiment} {params.seed}", planned=planned),
             traffic=Traffic(session_rate=rate, horizon_days=params.horizon_days),
@@ -102,17 +104,26 @@ def _candidates(lists: Sequence[np.ndarray]) -> np.ndarray:
     return items[:, : int((items >= 0).sum(axis=1).max())]
 
 
-def _slates(model: Served, data: TrainedOn, k: int) -> tuple[np.ndarray, dict[str, int]]:
-    """What the model shows to every user, (n_users, k) item codes, and for how many it is what is popular, by cause."""
+def _slates(model: Served, data: TrainedOn, k: int) -> dict[str, Any]:
+    """What the model shows to every user, as the fields of a variant."""
     if not isinstance(model, RemoteModel):
         lists = model.recommend(data.user_ids, k)
-        return checked_slates(lists, data.user_ids, data.item_ids, k, source=str(model.address)), {}
+        items = checked_slates(lists, data.user_ids, data.item_ids, k, source=str(model.address))
+        return {"items": items, "mean_score": _mean_scores(lists, data.user_ids)}
     items, causes = model.lists(data.user_ids, data.item_ids, k)
     without = np.flatnonzero(items[:, 0] < 0)
     if len(without):
         popular = fit("popularity", data.coded(data.train), data.catalog, TrainParams())
         items[without] = popular.top_k(without, k)[0]
-    return items, causes
+    return {"items": items, "popular_instead": causes}
+
+
+def _mean_scores(lists: pd.DataFrame, user_ids: np.ndarray) -> np.ndarray | None:
+    """Mean score of every user's list, (n_users,); nothing where the model gives none, or one that is no number."""
+    if "score" not in lists or not np.isfinite(scores := pd.to_numeric(lists["score"], errors="coerce")).all():
+        return None
+    user = pd.Index(user_ids).get_indexer(as_ids(lists["user_id"]))
+    return np.bincount(user, scores, len(user_ids)) / np.bincount(user, minlength=len(user_ids))
 
 
 def true_lifts(plan: Plan) -> pd.DataFrame:

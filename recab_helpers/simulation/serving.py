@@ -28,6 +28,7 @@ class Variant:
     items: np.ndarray  # (n_users, slate_size) item codes
     p_click: np.ndarray  # (n_users, slate_size) P(click | examined)
     popular_instead: Mapping[str, int] = field(default_factory=dict)  # users without a list of the model, by cause
+    mean_score: np.ndarray | None = None  # (n_users,) mean of what the model scored the items of the slate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What is known before the test comes from a period in which everyone had control."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -52,3 +53,20 @@ def test_segments_bin_what_they_say(trained, plan):
         assert ((known["history"] == name) == met.between(low, high)).all()
     assert ((known["activity"] == "new") == (known["pre_sessions"] == 0)).all()
     assert ((known["activity"] == "5 or more") == (known["pre_sessions"] >= 5)).all()
+
+
+def test_the_users_carry_the_mean_score_that_each_model_gave_their_slate(trained, models, plan):
+    """Where a score is no number, no mean is made of the others."""
+    known = simulation.known_users(trained, plan()).set_index("user_id")
+    for variant, model in zip(("control", "treatment"), models, strict=True):
+        lists = model.recommend(trained.user_ids, 10).sample(frac=1, random_state=5)
+        means = lists.groupby("user_id", observed=True)["score"].mean().reindex(known.index.astype(str))
+        np.testing.assert_allclose(known[f"mean_score_{variant}"], means, rtol=1e-6)
+
+    def without_a_score(user_ids, k):
+        lists = models[1].recommend(user_ids, k)
+        return lists.assign(score=lists["score"].where(lists.index > 0))
+
+    silent = SimpleNamespace(recommend=without_a_score, address=models[1].address)
+    known = simulation.known_users(trained, plan(models=[models[0], silent]))
+    assert [c for c in known if c.startswith("mean_score")] == ["mean_score_control"]
