@@ -23,6 +23,7 @@ NASTY_TITLES = ["<script>alert(1)</script>", "\u0645\u0631\u062d\u0628\u0627 (19
 SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names of groups are read
 def pytest_collection_modifyitems(items) -> None:
     """One process runs all tests that share the store and pages of the pipeline; another the rest."""
     for item in items:
