@@ -18,13 +18,14 @@ import pytest
 import yaml
 
 import recab_helpers
-from recab_helpers import analysis, impressions
+from recab_helpers import analysis, impressions, tracking
 from recab_helpers.analysis.decision import Call
 from recab_helpers.analysis.metrics import Role
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import contract
 from recab_helpers.parameters import STAGES
 from recab_helpers.pipeline import command_line, values
+from tests.conftest import SMALL
 from tests.report.drawn import a_background, an_analysis
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,6 +206,61 @@ def test_the_commands_from_an_export_end_in_the_pages_of_their_tests(exports, ru
     assert [{v["name"]: v["users"] for v in page["variants"]} for page in pages] == [
         {"control": 300, "B": 300}, {"control": 450, "gate_40": 450}, {"control": 500, "new": 500},
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "control"), [("lastfm", "popularity"), ("books", "content")])
+def test_a_file_of_parameters_of_the_guide_ends_in_the_page_of_its_data(
+    page, control, world_data, rng, tmp_path, monkeypatch, run_pipeline
+):
+    """Play counts without a text to read, in tabs; grades from 0 to 10 in the encoding and quotes of their time."""
+    monkeypatch.chdir(tmp_path)
+    guide = (ROOT / "docs" / "your_data.md").read_text(encoding="utf-8")
+    [parameters] = re.findall(rf"^```yaml\n(# {page}\.yaml\n.+?)^```$", guide, re.MULTILINE | re.DOTALL)
+    Path(f"{page}.yaml").write_text(parameters, encoding="utf-8")
+    met, catalog = world_data.interactions, world_data.catalog
+    user, known = pd.factorize(met["user_id"])[0], np.arange(len(catalog)) + 2
+    item = known[pd.Index(catalog["item_id"]).get_indexer(met["item_id"])]
+    files = yaml.safe_load(parameters)
+    Path(files["dataset"]).parent.mkdir()
+    if page == "lastfm":
+        plays = rng.geometric(0.5 ** met["rating"])
+        given = pd.DataFrame({"userID": user, "artistID": item, "weight": plays})
+        items = pd.DataFrame({"id": known, "name": catalog["title"], "url": "http://x"})
+        kind = {"sep": "\t"}
+    else:
+        given = pd.DataFrame({"User-ID": user, "ISBN": item, "Book-Rating": 2 * met["rating"].astype(int)})
+        items = pd.DataFrame({"ISBN": known, "Book-Title": "Caf\u00e9 " + catalog["title"].str.replace('"', "'")})
+        items = items.assign(**{"Book-Author": "Someone", "Publisher": catalog["text"]})
+        given["ISBN"], items["ISBN"] = (c["ISBN"].map("{:010}".format) for c in (given, items))
+        kind = {"sep": ";", "quoting": 1, "encoding": "latin-1"}
+    for table, file in ((given, files["dataset"]), (items, files["catalog_file"])):
+        table.to_csv(file, index=False, **kind)
+    monkeypatch.setenv("RECAB_PARAMS", f"{page}.yaml")
+    code, reports = run_pipeline("report", "horizon_days=5", f"experiment={page}")
+    assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text(encoding="utf-8"))
+    assert [v["model"].rpartition("-")[2].partition(":")[0] for v in document["variants"]] == [control, "collaborative"]
+    train = tracking.load_table(document["lineage"]["run_ids"]["train"], "train/train")
+    held_out = tracking.load_table(document["lineage"]["run_ids"]["train"], "train/held_out")
+    assert len(train) + len(held_out) == len(met)
+    assert set(train["item_id"].astype(str)) <= set(items.iloc[:, 0].astype(str))
+
+
+@pytest.mark.slow
+def test_the_model_of_the_guide_becomes_a_variant_by_its_commands(run_pipeline, monkeypatch):
+    guide = (ROOT / "docs" / "your_model.md").read_text(encoding="utf-8")
+    assert run_pipeline("train", *SMALL[:3])[0] == 0
+    names: dict = {}
+    for block in re.findall(r"^```python\n(.+?)^```$", guide, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    section = guide.partition("Now it is a variant:")[2].partition("\n## ")[0]
+    for _, door, *given in map(shlex.split, re.findall(r"^make .+$", section, re.MULTILINE)):
+        code, reports = run_pipeline(door, *(word.removeprefix("SET=") for word in given))
+        assert code == 0
+    document = json.loads((reports / "ab_report.json").read_text(encoding="utf-8"))
+    assert document["variants"][1]["model"] == "neighbors:1"
+    assert document["variants"][1]["clicks"] > 0
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda p: p.name)
