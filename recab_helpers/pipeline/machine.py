@@ -48,11 +48,21 @@ def memory_needed(params: dict[str, Any]) -> tuple[int, str]:
     if train is None or train.dataset != "synthetic":
         return KERNEL_BYTES, ""
     interactions = int(train.n_users * min(train.mean_history, train.n_items) * BYTES_PER_INTERACTION)
-    items = train.n_items * BYTES_PER_ITEM
+    items = train.n_items * BYTES_PER_ITEM + _inverted(train)
     if interactions < items:
         return KERNEL_BYTES + interactions + items, f"Lower n_items, which is {train.n_items:,}"
     lower = f"Lower n_users, which is {train.n_users:,}, or mean_history, which is {train.mean_history:g}"
     return KERNEL_BYTES + interactions + items, lower
+
+
+def _inverted(train: Any) -> int:
+    """Bytes of the matrix of users or items, whichever are fewer, that EASE inverts; it steps aside above a limit."""
+    if "ease" not in {*train.variants, *(train.hybrid_of if "hybrid" in train.variants else [])}:
+        return 0
+    from recab_helpers.recommenders.ease import MAX_SIDE
+
+    side = min(train.n_users, train.n_items)
+    return 8 * side**2 if side <= MAX_SIDE else 0
 
 
 def disk_needed(params: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # this file travels with the model, so it loads nothing of re
     from recab_helpers.data.dataset import Interactions
     from recab_helpers.parameters import TrainParams
 
-MAX_SIDE = 15_000  # the inverse then takes 1.8 GB, twice while it is made
+MAX_SIDE = 20_000  # the inverse then takes 3.2 GB, and its time grows with the cube
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,32 @@ def fit_ease(train: Interactions, _: pd.DataFrame, params: TrainParams) -> tuple
     liked = sparse.csr_array((ones, (train.user[train.liked], train.item[train.liked])), shape=shape)
     known = np.diff(liked.indptr) > 0
     if train.n_users < train.n_items:
-        kernel = _inverse(liked @ liked.T, params.ease_regularization)
+        kernel = _inverse(liked, params.ease_regularization)
         explained, by_item = np.empty(train.n_items), liked.T.tocsr()
         for items in blocks(train.n_items, train.n_users, desc="EASE"):
             explained[items] = by_item[items].multiply(by_item[items] @ kernel).sum(axis=1)
         return UserKernel(liked, kernel.astype(np.float32), (1 / (1 - explained)).astype(np.float32)), known
-    inverse = _inverse(liked.T @ liked, params.ease_regularization)
-    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    inverse = _inverse(liked.T.tocsr(), params.ease_regularization)
+    diagonal, single = inverse.diagonal().copy(), inverse.reshape(-1).view(np.float32)
+    for items in blocks(train.n_items, train.n_items, desc="EASE"):  # each row ends before the place of the next begins
+        single[items.start * train.n_items : items.stop * train.n_items] = (inverse[items] / -diagonal).ravel()
+    weights = single[: train.n_items**2].reshape(train.n_items, train.n_items)
     np.fill_diagonal(weights, 0)
     return ItemWeights(liked, weights), known
 
 
-def _inverse(gram: sparse.csr_array, regularization: float) -> np.ndarray:
-    """Of the positive definite gram + regularization I, by Cholesky."""
-    dense = gram.toarray().astype(np.float64)
-    dense[np.diag_indices_from(dense)] += regularization
-    factor, _ = linalg.cho_factor(dense, lower=True, overwrite_a=True, check_finite=False)
-    lower, _ = linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(lower)
-    return lower + np.tril(lower, -1).T
+def _inverse(rows: sparse.csr_array, regularization: float) -> np.ndarray:
+    """Of the positive definite rows @ rows.T + regularization I, by Cholesky, all in the place of one matrix."""
+    from recab_helpers.blocks import blocks
+
+    n, columns = rows.shape[0], rows.T.tocsr()
+    square = np.empty((n, n))
+    for part in blocks(n, n, desc="EASE"):
+        square[part] = (rows[part] @ columns).toarray()
+    square[np.diag_indices(n)] += regularization
+    factor, _ = linalg.lapack.dpotrf(square.T, lower=1, overwrite_a=1, clean=0)  # a transpose is in LAPACK's order
+    linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
+    for part in blocks(n, n, desc="EASE"):  # below the diagonal it is what it is above
+        square[part, : part.start] = square[: part.start, part].T
+        square[part, part] = np.triu(square[part, part]) + np.triu(square[part, part], 1).T
+    return square

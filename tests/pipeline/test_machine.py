@@ -33,6 +33,11 @@ def with_free(monkeypatch, gigabytes: float) -> None:
             "needs about 12.* GB .*or mean_history, which is 10000",
         ),
         ({"n_items": 200_000}, 2, "needs about 2.9 GB .*Lower n_items, which is 200,000"),
+        (
+            {"n_users": 20_000, "n_items": 20_000, "variants": ["content", "ease"]},
+            3,
+            "needs about 4.0 GB .*Lower n_items",
+        ),
         ({}, 0.3, "needs about 0.5 GB"),
     ],
 )
