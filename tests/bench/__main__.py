@@ -32,6 +32,7 @@ class Entry:
 
 ENTRIES = (
     Entry("ten best of 100,000 users x 20,000 items x 32 factors", "top_ten", 2.0),
+    Entry("ten best of 10,000 users x 60,000 items by their texts", "content", 2.0),
     Entry("draws by user, session and position", "draws"),
     Entry("simulate and write", "simulate", sizes=(100_000,)),
     Entry("a log to aggregates", "reduce", 3.0),

@@ -41,21 +41,11 @@ def top_ten(n_users: int = 100_000, n_items: int = 20_000, factors: int = 32) ->
 
     from scipy import sparse
 
-    from recab_helpers.recommenders import Factors, FittedRecommender
+    from recab_helpers.recommenders import Factors
 
     rng = np.random.default_rng(1)
     users, items = (rng.normal(size=(n, factors)).astype(np.float32) for n in (n_users, n_items))
-    met = np.repeat(np.arange(n_users), 20), rng.integers(0, n_items, 20 * n_users)
-    seen = sparse.csr_array((np.ones(len(met[0]), dtype=bool), met), shape=(n_users, n_items))
-    fitted = FittedRecommender(
-        name="bench",
-        scorer=Factors(users, items),
-        user_ids=np.arange(n_users).astype(str),
-        item_ids=np.arange(n_items).astype(str),
-        seen=seen,
-        popularity=np.zeros(n_items, dtype=np.float32),
-        cold=np.zeros(n_users, dtype=bool),
-    )
+    fitted = _fitted(Factors(users, items), n_users, n_items, rng)
     everyone = np.arange(n_users)
 
     def product() -> None:
@@ -66,9 +56,55 @@ def top_ten(n_users: int = 100_000, n_items: int = 20_000, factors: int = 32) ->
     if importlib.util.find_spec("implicit"):
         from implicit.cpu.topk import topk
 
-        query = sparse.csr_matrix(seen, dtype=np.float32)
+        query = sparse.csr_matrix(fitted.seen, dtype=np.float32)
         ways["implicit"] = lambda: topk(items, users, 10, filter_query_items=query, num_threads=os.cpu_count())
     return in_turn(3, **ways) | {"count": n_users, "of": "users"}
+
+
+def content(n_users: int = 10_000, n_items: int = 60_000, n_words: int = 20_000) -> dict:
+    """The ten best unseen items of all users by their texts, against the bare product of item vectors and profiles."""
+    from scipy import sparse
+
+    from recab_helpers.recommenders.content import Profiles
+
+    rng = np.random.default_rng(1)
+    words = rng.zipf(1.2, (n_items, 15)) % n_words
+    vectors = sparse.csr_array(
+        (np.full(words.size, 15**-0.5, np.float32), (np.repeat(np.arange(n_items), 15), words.ravel()))
+    )
+    liked = rng.integers(0, n_items, (n_users, 20))
+    likes = sparse.csr_array(
+        (np.ones(liked.size, np.float32), (np.repeat(np.arange(n_users), 20), liked.ravel())), shape=(n_users, n_items)
+    )
+    fitted = _fitted(Profiles(likes, vectors, np.ones(n_items, np.float32)), n_users, n_items, rng)
+    everyone = np.arange(n_users)
+
+    def product() -> None:
+        for start in range(0, n_users, 50):
+            vectors @ (likes[start : start + 50] @ vectors).toarray().T
+
+    return in_turn(1, ours=lambda: fitted.top_k(everyone, 10), **{"bare product": product}) | {
+        "count": n_users,
+        "of": "users",
+    }
+
+
+def _fitted(scorer: Any, n_users: int, n_items: int, rng: np.random.Generator) -> Any:
+    """A model of this scorer whose users met 20 items each."""
+    from scipy import sparse
+
+    from recab_helpers.recommenders import FittedRecommender
+
+    met = np.repeat(np.arange(n_users), 20), rng.integers(0, n_items, 20 * n_users)
+    return FittedRecommender(
+        name="bench",
+        scorer=scorer,
+        user_ids=np.arange(n_users).astype(str),
+        item_ids=np.arange(n_items).astype(str),
+        seen=sparse.csr_array((np.ones(len(met[0]), dtype=bool), met), shape=(n_users, n_items)),
+        popularity=np.zeros(n_items, dtype=np.float32),
+        cold=np.zeros(n_users, dtype=bool),
+    )
 
 
 def draws(n: int = 5_000_000) -> dict:
