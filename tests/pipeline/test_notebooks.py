@@ -175,16 +175,18 @@ def test_the_served_slates_are_those_of_the_registered_model(small_run):
 
 
 def test_same_seed_same_tables(small_run, run_pipeline):
-    before = tracking.find_stage("simulate", "small")
     *world, days = SMALL
     assert run_pipeline("train", *world, "experiment=again")[0] == 0
     assert run_pipeline("simulate", days, "experiment=again")[0] == 0
-    after = tracking.find_stage("simulate", "again")
+
+    def both(table: str) -> list[pd.DataFrame]:
+        return [tracking.load_table(tracking.find_stage(table.split("/")[0], of), table) for of in ("small", "again")]
+
     for table in ("train/train", "train/held_out", "train/catalog", "simulate/truth"):
-        one, two = (tracking.load_table(r, table) for r in (before, after))
+        one, two = both(table)
         pd.testing.assert_frame_equal(one.replace("small", "again", regex=True), two)
     columns = ["user_id", "slate_id", "position", "timestamp", "item_id"]
-    one, two = (tracking.load_table(r, "simulate/impressions") for r in (before, after))
+    one, two = both("simulate/impressions")
     assert one["clicked"].mean() > 0
     common = one["variant"].astype(str) == two["variant"].astype(str)  # another experiment assigns anew
     pd.testing.assert_frame_equal(one.loc[common, [*columns, "clicked"]], two.loc[common, [*columns, "clicked"]])
