@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.aggregates import CELL
 from recab_helpers.impressions.kept import here, keep
 from recab_helpers.references import in_order
@@ -34,6 +34,27 @@ def days_to_return(column: str) -> int:
     """
     asked = RETAINED.fullmatch(column)
     return int(asked[1]) if asked else 0
+
+
+def summed_of(asked: Sequence[str], there: Sequence[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Of the columns that metrics ask for, those of a log's impressions: neither counted anyway nor known of its users.
+
+    Who came back (`days_to_return`) is counted where no column has that name.
+
+    `there` are the columns of the log, `known` those of the table of its users.
+
+    Raises:
+        ParameterError: a column is in neither.
+    """
+    counted = {*COUNTS, *known}
+    wanted = [c for c in asked if c not in counted]
+    for column in wanted:
+        if column not in there and not days_to_return(column):
+            raise ParameterError(
+                f"A metric reads the column {column}, which is in neither the log nor what is known of its users. "
+                f"{nearest(column, counted | set(there))}"
+            )
+    return tuple(dict.fromkeys(c for c in wanted if c in there))
 
 
 @dataclass(frozen=True, kw_only=True)

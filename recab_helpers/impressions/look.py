@@ -8,14 +8,17 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.counting import COUNTS, days_to_return
-from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.counting import COUNTS, days_to_return, summed_of
 from recab_helpers.impressions.known import COUNTED, as_before, refuse_lacking, refuse_taken, unknown_to
-from recab_helpers.impressions.reading import Reader, Reading
-from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
+from recab_helpers.impressions.log import read_log
+from recab_helpers.impressions.reader import Reader
+from recab_helpers.impressions.reading import Reading
+from recab_helpers.impressions.sources import column_names
+from recab_helpers.impressions.spark import spark_is_there
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
 from recab_helpers.impressions.user_rows import refuse_short
+from recab_helpers.impressions.users import open_users, read_users
 from recab_helpers.impressions.words import propose
 from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
