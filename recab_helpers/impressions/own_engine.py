@@ -268,7 +268,7 @@ class _There:
         Raises:
             DataError: rows stand there twice.
         """
-        counted = count(self.frame, numbers)
+        counted = count(self.frame, numbers, self.variants)
         if "slate_id" in self.names and not (counted.last and not counted.repeats):
             key = ["user_id", "slate_id", "position" if "position" in self.names else "item_id"]
             again = self.frame.group_by("variant", *key).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)

@@ -15,7 +15,7 @@ def make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
     The log is counted on the way, so that a log whose slates are whole is not gone through for that alone.
     """
     if not log.exempt:
-        log.counted = count(nw.from_native(log.frame()), numbers)
+        log.counted = count(nw.from_native(log.frame()), numbers, log.variants)
     if "slate_id" not in log.typed or (log.counted and log.counted.last and not log.counted.repeats):
         return
     kept, time = log.frame(), log.typed[log.time]

@@ -1,9 +1,11 @@
 """When every row was: its moment or the number of its day, however the times of a table are written."""
 
 from dataclasses import replace
+from typing import Any
 
 import duckdb
 
+from recab_helpers.engine import name
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import Column
 from recab_helpers.impressions.reader import Cell, Reader
@@ -67,6 +69,23 @@ def read_time(table: Reader, column: Column) -> None:
     table.read(column, value, lost if near is None else f"{lost} or {days} < {near[0]} or {days} > {near[1]}")
     table.time = "day" if form == "day" else "timestamp"
     _name_time(table, column)
+
+
+def days_of_ends(table: Reader, column: Column) -> tuple[Any, Any] | None:
+    """The days of the least and the largest time of a column that has a type; None where these two tell none."""
+    cell = table.cells[column.name]
+    if cell.kind == "VARCHAR":
+        return None
+    ends = table.relation.aggregate(f"min({cell.sql}) as a, max({cell.sql}) as b")
+    two = Reader(
+        ends.project(f"unnest([a, b]) as {name(column.name)}"), table.source, replace(table.reading, columns={})
+    )
+    read_time(two, column)
+    if two.faults or not two.time:
+        return None
+    day = two.typed[two.time] if two.time == "day" else f"({two.typed[two.time]})::date"
+    found = sorted(row[0] for row in two.relation.project(day).fetchall() if row[0] is not None)
+    return (found[0], found[1]) if len(found) == 2 else None
 
 
 def _are_plain(table: Reader, cell: str) -> bool:
