@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,15 @@ from recab_helpers.analysis.analysis import Analysis, analyze
 from recab_helpers.analysis.checks import Check
 from recab_helpers.analysis.effects import Effect
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, columns_of, goals_of
+from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import Aggregates, Users
 from recab_helpers.impressions.histograms import Histogram
+from recab_helpers.impressions.log import open_log, read_log
+from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.reduce import reduce
-from recab_helpers.impressions.sources import Table, open_log, open_users
+from recab_helpers.impressions.sources import Table
 from recab_helpers.impressions.user_rows import UserRows, user_rows
+from recab_helpers.impressions.users import open_users
 from recab_helpers.references import CONTROL, Comparison
 
 HALVES = {CONTROL: 0.5, "treatment": 0.5}
@@ -31,6 +36,10 @@ LOG = pd.DataFrame(
         "day": [0, 0, 3, 1, 1, 2],
     }
 )
+COUNTS_OF_LOG = {"control": (1, 2, 3, 2), "treatment": (2, 2, 3, 1)}  # as `counts_of` has them
+DATES = ["2026-05-01", "2026-05-01", "2026-05-04", "2026-05-02", "2026-05-02", "2026-05-13"]
+MOMENTS = [datetime.fromisoformat(d).replace(hour=10, minute=30, tzinfo=UTC) for d in DATES]
+TIMED = LOG.drop(columns="day").assign(timestamp=[m.replace(tzinfo=None) for m in MOMENTS])
 GOAL = Effect(
     metric=CTR,
     comparison=Comparison("treatment"),
@@ -88,6 +97,22 @@ def rows_of(log: Table, known: Table | None = None, numbers: Sequence[str] = ())
     return user_rows(
         open_log(log, numbers=numbers), None if known is None else open_users(known), numbers=tuple(numbers)
     )
+
+
+def counts_of(read: Read) -> dict[str, tuple[int, ...]]:
+    """Users, slates, impressions and clicks of every variant of a log, counted by pandas."""
+    rows = read.rows.collect("pandas").to_native()
+    return {
+        v: (g["user_id"].nunique(), g.groupby("user_id")["slate_id"].nunique().sum(), len(g), int(g["clicked"].sum()))
+        for v, g in rows.groupby("variant")
+    }
+
+
+def refusal(table: Table, **how) -> str:
+    """What is said of a log that cannot be read as this says."""
+    with pytest.raises(DataError) as caught:
+        read_log(table, how=Reading(**how))
+    return str(caught.value)
 
 
 def reduced(

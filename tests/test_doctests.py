@@ -27,7 +27,7 @@ CALLED = {  # by a user, each with an example of two to six lines
     "impressions.counting": "days_to_return",
     "impressions.histograms": "Histogram.of histograms_before",
     "impressions.statistics": "SufficientStatistics.of name_before",
-    "impressions.sources": "open_log",
+    "impressions.log": "open_log",
     "recommenders.catalog": "check_names",
     "references": "Comparison ModelAddress.parse in_order",
 }

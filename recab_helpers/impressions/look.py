@@ -8,18 +8,24 @@ import narwhals as nw
 
 from recab_helpers.errors import DataError, ParameterError, nearest
 from recab_helpers.impressions.contract import IMPRESSIONS, TIMES, TITLE
-from recab_helpers.impressions.counting import COUNTS, days_to_return
-from recab_helpers.impressions.elsewhere import spark_is_there
+from recab_helpers.impressions.counting import COUNTS, day_of, days_to_return, summed_of
 from recab_helpers.impressions.known import COUNTED, as_before, refuse_lacking, refuse_taken, unknown_to
-from recab_helpers.impressions.reading import Reader, Reading
-from recab_helpers.impressions.sources import column_names, open_users, read_log, read_users, summed_of
+from recab_helpers.impressions.log import read_log
+from recab_helpers.impressions.quantiles import refuse_least, refuse_unordered, refuse_unspread
+from recab_helpers.impressions.reader import Reader
+from recab_helpers.impressions.reading import Reading
+from recab_helpers.impressions.sources import column_names
+from recab_helpers.impressions.spark import spark_is_there
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
-from recab_helpers.impressions.user_rows import refuse_short
+from recab_helpers.impressions.times import days_of_ends
+from recab_helpers.impressions.user_rows import refuse_returns, refuse_short
+from recab_helpers.impressions.users import open_users, read_users
+from recab_helpers.impressions.values import is_number
 from recab_helpers.impressions.words import propose
 from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
-from recab_helpers.tables import open_file, parts_of, reading
+from recab_helpers.tables import kind_of, open_file, parts_of, reading
 
 CHECKED_AT_ONCE = 200_000_000  # bytes of a log that is read through before anything starts
 EXAMPLES, FIRST = 3, 5
@@ -67,15 +73,17 @@ def look(params: ReadParams) -> str:
     return "\n".join(lines)
 
 
-def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
+def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequence[str] = ()) -> None:
     """Read what a run is about to read, so that whatever is wrong with it is said before anything starts.
 
-    A large log is read through once only, by the run itself, and so is one that Spark reads. `asked`
-    are the columns that the metrics of the parameters read.
+    A large log is read through once only, by the run itself, and so is one that Spark reads; of Parquet, the ends of
+    its columns are looked at. `asked` are the columns that the metrics of the parameters read, and `quantiles` those of
+    the impressions of which a quantile is told.
 
     Raises:
         DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
-        ParameterError: the log holds sums of several metrics, and none is the goal; or a covariate is none.
+        ParameterError: the log holds sums of several metrics, and none is the goal; a covariate is none; a metric reads
+            what is not there, or who came back of a log that is too short.
     """
     how = Reading.of(params)
     if how.engine == "spark":
@@ -97,10 +105,10 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         raise ParameterError(
             f"A metric reads the column {lacking[0]}, which the users do not have. {nearest(lacking[0], names)}"
         )
-    there: tuple[str, ...] = ()
+    there = tuple(column_names(params.log_file, how)) if params.log_file else ()
+    refuse_unspread(quantiles, there)
     if params.log_file:
-        there = tuple(column_names(params.log_file, how))
-        summed = summed_of(asked, there, names)
+        summed = summed_of(asked, there, [n for n in names if n not in quantiles])
         if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
             pilot = isinstance(params, PlanParams)
             read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
@@ -110,13 +118,38 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
         names = [*names, *(f"{PRE}{c}" for c in (*(counts & {*COUNTED}), *summed) if params.starts)]
     refuse_lacking(covariates, names, others)
-    if read is not None:
-        retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)]
-        if retained and read.counted:
-            days = read.counted.units.select(a=nw.col("day").min(), b=nw.col("day").max()).collect("pyarrow")
-            refuse_short(retained, *(days[end][0] for end in "ab"))
-        if known is not None:
-            unknown_to(read.rows, known)
+    retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)] if params.log_file else []
+    refuse_returns(retained, how)
+    if read is None:
+        _check_ends(params, how, retained, quantiles)
+        return
+    if retained:
+        days = read.counted.units.select("day") if read.counted else read.rows.select(day=day_of(read.rows))
+        ends = days.select(a=nw.col("day").min(), b=nw.col("day").max()).collect("pyarrow")
+        refuse_short(retained, *(ends[end][0] for end in "ab"))
+    if quantiles:
+        refuse_unordered(read.rows, quantiles)
+    if known is not None:
+        unknown_to(read.rows, known)
+
+
+def _check_ends(params: ReadParams, how: Reading, retained: Sequence[str], quantiles: Sequence[str]) -> None:
+    """What the least and the largest value of a column tell of a log of Parquet that is not read through."""
+    path = params.log_file
+    if not (path and (retained or quantiles)) or kind_of(parts_of(path)[0]) != "parquet":
+        return
+    relation, source = open_file(path)
+    table = Reader(relation, source, how)
+    time = next((c for c in TIMES if table.has(c.name)), None)
+    with reading(source):
+        if retained and time is not None and (days := days_of_ends(table, time)):
+            refuse_short(retained, *days)
+        if how.only or how.starts or how.drop_bad_rows:  # rows that are left out may be those
+            return
+        for c in quantiles:
+            if is_number(table.cells[c].kind):
+                low = relation.aggregate(f"min({table.cells[c].sql}::double)").fetchall()[0][0]
+                refuse_least(c, {source: low})
 
 
 def _refuse_without_goal(params: ReadParams, metrics: Sequence[str]) -> None:

@@ -15,10 +15,14 @@ from recab_helpers.errors import DataError
 from recab_helpers.impressions import values
 from recab_helpers.impressions.aggregates import Aggregates, Running, Users
 from recab_helpers.impressions.contract import IMPRESSIONS, Column
+from recab_helpers.impressions.faults import check_cells
 from recab_helpers.impressions.kept import here
-from recab_helpers.impressions.reading import AS_IS, Cell, Reader, Reading
+from recab_helpers.impressions.reader import Cell, Reader
+from recab_helpers.impressions.reading import AS_IS, Reading
 from recab_helpers.impressions.sources import Table, column_names, opened
 from recab_helpers.impressions.statistics import SufficientStatistics
+from recab_helpers.impressions.times import read_time
+from recab_helpers.impressions.variants import read_variants
 from recab_helpers.impressions.words import SYNONYMS, propose
 from recab_helpers.references import CONTROL, in_order
 from recab_helpers.tables import reading
@@ -171,8 +175,8 @@ def read_sums(table: Table, how: Reading = AS_IS) -> Sums:
         if sums.has("look"):
             _read_look(sums)
         if sums.has("variant"):
-            sums.read_variants(IMPRESSIONS[3])
-        sums.check()
+            read_variants(sums, IMPRESSIONS[3])
+        check_cells(sums)
         if sums.n > MOST_ROWS:
             sums.faults.append(
                 f"{source} has {sums.n:,} rows, more than the {MOST_ROWS:,} of a table of sums. Name what is read: "
@@ -231,7 +235,7 @@ def _read_look(sums: Reader) -> None:
     if not dated and sums.relation.aggregate(f"bool_and({small})").fetchall()[0][0]:
         sums.read(Column(name="look", kind="number", meaning=SUMS[6].meaning), v)
     else:
-        sums.read_time(Column(name="look", kind="time", meaning=SUMS[6].meaning))
+        read_time(sums, Column(name="look", kind="time", meaning=SUMS[6].meaning))
 
 
 def _of_rows(rows: pd.DataFrame, sums: Reader, *, share: bool) -> Sums:

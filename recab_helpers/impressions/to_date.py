@@ -38,14 +38,10 @@ def running_sums(
     Users whose counts to date exceed one of `caps` count less, as in the statistics. `known` are columns of `days` that
     say the same of a user on every day.
     """
-    sources = list(dict.fromkeys("clicks" if c == "clicked_any" else c for c in columns))
+    sources = list(dict.fromkeys(("impressions", *("clicks" if c == "clicked_any" else c for c in columns))))
     to_date = {f"to {c}": nw.col(c).cum_sum().over("user_id", order_by="day") for c in sources}
-    frame = days.select(*UNIT, "day", *sources, *known).with_columns(
-        **to_date,
-        which=nw.col("impressions" if "impressions" in sources else sources[0])
-        .cum_count()
-        .over("user_id", order_by="day"),
-    )
+    frame = days.select(*UNIT, "day", *sources, *known).with_columns(**to_date)
+    seen_before = (nw.col("to impressions") > nw.col("impressions")).cast(nw.Float64)  # every day has some
     caps = {c: cap for c, cap in caps.items() if c in sources}
     now = weight_by({c: nw.col(f"to {c}") for c in caps}, caps)
     then = weight_by({c: nw.col(f"to {c}") - nw.col(c) for c in caps}, caps)
@@ -57,11 +53,11 @@ def running_sums(
         else:
             after[f"a{i}"], before[f"b{i}"] = nw.col(f"to {c}") * now, (nw.col(f"to {c}") - nw.col(c)) * then
     for i, c in enumerate(known, len(columns)):
-        after[f"a{i}"], before[f"b{i}"] = nw.col(c), nw.col(c) * (nw.col("which") > 1).cast(nw.Float64)
+        after[f"a{i}"], before[f"b{i}"] = nw.col(c), nw.col(c) * seen_before
     columns = (*columns, *known)
     k = len(columns)
     pairs = [(i, j) for i in range(k) for j in range(i, k)]
-    frame = frame.with_columns(**after, **before, new=(nw.col("which") == 1).cast(nw.Int64))
+    frame = frame.with_columns(**after, **before, new=1.0 - seen_before)
     changes = {f"s{i}": nw.col(f"a{i}") - nw.col(f"b{i}") for i in range(k)}
     changes |= {f"p{i}_{j}": nw.col(f"a{i}") * nw.col(f"a{j}") - nw.col(f"b{i}") * nw.col(f"b{j}") for i, j in pairs}
     frame = frame.select("variant", "day", "new", **changes)

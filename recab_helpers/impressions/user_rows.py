@@ -12,6 +12,7 @@ from recab_helpers.errors import ParameterError
 from recab_helpers.impressions.counting import UNIT, Counted, count, days_of, days_to_return, in_one_variant
 from recab_helpers.impressions.kept import keep
 from recab_helpers.impressions.known import UNKNOWN, counts_before, join_known, unknown_to
+from recab_helpers.impressions.reading import Reading
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.references import in_order
 
@@ -75,11 +76,14 @@ def user_rows(
     """
     counted = counted or count(log, numbers)
     days, in_two_variants = days_of(counted), 0
+    users = _totals(days)
     if design == "users":
-        counted, days, in_two_variants = in_one_variant(counted, days)
+        counted, in_two_variants = in_one_variant(counted, users)
+    if in_two_variants:
+        days = days_of(counted)
+        users = _totals(days)
     items = counted.shown.pivot_table(index="item_id", columns="variant", values="shown", fill_value=0, aggfunc="sum")
     summed = tuple(c for c in days.collect_schema().names() if c not in (*UNIT, "day"))
-    users = days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), nw.col("day").min().alias("first_day"))
     users = users.with_columns(clicked_any=(nw.col("clicks") > 0).cast(nw.Float64))
     labels = sorted(days.select("day").unique().collect("pyarrow")["day"].to_list())
     half = labels[0] + (labels[-1] - labels[0]) / 2
@@ -116,6 +120,12 @@ def user_rows(
     )
 
 
+def _totals(days: nw.LazyFrame) -> nw.LazyFrame:
+    """What every user did in a variant over all days, and the first of them."""
+    summed = [c for c in days.collect_schema().names() if c not in (*UNIT, "day")]
+    return keep(days.group_by(*UNIT).agg(*(nw.col(c).sum() for c in summed), first_day=nw.col("day").min()))
+
+
 def users_alone(users: nw.LazyFrame) -> UserRows:
     """The rows of a table of users that stands alone (`open_users(..., alone=True)`): no impressions, days or items."""
     schema = users.collect_schema()
@@ -128,6 +138,19 @@ def users_alone(users: nw.LazyFrame) -> UserRows:
     return UserRows(
         log=None, days=None, users=kept, items=None, day_labels=[], numeric=numeric, segments=segments, summed=()
     )
+
+
+def refuse_returns(retained: Sequence[str], how: Reading) -> None:
+    """Refuse to tell who came back where a user has not one variant.
+
+    Raises:
+        ParameterError: the design is another, or a unit is an impression.
+    """
+    if retained and (how.design != "users" or how.by_impression):
+        what = "unit is impression" if how.by_impression else f"design is {how.design}"
+        raise ParameterError(
+            f"A metric reads {retained[0]}, but {what}: nobody has a variant to come back to. Leave it out."
+        )
 
 
 def refuse_short(retained: Sequence[str], first: Any, last: Any) -> None:

@@ -12,7 +12,7 @@ import runpy
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from recab_helpers import paths
 from recab_helpers.errors import DefectError, ParameterError, RecabError, Stopped, nearest
@@ -20,6 +20,9 @@ from recab_helpers.parameters import ReadParams
 from recab_helpers.pipeline.doors import DOORS, Door
 from recab_helpers.pipeline.stopping import SHELL, say_stopped, until_stopped
 from recab_helpers.pipeline.values import PATHS, check_values, read_values, words
+
+if TYPE_CHECKING:
+    from recab_helpers.analysis import MetricSpec
 
 FAILED, USAGE, DEFECT, STOPPED = 1, 2, 70, 130  # exit codes, as shells and sysexits.h have them
 ERROR_LOG = "error.log"  # in reports/: the traceback of what no line can say
@@ -69,21 +72,23 @@ def _open(args: argparse.Namespace) -> None:
     if tables is not None:
         from recab_helpers.impressions.look import check_early  # loads DuckDB, where a table is named
 
-        check_early(tables, _asked(tables))
+        metrics = _own_metrics(tables)
+        asked = tuple(c for m in metrics for c in m.columns)
+        check_early(tables, asked, [m.numerator for m in metrics if m.kind == "quantile"])
     from recab_helpers.pipeline import notebooks  # loads papermill, when all values are right
 
     until_stopped(lambda stop: notebooks.run(args.door, params, stop=stop, fresh=fresh))
 
 
-def _asked(params: ReadParams) -> tuple[str, ...]:
-    """The columns that metrics of the parameters' own read."""
+def _own_metrics(params: ReadParams) -> list["MetricSpec"]:
+    """The metrics of the parameters that read other columns than ours, which are left out where a table lacks them."""
     given = getattr(params, "metrics", [])
     if not given:
-        return ()
+        return []
     from recab_helpers.analysis import METRICS, metrics_from  # loads SciPy, where metrics are named
 
-    ours = {m.columns for m in METRICS}  # left out where a table lacks them
-    return tuple(c for m in metrics_from(given) if m.columns not in ours for c in m.columns)
+    ours = {m.columns for m in METRICS}
+    return [m for m in metrics_from(given) if m.columns not in ours or m.kind == "quantile"]
 
 
 def _is_on(name: str) -> bool:

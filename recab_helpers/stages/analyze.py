@@ -9,11 +9,13 @@ import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, tracking
 from recab_helpers.analysis import CTR, METRICS, MetricSpec, Prior, Progress
-from recab_helpers.errors import ParameterError, closest, nearest
+from recab_helpers.errors import ParameterError, nearest
 from recab_helpers.impressions import Aggregates, Reading, Sums, UserRows
 from recab_helpers.impressions.counting import days_to_return
+from recab_helpers.impressions.quantiles import refuse_unspread
 from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.impressions.statistics import PRE
+from recab_helpers.impressions.user_rows import refuse_returns
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.stages.log import Log
@@ -91,11 +93,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
 def _returns(columns: list[str], there: tuple[str, ...], reading: Reading) -> list[str]:
     """Of the columns that metrics read, those of who came back, which are counted from days; once each."""
     found = [c for c in dict.fromkeys(columns) if c not in there and days_to_return(c)]
-    if found and (reading.design != "users" or reading.by_impression):
-        what = "unit is impression" if reading.by_impression else f"design is {reading.design}"
-        raise ParameterError(
-            f"A metric reads {found[0]}, but {what}: nobody has a variant to come back to. Leave it out."
-        )
+    refuse_returns(found, reading)
     return found
 
 
@@ -143,11 +141,7 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
                 f"{nearest(lacking[m.name], rows.numeric)}"
             )
     single = rows.log.collect_schema().names() if rows.log is not None else []
-    if lost := [m for m in metrics if m.kind == "quantile" and m.numerator not in single]:
-        raise ParameterError(
-            f"metric {lost[0].name} is a quantile of the impressions, whose log has no column {lost[0].numerator}. "
-            f"Name a column of the log.{closest(lost[0].numerator, single)}"
-        )
+    refuse_unspread([m.numerator for m in metrics if m.kind == "quantile"], single)
     kept = tuple(m for m in metrics if m.name not in lacking)
     if not any(m.role == "goal" for m in kept):
         columns = ", ".join(c for c in rows.numeric if not c.startswith(PRE)) or "none"

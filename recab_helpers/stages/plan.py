@@ -18,11 +18,13 @@ from recab_helpers.errors import DataError
 from recab_helpers.formats import count, lift, number, percent
 from recab_helpers.impressions.aggregates import Users
 from recab_helpers.impressions.contract import check, of_users
+from recab_helpers.impressions.log import read_log
 from recab_helpers.impressions.reading import Reading
 from recab_helpers.impressions.reduce import reduce
-from recab_helpers.impressions.sources import column_names, open_users, read_log
+from recab_helpers.impressions.sources import column_names
 from recab_helpers.impressions.statistics import PRE, SufficientStatistics
 from recab_helpers.impressions.user_rows import user_rows
+from recab_helpers.impressions.users import open_users
 from recab_helpers.parameters import PlanParams
 
 USERS_PER_DAY = 500.0  # where nobody says how many come

@@ -8,7 +8,8 @@ import pytest
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.contract import IMPRESSIONS, KINDS, MAY_LACK, TIMES, TITLE, USER, of_users
-from recab_helpers.impressions.sources import open_log, open_users
+from recab_helpers.impressions.log import open_log
+from recab_helpers.impressions.users import open_users
 from tests.made import LOG
 
 TIMED = LOG.drop(columns="day").assign(timestamp="2026-03-01 20:00")

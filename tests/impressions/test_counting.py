@@ -6,7 +6,7 @@ import pytest
 
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.counting import LAST_MARKED, count, days_of
-from recab_helpers.impressions.sources import open_log, read_log
+from recab_helpers.impressions.log import open_log, read_log
 from tests.made import LOG
 
 

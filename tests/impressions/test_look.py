@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions import look as look_module
 from recab_helpers.impressions.look import check_early, look
 from recab_helpers.parameters import AnalyzeParams, ReadParams
 from tests.made import LOG
@@ -59,6 +60,50 @@ def test_who_came_back_is_no_column_of_the_log(files):
     check_early(AnalyzeParams(log_file=files["log"]), ("retained_2",))
     with pytest.raises(ParameterError, match=r"reads the column retained_2, which the users do not have"):
         check_early(AnalyzeParams(users_file=files["users"]), ("retained_2",))
+
+
+@pytest.mark.parametrize("most", [0, look_module.CHECKED_AT_ONCE], ids=["large", "small"])
+def test_what_a_log_is_too_short_for_or_has_no_quantile_of_is_refused_at_the_door(tmp_path, monkeypatch, most):
+    """A large log of Parquet is not read through: the ends of its columns tell."""
+    monkeypatch.setattr(look_module, "CHECKED_AT_ONCE", most)
+    times = {
+        "day": LOG["day"],
+        "timestamp": pd.Timestamp("2026-05-01 20:00") + pd.to_timedelta(LOG["day"], unit="D"),
+        "yyyymmdd": 20260501 + LOG["day"],
+    }
+    log = LOG.drop(columns="day").assign(wait=[1.0, 0.5, 2, 3, 4, 5])
+    file = str(tmp_path / "log.parquet")
+    for kind, time in times.items():
+        log.assign(**{"timestamp" if kind == "yyyymmdd" else kind: time}).to_parquet(file)
+        check_early(AnalyzeParams(log_file=file), ("retained_3", "wait"), ("wait",))
+        with pytest.raises(ParameterError, match=r"retained_4, .* the log ends 3 days after its first"):
+            check_early(AnalyzeParams(log_file=file), ("retained_4",))
+    LOG.assign(wait=[1.0, 0.5, 2, -3, 4, 5]).to_parquet(file)
+    with pytest.raises(DataError, match=r"column wait holds -3; a quantile is told of values of 0 and more"):
+        check_early(AnalyzeParams(log_file=file), ("wait",), ("wait",))
+    LOG.assign(wait=[1.0, 0.5, 2, -3, 4, 5], page=["a", "a", "a", "b", "a", "a"]).to_parquet(file)
+    check_early(AnalyzeParams(log_file=file, only={"page": "a"}), ("wait",), ("wait",))
+
+
+def test_a_quantile_of_a_column_of_the_users_is_refused_at_the_door(files):
+    both = {"log_file": files["log"], "users_file": files["known"]}
+    for params in (AnalyzeParams(**both), AnalyzeParams(users_file=files["known"])):
+        with pytest.raises(ParameterError, match="a quantile of age, which the impressions do not have"):
+            check_early(params, ("age",), ("age",))
+    with pytest.raises(ParameterError, match=r"a quantile of clicks, .* Did you mean clicked\?"):
+        check_early(AnalyzeParams(log_file=files["log"]), ("clicks",), ("clicks",))
+
+
+def test_nobody_comes_back_to_a_variant_that_is_drawn_by_session_or_impression(files):
+    for how, said in (({"design": "sessions"}, "design is sessions"), ({"unit": "impression"}, "unit is impression")):
+        with pytest.raises(ParameterError, match=f"retained_2, but {said}: nobody has a variant"):
+            check_early(AnalyzeParams(log_file=files["log"], **how), ("retained_2",))
+
+
+def test_rows_from_before_the_start_make_a_log_no_longer(files):
+    check_early(AnalyzeParams(log_file=files["log"], starts="1"), ("retained_2",))
+    with pytest.raises(ParameterError, match=r"retained_3, .* the log ends 2 days after its first"):
+        check_early(AnalyzeParams(log_file=files["log"], starts="1"), ("retained_3",))
 
 
 @pytest.mark.parametrize("column", ["sessions", "weighted_clicks"])

@@ -10,9 +10,9 @@ from recab_helpers.analysis.effects import estimate_effects, estimate_quantile
 from recab_helpers.analysis.metrics import CTR, columns_of, quantile_of
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.histograms import ALL, AT_MOST, BINS, Spread
+from recab_helpers.impressions.log import open_log
 from recab_helpers.impressions.quantiles import spreads
 from recab_helpers.impressions.reduce import reduce
-from recab_helpers.impressions.sources import open_log
 from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
 from tests.made import log_like, rows_of

@@ -11,15 +11,17 @@ from scipy import stats
 
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, columns_of, mean_of
+from recab_helpers.engine import engine
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.aggregates import TREND, Running, Users
 from recab_helpers.impressions.counting import COUNTS
 from recab_helpers.impressions.histograms import Histogram
 from recab_helpers.impressions.known import as_before
+from recab_helpers.impressions.log import open_log
 from recab_helpers.impressions.reduce import reduce
-from recab_helpers.impressions.sources import engine, open_log, open_users
 from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
 from recab_helpers.impressions.user_rows import MAX_LEVELS, user_rows
+from recab_helpers.impressions.users import open_users
 from recab_helpers.references import in_order
 from tests.made import LOG, distinct, even_log, log_like, reduced, rows_of
 

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 from recab_helpers.errors import DataError
-from recab_helpers.impressions.sources import column_names, open_log, open_table, open_users
+from recab_helpers.impressions.log import open_log
+from recab_helpers.impressions.sources import column_names, open_table
+from recab_helpers.impressions.users import open_users
 from recab_helpers.paths import ROOT
 from tests.made import LOG, log_like, reduced, rows_of
 

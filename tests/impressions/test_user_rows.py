@@ -9,10 +9,11 @@ from recab_helpers.analysis.analysis import analyze
 from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.metrics import columns_of, goals_of, metrics_from
 from recab_helpers.errors import ParameterError
+from recab_helpers.impressions.log import open_log
 from recab_helpers.impressions.reduce import reduce
 from recab_helpers.impressions.sampling import sample
-from recab_helpers.impressions.sources import open_log, open_users
 from recab_helpers.impressions.user_rows import user_rows
+from recab_helpers.impressions.users import open_users
 from tests.made import HALVES, LOG, log_like
 
 GOAL = metrics_from([{"name": "retained_3", "role": "goal"}, "retained_1"])

@@ -3,8 +3,6 @@
 Cells keep the types that they have there: what DuckDB tells from text (times, numbers, lists) is cast before.
 """
 
-import os
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,57 +21,23 @@ from recab_helpers.impressions.contract import (
     together,
 )
 from recab_helpers.impressions.counting import count
-from recab_helpers.impressions.reading import FAR_DAYS, MAX_VARIANTS, Read, Reading
+from recab_helpers.impressions.reading import Read, Reading
+from recab_helpers.impressions.times import FAR_DAYS
 from recab_helpers.impressions.values import LARGEST_RANK, NO, POSITIVE, YES
+from recab_helpers.impressions.variants import MAX_VARIANTS
 from recab_helpers.impressions.words import SYNONYMS, propose
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
-from recab_helpers.tables import kind_of, parts_of
 
 OF_TEXT = ("time_unit", "date_order", "table")  # of a reading: what tells cells of text, or a database
 
 
-def spark_is_there() -> None:
-    """Refuse where Spark cannot start.
-
-    Raises:
-        DataError: PySpark or Java is missing.
-    """
-    try:
-        import pyspark  # noqa: F401
-    except ImportError as error:
-        raise DataError("engine is spark, but PySpark is not installed. Run: pip install 'recab[spark]'.") from error
-    if not os.environ.get("SPARK_REMOTE") and not os.environ.get("JAVA_HOME") and not shutil.which("java"):
-        raise DataError("engine is spark, but there is no Java. Install Java 17, or set JAVA_HOME.")
-
-
-def on_spark(path: str, how: Reading) -> nw.LazyFrame:
-    """A Parquet file or folder as a frame of the Spark of this process, which begins as its own settings say.
-
-    Raises:
-        DataError: PySpark or Java is missing, or the file is no Parquet.
-    """
-    spark_is_there()
-    from pyspark.sql import SparkSession
-
-    parts = parts_of(path)
-    if kind_of(parts[0]) != "parquet":
-        raise DataError(
-            f"engine is spark, which reads Parquet here; {path} is {kind_of(parts[0])}. Convert it to Parquet."
-        )
-    made = SparkSession.builder.appName("recab").config("spark.ui.showConsoleProgress", "false")
-    session = made.config("spark.sql.session.timeZone", how.time_zone).getOrCreate()
-    session.conf.set("spark.sql.session.timeZone", how.time_zone)
-    session.sparkContext.setLogLevel("ERROR")
-    return nw.from_native(session.read.parquet(os.path.abspath(path)))
-
-
-def read_elsewhere(frame: nw.LazyFrame, source: str, how: Reading, numbers: Sequence[str], *, pilot: bool) -> Read:
+def read_there(frame: nw.LazyFrame, source: str, how: Reading, numbers: Sequence[str], *, pilot: bool) -> Read:
     """The log as `how` says, checked and counted where it lies.
 
     Raises:
         DataError: the log breaks its contract; what its cells break is said at once.
     """
-    log = _Elsewhere(frame, source, how)
+    log = _There(frame, source, how)
     log.rename()
     log.keep_only()
     log.read(numbers)
@@ -82,7 +46,7 @@ def read_elsewhere(frame: nw.LazyFrame, source: str, how: Reading, numbers: Sequ
     return log.counted(numbers)
 
 
-class _Elsewhere:
+class _There:
     """A frame on its way, and what was found of it."""
 
     def __init__(self, frame: nw.LazyFrame, source: str, how: Reading):
@@ -304,7 +268,7 @@ class _Elsewhere:
         Raises:
             DataError: rows stand there twice.
         """
-        counted = count(self.frame, numbers)
+        counted = count(self.frame, numbers, self.variants)
         if "slate_id" in self.names and not (counted.last and not counted.repeats):
             key = ["user_id", "slate_id", "position" if "position" in self.names else "item_id"]
             again = self.frame.group_by("variant", *key).agg(nw.len().alias("rows")).filter(nw.col("rows") > 1)

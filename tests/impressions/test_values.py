@@ -1,0 +1,63 @@
+"""A cell says the same however it is stored: ids keep their spelling, and a click is what counts as one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recab_helpers.impressions import Reading, read_log
+from tests.made import COUNTS_OF_LOG, LOG, counts_of, refusal, rows_of
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [1, 1, 1, 2, 2, 3],
+        np.array([2**64 - 1] * 3 + [2**64 - 2] * 2 + [2**63], dtype=np.uint64),
+        [1.0, 1.0, 1.0, 2.0, 2.0, 3.0],
+        [b"a", b"a", b"a", b"b", b"b", b"\xff"],
+        ["007", "007", "007", "07", "07", "7"],
+        ["NA", "NA", "NA", "null", "null", "nan"],
+    ],
+)
+def test_ids_of_any_type_are_told_apart_and_match_those_of_the_users(ids, tmp_path):
+    LOG.assign(user_id=ids, item_id=ids).to_parquet(tmp_path / "log.parquet")
+    known = pd.DataFrame({"user_id": ids}).drop_duplicates().assign(pre_clicks=1)
+    known.to_parquet(tmp_path / "users.parquet")
+    rows = rows_of(tmp_path / "log.parquet", tmp_path / "users.parquet")
+    assert rows.head()["pre_clicks"].tolist() == [1, 1, 1]
+    assert counts_of(read_log(tmp_path / "log.parquet")) == COUNTS_OF_LOG
+
+
+@pytest.mark.parametrize("lost", [1.1785803752304417e19, "1.17858E+19"])
+def test_ids_that_lost_their_digits_are_refused(lost):
+    ids = [lost] * 3 + [type(lost)(2)] * 3
+    assert "an id of so many digits was rounded there" in refusal(LOG.assign(user_id=ids))
+
+
+@pytest.mark.parametrize(
+    ("values", "click"),
+    [
+        (["true", "false"], ()),
+        (["Yes", "no"], ()),
+        ([True, False], ()),
+        (["1.0", "0"], ()),
+        ([3, 0], ("positive",)),
+        ([1, -1], ("positive",)),
+        (["buy", "view"], ("buy", "cart")),
+    ],
+)
+def test_a_click_is_what_counts_as_one(values, click):
+    log = LOG.assign(clicked=[values[0] if c else values[1] for c in LOG["clicked"]])
+    assert counts_of(read_log(log, how=Reading(click=click))) == COUNTS_OF_LOG
+
+
+def test_an_empty_cell_is_no_value_of_a_click_however_it_is_stored():
+    """Parquet keeps an empty text where CSV has none; it was read as no click."""
+    words = ["buy" if c else "view" for c in LOG["clicked"]]
+    said = refusal(LOG.assign(clicked=["", *words[1:]]), click=("buy",))
+    assert "column clicked" in said
+    assert "row 1" in said
+
+
+def test_a_count_of_clicks_is_refused_with_the_parameter_that_reads_it():
+    assert "Say what is a click, click=[positive] for a number above 0" in refusal(LOG.assign(clicked=3))
