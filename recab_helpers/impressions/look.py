@@ -17,7 +17,7 @@ from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.sums import holds_sums, proposed_sums, read_sums
 from recab_helpers.impressions.user_rows import refuse_short
 from recab_helpers.impressions.words import propose
-from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
+from recab_helpers.parameters import AnalyzeParams, DesignsParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import open_file, parts_of, reading
 
@@ -82,7 +82,8 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         spark_is_there()
         return
     covariates = params.covariates if isinstance(params, AnalyzeParams) else []
-    if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
+    pilot = isinstance(params, (PlanParams, DesignsParams))
+    if params.log_file and not pilot and holds_sums(params.log_file, how):
         if covariates:
             raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
@@ -102,9 +103,10 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
         there = tuple(column_names(params.log_file, how))
         summed = summed_of(asked, there, names)
         if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
-            pilot = isinstance(params, PlanParams)
             read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
             there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
+            if isinstance(params, DesignsParams) and "position" not in there:
+                raise DataError(f"{params.log_file} has no column position, which says how long a slate is. Add it.")
         without = {"sessions": "slate_id", "weighted_clicks": "position"}
         counts = {c for c in COUNTS if c not in without or without[c] in there}
         refuse_taken(names, {*counts, *summed, "exposure", "first_day"})
