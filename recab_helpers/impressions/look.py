@@ -106,7 +106,8 @@ def check_early(params: ReadParams, asked: Sequence[str] = ()) -> None:
             read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
             there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
             if isinstance(params, DesignsParams) and "position" not in there:
-                raise DataError(f"{params.log_file} has no column position, which says how long a slate is. Add it.")
+                source = Path(params.log_file).name
+                raise DataError(f"{source} has no column position, which says how many items a slate has. Add it.")
         without = {"sessions": "slate_id", "weighted_clicks": "position"}
         counts = {c for c in COUNTS if c not in without or without[c] in there}
         refuse_taken(names, {*counts, *summed, "exposure", "first_day"})

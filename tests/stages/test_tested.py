@@ -9,6 +9,7 @@ import pytest
 from recab_helpers import tracking
 from recab_helpers.analysis.planning import plan_table
 from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions.look import check_early
 from recab_helpers.parameters import DesignsParams
 from recab_helpers.references import ModelAddress
 from recab_helpers.stages import advice, plan, tested
@@ -44,7 +45,7 @@ def pilot(tmp_path, rng, monkeypatch):
             "slate_id": np.repeat(np.arange(len(user)), K),
             "position": np.tile(np.arange(1, K + 1), len(user)),
             "variant": "today",
-            "item_id": "x",
+            "item_id": np.tile([f"i{k}" for k in range(K)], len(user)),
             "clicked": (rng.random(liked.shape) < liked).ravel().astype(int),
             "timestamp": np.repeat(pd.Timestamp("2026-03-02") + pd.to_timedelta(user % 4, unit="D"), K),
         }
@@ -98,14 +99,15 @@ def test_two_groups_take_what_the_plan_says_and_nothing_is_graded(pilot):
 
 
 def test_a_pilot_that_cannot_be_compared_is_refused(pilot, monkeypatch):
-    with pytest.raises(DataError, match="no column position"):
-        tested.tested_of(pilot.params(pilot.log.drop(columns="position")))
+    for read in (check_early, tested.tested_of):
+        with pytest.raises(DataError, match=r"pilot\.parquet has no column position, which says how many items"):
+            read(pilot.params(pilot.log.drop(columns="position")))
     with pytest.raises(DataError, match=r"position 101; designs compare slates of at most 100"):
         tested.tested_of(pilot.params(pilot.log.replace({"position": {K: 101}})))
     with pytest.raises(DataError, match=r"lift is 9, but even if all items .* it would be"):
         tested.tested_of(pilot.params(lift=9.0))
     strangers = pilot.log.assign(visitor=lambda t: t["visitor"].str.replace("u", "u1") + "0")  # even, so not known
-    with pytest.raises(DataError, match=r"models:/old/1 knows none of the users of pilot.parquet, such as 'u1"):
+    with pytest.raises(DataError, match=r"models:/old/1 knows none of the users of pilot.parquet, such as u1"):
         tested.tested_of(pilot.params(strangers))
     same = SimpleNamespace(address=ModelAddress.parse(VARIANTS[0]), recommend=lambda u, k: slates(u, k, other=False))
     monkeypatch.setattr(tracking, "load_model", lambda _: same)
