@@ -156,7 +156,7 @@ def _assumed(
     spread = min(np.clip(alike, 0.001, 0.99) * (1 - ctr) / ctr, 0.9 * (1 - level) / level)  # squared, of the mean
     size = (1 - level) / (level * spread) - 1
     appeal = rng.beta(size * level, size * (1 - level), n)[:, None]
-    rate = rng.gamma(ACTIVITY_SHAPE, rate_of_all_users(max(mean / k, 1.01)) / ACTIVITY_SHAPE, n)
+    rate = rng.gamma(ACTIVITY_SHAPE, rate_of_all_users(max(mean / k, 1.01)) / ACTIVITY_SHAPE, (n,))
     other, change = rng.permutation(n), params.user_change
     candidates = candidates_of(lists)
     pair = Pair(
