@@ -83,7 +83,7 @@ def answer(graded: pd.DataFrame, tested: Tested) -> str:
     params = tested.params
     if tested.grounds is not None:
         needed = graded.set_index("way")["users_needed"]
-        takes = [f"{way.label.lower()} {count(needed[way.name])}" for way in WAYS if way.name in FIRST]
+        takes = [f"{way.label}: {count(needed[way.name])}" for way in WAYS if way.name in FIRST]
         return (
             f"Users that find a lift of {lift(params.lift)} with a power of {percent(params.power, 0)}: "
             f"{'; '.join(takes)}. No design is recommended: which of them may be believed is not told by a pilot."

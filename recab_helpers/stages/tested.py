@@ -27,7 +27,7 @@ from recab_helpers.tables import digest_of
 
 MOST_USERS = 5000  # of a pilot, drawn at random, whose slates both models are asked for
 STEEPEST = 10.0  # how fast examination may fall with the position, as a power of it
-BY_PERIOD_BEFORE = ("cuped", "both", "gated")  # ways that gain by what users did before the test
+BY_PERIOD_BEFORE = ("cuped", "triggered", "both", "gated")  # ways that gain by what users did before the test
 
 
 @dataclass(frozen=True, kw_only=True)

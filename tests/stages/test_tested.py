@@ -13,6 +13,7 @@ from recab_helpers.impressions.look import check_early
 from recab_helpers.parameters import DesignsParams
 from recab_helpers.references import ModelAddress
 from recab_helpers.stages import advice, plan, tested
+from recab_helpers.stages.designs import grade_designs
 
 K, N, SESSIONS = 4, 200, 5
 VARIANTS = ["models:/old/1", "models:/new/2"]
@@ -90,6 +91,9 @@ def test_two_groups_take_what_the_plan_says_and_nothing_is_graded(pilot):
     assert needed["counted"] == pytest.approx(row["users"])
     assert needed["cuped"] == pytest.approx(row["users_with_cuped"])
     assert needed["both"] < needed["cuped"]
+    drawn = grade_designs(found.pair, found.params, models=["position"]).set_index("way")["users_needed"]
+    reduced = needed / drawn / (needed["cuped"] / drawn["cuped"])  # what is adjusted by the period before, is as CUPED
+    assert reduced[["triggered", "both", "gated"]].to_numpy() == pytest.approx(1)
     assert set(graded["model"]) == {"position"}
     assert "No design is recommended" in advice.answer(graded, found)
     assert not advice.grades(graded, "position", found).data
