@@ -48,7 +48,7 @@ look: setup ## what recab understands of a file: LOG=impressions.csv, or USERS=u
 plan: setup ## before a test: users, days and the smallest lift it finds; a pilot log: LOG=pilot.parquet
 	@$(RUN) plan
 
-designs: setup ## how to test two trained models: every design graded on the exact truth
+designs: setup ## how to test two models: every design graded on the exact truth; a pilot log: LOG=pilot.parquet
 	@$(RUN) designs
 
 calibrate: setup ## grade the analysis on thousands of simulated tests

@@ -27,6 +27,8 @@ DESIGNS = ("users", "sessions", "interleaved")
 READ_DESIGNS = (*DESIGNS, "off_policy")
 MOST_COVARIATES = 10
 READINGS = ("plain", "both_slates")
+REGISTERED = ("models:/", "runs:/")  # how the address of a model in MLflow begins
+MOST_ITEMS = 100  # of the slates that designs compare, item by item
 SERVED = ("http://", "https://")  # how the address of a model that is served begins
 MAX_VARIANTS = 10
 PRESETS: dict[str, dict[str, Any]] = {
@@ -375,7 +377,7 @@ class CalibrateParams(Params):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DesignsParams(Params):
+class DesignsParams(ReadParams):
     """Parameters of 05_designs."""
 
     experiment: str = "recab"
@@ -386,9 +388,11 @@ class DesignsParams(Params):
     click_model: str = "position"
     user_change: float = 0.22
     truth: str = "completed"
+    exploration: float = 0.1
     n_tests: int = 1000
     n_users: int = 1000
-    users_per_day: float = 500.0
+    users_per_day: float | None = None
+    lift: float = 0.05
     longest_days: int = 28
     alpha: float = 0.05
     power: float = 0.8
@@ -398,16 +402,45 @@ class DesignsParams(Params):
         limits.within("seed", self.seed, 0, 2**32 - 1)
         if len(self.variants) != 2:
             raise ParameterError(f"variants is {self.variants}; name the two models to test, control first.")
-        limits.within("slate_size", self.slate_size, 1, 1000)
+        self._check_pilot()
+        limits.within("slate_size", self.slate_size, 1, MOST_ITEMS)
         limits.one_of("click_model", self.click_model, CLICK_MODELS)
         limits.within("user_change", self.user_change, 0, 1)
         limits.one_of("truth", self.truth, TRUTHS)
+        limits.within("exploration", self.exploration, 0.001, 0.9)
         limits.within("n_tests", self.n_tests, 20, 1_000_000)
         limits.within("n_users", self.n_users, 50, 1_000_000)
-        limits.inside("users_per_day", self.users_per_day, 0, 1e9)
+        if self.users_per_day is not None:
+            limits.inside("users_per_day", self.users_per_day, 0, 1e9)
+        limits.inside("lift", self.lift, 0, 10)
         limits.within("longest_days", self.longest_days, 1, 366)
         limits.inside("alpha", self.alpha, 0, 0.5)
         limits.inside("power", self.power, 0.5, 1)
+
+    def _check_pilot(self) -> None:
+        """Refuse a pilot whose users no model can be asked for."""
+        if self.users_file and not self.log_file:
+            raise ParameterError(
+                f"users_file is {self.users_file!r}, but there is no log_file. Give the log of these users too."
+            )
+        if not self.log_file:
+            return
+        if self.unit != "user":
+            raise ParameterError(
+                f"unit is {self.unit}, but both models are asked for the slates of the pilot's users. Leave it out."
+            )
+        if named := [v for v in self.variants if not v.startswith(REGISTERED)]:
+            raise ParameterError(
+                f"variants has {named[0]}, but with a pilot (log_file) both are registered models. Give their "
+                "addresses: variants=[models:/NAME/3, models:/OTHER/1]."
+            )
+
+    def unused(self) -> dict[str, str]:
+        """What a pilot says itself or cannot tell, and what is asked of a pilot only."""
+        if not self.log_file:
+            return super().unused() | {"lift": "no pilot is named, and a rehearsal knows the true lift"}
+        untold = dict.fromkeys(("train_run_id", "truth", "click_model"), "a pilot is read, which knows no truth")
+        return super().unused() | untold | {"slate_size": "the pilot log says it"}
 
 
 @dataclass(frozen=True, kw_only=True)

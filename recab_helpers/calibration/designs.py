@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recab_helpers.analysis import CTR, Effect, estimate, read_both_slates, read_preference
+from recab_helpers.analysis import CTR, Effect, estimate, read_both_slates, read_off_policy, read_preference
 from recab_helpers.analysis.effects import estimate_within
 from recab_helpers.impressions.aggregates import Within
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
+from recab_helpers.impressions.off_policy import DIRECT, KINDS, OWN, PRIOR_LOOKS, SLATES, of_position
 from recab_helpers.impressions.statistics import ByVariant, SufficientStatistics
 from recab_helpers.impressions.within import PREFERS, TIED, WON, at
 from recab_helpers.references import CONTROL, Comparison
@@ -26,13 +27,16 @@ OF_CTR = ("impressions", "clicks", "pre_impressions", "pre_clicks")
 class Read:
     """One reading of one drawn test: log(1 + lift), or a share less one half, with its interval.
 
-    `trusted` is False where its own gate says that it may not be read.
+    `trusted` is False where its own gate says that it may not be read. Off-policy has `support`, the share of the
+    target's slates that the log could have shown, and `effective`, the users that its weights leave.
     """
 
     value: float
     low: float
     high: float
     trusted: bool = True
+    support: float = math.nan
+    effective: float = math.nan
 
     @classmethod
     def of(cls, effect: Effect, *, trusted: bool = True) -> "Read":
@@ -138,6 +142,63 @@ def read_interleaved(user: np.ndarray, team: np.ndarray, clicked: np.ndarray, *,
     columns[TIED] = np.bincount(user, (by_team[0] == by_team[1]) & (by_team[0] > 0), n)
     p = read_preference(_within(columns, "interleaved"), VARIANTS, alpha=alpha)
     return Read(value=p.share - 0.5, low=p.ci[0] - 0.5, high=p.ci[1] - 0.5)
+
+
+def read_explored(sums: SufficientStatistics, *, alpha: float = 0.05) -> Read:
+    """Off-policy, from `off_policy_of`: the lift of a target that nobody was shown; nan where a gate gives none."""
+    found = read_off_policy(sums, Comparison(VARIANTS[1]), alpha=alpha)
+    value, low, high = math.nan, math.nan, math.nan
+    if (e := found.main) is not None:
+        value, low, high = math.log1p(e.lift), *(math.log1p(x) for x in e.ci)
+    return Read(
+        value=value,
+        low=low,
+        high=high,
+        trusted=not found.refused,
+        support=found.support,
+        effective=found.effective,
+    )
+
+
+def off_policy_of(
+    user: np.ndarray,
+    sessions: np.ndarray,
+    items: np.ndarray,
+    clicked: np.ndarray,
+    propensity: np.ndarray,
+    home: np.ndarray,
+    there: np.ndarray,
+    target: np.ndarray,
+) -> SufficientStatistics:
+    """What `impressions.off_policy` counts in a log of sessions of control, some of which showed random items.
+
+    A row is so many `sessions` of a user that showed the same, (n_rows,). By shown item, (n_rows, k): its code, its
+    clicks, its propensity, whether it is where control has it, and its place in the target's slate, from 1, 0 for not
+    at all; `target`, (n_users, k), item codes. Every second user is of the other half.
+    """
+    n, k = target.shape
+    over = 1 / propensity
+    weighed = clicked * over
+    looks = weighed.sum(axis=0)
+    theta = looks / looks[0] if looks[0] > 0 else np.ones(k)
+    cell = 2 * items.astype(np.int64) + (user % 2)[:, None]
+    size = 2 * int(max(items.max(), target.max()) + 1)
+    clicks_of = np.bincount(cell.ravel(), clicked.ravel(), size)
+    looks_of = np.bincount(cell.ravel(), (sessions[:, None] * theta).ravel(), size)
+    mean = clicks_of.sum() / looks_of.sum()
+    appeal = ((clicks_of + PRIOR_LOOKS * mean) / (looks_of + PRIOR_LOOKS)).reshape(-1, 2)[:, ::-1].ravel()
+    told = appeal[2 * target.astype(np.int64) + (np.arange(n) % 2)[:, None]]
+    slates = np.bincount(user, sessions, n)
+    met = there > 0
+    at = (user[:, None] * k + there - 1)[met]
+    often = sessions[:, None] * over
+    gained = weighed - often * theta * appeal[cell]
+    shown, weight, robust = (np.bincount(at, x[met], n * k).reshape(n, k) for x in (weighed, often, gained))
+    kinds = by_position(user, weighed), shown, weight, robust + theta.sum() * slates[:, None] * told
+    columns = {SLATES: slates, OWN: np.bincount(user, (home * weighed).sum(axis=1), n), DIRECT: slates * (told @ theta)}
+    for kind, values in zip(KINDS, kinds, strict=True):
+        columns |= {of_position(kind, position): of for position, of in enumerate(values.T, 1)}
+    return SufficientStatistics.of(np.column_stack(list(columns.values())).astype(float), tuple(columns))
 
 
 def _within(columns: Mapping[str, np.ndarray], design: str) -> Within:

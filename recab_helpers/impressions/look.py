@@ -23,7 +23,7 @@ from recab_helpers.impressions.user_rows import refuse_returns, refuse_short
 from recab_helpers.impressions.users import open_users, read_users
 from recab_helpers.impressions.values import is_number
 from recab_helpers.impressions.words import propose
-from recab_helpers.parameters import AnalyzeParams, PlanParams, ReadParams
+from recab_helpers.parameters import AnalyzeParams, DesignsParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
 from recab_helpers.tables import kind_of, open_file, parts_of, reading
 
@@ -90,7 +90,8 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
         spark_is_there()
         return
     covariates = params.covariates if isinstance(params, AnalyzeParams) else []
-    if params.log_file and not isinstance(params, PlanParams) and holds_sums(params.log_file, how):
+    pilot = isinstance(params, (PlanParams, DesignsParams))
+    if params.log_file and not pilot and holds_sums(params.log_file, how):
         if covariates:
             raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
         _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
@@ -110,9 +111,11 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
     if params.log_file:
         summed = summed_of(asked, there, [n for n in names if n not in quantiles])
         if sum(p.stat().st_size for p in parts_of(params.log_file)) < CHECKED_AT_ONCE:
-            pilot = isinstance(params, PlanParams)
             read = read_log(params.log_file, numbers=summed, pilot=pilot, how=how, clicks=params.clicks_file or None)
             there = tuple(read.rows.collect_schema().names())  # slates may be made of lists
+            if isinstance(params, DesignsParams) and "position" not in there:
+                source = Path(params.log_file).name
+                raise DataError(f"{source} has no column position, which says how many items a slate has. Add it.")
         without = {"sessions": "slate_id", "weighted_clicks": "position"}
         counts = {c for c in COUNTS if c not in without or without[c] in there}
         refuse_taken(names, {*counts, *summed, "exposure", "first_day"})

@@ -16,6 +16,7 @@ from recab_helpers.references import CONTROL, POSITION_IN
 
 SLATES, OWN, DIRECT = "slates", "own clicks", "direct"
 PRIOR_LOOKS = 5.0  # of the mean item, added to the looks at each in the direct method
+WHOLE = 0.95  # of the longest slate, that slates hold on average
 KINDS = ("looked at", "clicked", "weight", "doubly robust")
 
 
@@ -38,7 +39,7 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
     propensity ("clicked", "weight"), and the appeal with what clicks are above it ("doubly robust").
 
     Raises:
-        DataError: a user has no slate of the target.
+        DataError: a user has no slate of the target, or the log leaves out what its slates showed.
     """
     names = log.collect_schema().names()
     p = nw.col("propensity").cast(nw.Float64)
@@ -57,6 +58,7 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
         p=p,
         home=at_home.cast(nw.Float64),
     )
+    _refuse_parts(rows, size)
     met = keep(here(rows).join(wanted, on=["user_id", "item_id"], how="left"))
     halves = met.select("user_id").unique().with_row_index("half", order_by="user_id")
     halves = keep(halves.select("user_id", half=nw.col("half").cast(nw.Int64) % 2))
@@ -88,6 +90,17 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
     direct = sum((float(theta[at - 1]) * nw.col(f"q{at}") for at in range(2, size + 1)), float(theta[0]) * nw.col("q1"))
     users = keep(users.with_columns(**robust, **{DIRECT: nw.col(SLATES) * direct}).select(*cells, DIRECT))
     return _statistics(users, [*cells, DIRECT])
+
+
+def _refuse_parts(rows: nw.LazyFrame, size: int) -> None:
+    """Refuse slates of which parts are logged only: what is left out would count as never shown."""
+    slates = rows.group_by("user_id", "slate_id").agg(n=nw.len())
+    mean = float(slates.select(nw.col("n").mean()).collect("pyarrow")["n"][0])
+    if mean < WHOLE * size:
+        raise DataError(
+            f"A slate of the log has {mean:.1f} items on average, but positions go up to {size}, and what is not "
+            "logged counts as not shown. Log whole slates, or number the positions of what is logged from 1."
+        )
 
 
 def _looks(rows: nw.LazyFrame, size: int) -> np.ndarray:

@@ -60,8 +60,8 @@ DOORS = {
         page="plan",
     ),
     "designs": Door(
-        does="how to test two trained models: every design graded on the exact truth",
-        lasts="about 3 minutes",
+        does="how to test two models: every design graded on the exact truth; a pilot log: LOG=pilot.parquet",
+        lasts="about 4 minutes",
         stages=("designs",),
         page="designs",
     ),

@@ -18,7 +18,7 @@ def say_whose_code(params: dict[str, Any]) -> None:
     """
     from recab_helpers import tracking
 
-    loads = params.get("simulate") or params.get("serve")
+    loads = _loads(params)
     variants = named_in(params)
     if loads is None and not variants:
         return
@@ -34,9 +34,14 @@ def say_whose_code(params: dict[str, Any]) -> None:
         print(f"recab: {what} was registered by {author}; loading it runs its code as you (SECURITY.md).", flush=True)
 
 
+def _loads(params: dict[str, Any]) -> Any:
+    """The parameters that name variants to load; None where there are none."""
+    return next((params[stage] for stage in ("simulate", "designs", "serve") if stage in params), None)
+
+
 def named_in(params: dict[str, Any]) -> dict[str, ModelAddress]:
     """The models that a simulation or a reading off-policy names by address, by how they are written."""
-    loads = params.get("simulate") or params.get("serve")
+    loads = _loads(params)
     written = [v for v in loads.variants if ":/" in v] if loads else []
     target = getattr(params.get("analyze"), "target", "")
     return {v: ModelAddress.parse(v) for v in (*written, *([target] if target else []))}

@@ -200,7 +200,7 @@ def _check_names(params: dict[str, Any]) -> None:
         from recab_helpers.data.sources import find_source
 
         find_source(params["train"].dataset)
-    for stage in [params[s] for s in ("train", "simulate", "serve") if s in params]:
+    for stage in [params[s] for s in ("train", "simulate", "designs", "serve") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 
         check_names(stage.variants)

@@ -41,6 +41,29 @@ def checked_slates(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: in
     return items
 
 
+def slates_for(model: Any, user_ids: np.ndarray, k: int, *, log: str) -> tuple[np.ndarray, float]:
+    """What a model would show to the users of a log: item ids as text, (n_users, k), and the share it does not know.
+
+    A model says whom it does not know by a column `cold`.
+
+    Raises:
+        DataError: as `checked_slates`, whose catalog is here what the model itself returns; or it knows nobody.
+    """
+    table = model.recommend(user_ids, k)
+    try:
+        catalog = np.unique(as_ids(table["item_id"]).to_numpy(dtype=object).astype(str))
+    except (KeyError, TypeError):
+        catalog = np.zeros(0, dtype=str)  # the check says what is wrong
+    items = checked_slates(table, user_ids, catalog, k, source=str(model.address))
+    unknown = float(table["cold"].astype(bool).mean()) if "cold" in table else 0.0
+    if unknown == 1:
+        raise DataError(
+            f"{model.address} knows none of the users of {log}, such as {user_ids[0]!s}, and shows all of them the "
+            "same. Give the ids that it was trained with: columns={user_id: COLUMN}."
+        )
+    return catalog[items], unknown
+
+
 def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: int) -> tuple[np.ndarray, list[Fault]]:
     """`checked_slates`, with -1 in the lists of users for whom the contract is broken, and how; each has one fault."""
     items = np.full((len(user_ids), k), -1, dtype=np.int32)

@@ -6,7 +6,7 @@ from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.simulation.latency import with_latency
 from recab_helpers.simulation.pair import Pair, Sessions
 from recab_helpers.simulation.plan import Plan, plan_tests, true_lifts, yardstick_ctrs
-from recab_helpers.simulation.serving import Before, Tally, Test, Variant
+from recab_helpers.simulation.serving import Before, Exploration, Tally, Test, Variant
 from recab_helpers.simulation.traffic import Traffic, draw_session_counts, draw_session_rates
 from recab_helpers.simulation.truth import (
     CompletedTruth,
@@ -22,6 +22,7 @@ __all__ = [
     "Before",
     "CascadeModel",
     "CompletedTruth",
+    "Exploration",
     "HeldOutTruth",
     "Pair",
     "Plan",

@@ -55,7 +55,7 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
         raise ParameterError(f"slate_size is {k}, but the catalog has {len(data.item_ids):,} items. Lower it.")
     longest = min(max(k, EXPLORED), len(data.item_ids)) if params.exploration else k
     served = [_slates(m, data, longest) for m in models]
-    candidates = _candidates([s["items"] for s in served]) if params.exploration else None
+    candidates = candidates_of([s["items"] for s in served]) if params.exploration else None
     served = [s | {"items": s["items"][:, :k]} for s in served]
     slates = [s["items"] for s in served]
     names = variant_names(len(models))
@@ -96,7 +96,7 @@ def plan_tests(data: TrainedOn, models: Sequence[Served], params: SimulateParams
     return Plan(truths=truths, tests=tests, drawn=drawn_truth(truths, params.truth))
 
 
-def _candidates(lists: Sequence[np.ndarray]) -> np.ndarray:
+def candidates_of(lists: Sequence[np.ndarray]) -> np.ndarray:
     """The items of all lists of a user, each once, (n_users, m); -1 fills up where there are fewer."""
     items = np.sort(np.hstack(lists), axis=1)
     items[:, 1:][items[:, 1:] == items[:, :-1]] = -1

@@ -8,19 +8,31 @@ import pandas as pd
 from IPython.display import HTML
 
 from recab_helpers import report, tracking
+from recab_helpers.analysis.off_policy import EFFECTIVE, SUPPORTED
 from recab_helpers.formats import count, lift, percent, points
 from recab_helpers.parameters import DesignsParams
-from recab_helpers.recommenders.protocol import Served
-from recab_helpers.report.kit.html import Number
+from recab_helpers.report.kit.html import Number, joined
 from recab_helpers.simulation import Pair
+from recab_helpers.simulation.plan import EXPLORED
 from recab_helpers.stages.designs import HARDLY, WAYS, Way
+from recab_helpers.stages.plan import USERS_PER_DAY
+from recab_helpers.stages.tested import Tested
 
 COVERS = 0.9  # share of intervals that hold the truth, below which a design of 95% is not to be relied on
 RULE = (
     "Take the design that tells a lift with the fewest users, among those whose 95% intervals held the truth in at "
-    "least 90% of the drawn tests under both click models. If it takes more than the longest bearable test, interleave "
-    "as long as that is short enough: it tells which model is better, not by how much. If not even that, do not test: "
-    "choose by cost."
+    "least 90% of the drawn tests under both click models; off-policy evaluation takes part like any other. If it "
+    "takes more than the longest bearable test, interleave as long as that is short enough: it tells which model is "
+    "better, not by how much. If not even that, do not test: choose by cost."
+)
+
+FIRST = ("counted", "cuped", "gated", "sessions", "interleaved")  # ways that the answer of a pilot names
+UNTOLD = (
+    "A pilot tells slates, traffic and how much users differ. It does not tell what users would click of the other "
+    "model's items. So the true lift, whether each design's intervals would hold it, whether clicks follow the "
+    "position model, and what a test costs its users are not known, and nothing here is graded. Users needed rest on "
+    "an assumption: a user likes all items alike, but those that only the treatment shows by so much more that the "
+    "lift is the one to find. make designs without LOG grades every design in the rehearsed world."
 )
 
 
@@ -35,9 +47,10 @@ class Advice:
 def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
     """RULE, applied to the grades."""
     own = graded[graded["model"] == params.click_model].set_index("way")
-    worst = graded.groupby("way")["coverage"].min()
-    most = params.longest_days * params.users_per_day
-    days = f"{count(params.longest_days)} days of {count(params.users_per_day)} users"
+    worst = graded.fillna({"coverage": 0.0}).groupby("way")["coverage"].min()  # without a number nothing was held
+    a_day = params.users_per_day or USERS_PER_DAY
+    most = params.longest_days * a_day
+    days = f"{count(params.longest_days)} days of {count(a_day)} users"
     lifts = [
         w
         for w in WAYS
@@ -65,25 +78,40 @@ def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
     return Advice(way=None, why=f"{why}, and interleaving takes {count(needed)}. Choose by cost.")
 
 
-def answer(graded: pd.DataFrame, params: DesignsParams) -> str:
-    """The recommendation in two sentences."""
+def answer(graded: pd.DataFrame, tested: Tested) -> str:
+    """The recommendation in two sentences; of a pilot, what the designs take for the lift that is to be found."""
+    params = tested.params
+    if tested.grounds is not None:
+        needed = graded.set_index("way")["users_needed"]
+        takes = [f"{way.label}: {count(needed[way.name])}" for way in WAYS if way.name in FIRST]
+        return (
+            f"Users that find a lift of {lift(params.lift)} with a power of {percent(params.power, 0)}: "
+            f"{'; '.join(takes)}. No design is recommended: which of them may be believed is not told by a pilot."
+        )
     advice = advise(graded, params)
     head = f"Recommended: {advice.way.label}." if advice.way else "Recommended: do not test."
     return f"{head} {advice.why}"
 
 
-def overlap_facts(pair: Pair, models: list[Served]) -> dict[str, str]:
-    """How alike the two slates are, and what is true of them."""
-    shared, k, ctr = pair.overlap(), pair.k, pair.ctr()
+def rule(tested: Tested) -> str:
+    """The written rule; of a pilot, what it cannot tell, so that there is no rule."""
+    return RULE if tested.grounds is None else UNTOLD
+
+
+def overlap_facts(tested: Tested) -> dict[str, str]:
+    """How alike the two slates are, what is true of them where a truth is known, and what is assumed where not."""
+    pair, (control, treatment) = tested.pair, [str(m.address) for m in tested.models]
+    shared, k, ctr, true = pair.overlap(), pair.k, pair.ctr(), tested.grounds is None
     places = pair.places()[0]
     same = (places[:, :, 0] == places[:, :, 1]).mean()
     return {
-        "control": f"{models[0].address}, true CTR {percent(ctr[0])}",
-        "treatment": f"{models[1].address}, true CTR {percent(ctr[1])}",
-        "true lift": lift(ctr[1] / ctr[0] - 1, 2),
+        "control": f"{control}, true CTR {percent(ctr[0])}" if true else control,
+        "treatment": f"{treatment}, true CTR {percent(ctr[1])}" if true else treatment,
+        **({"true lift": lift(ctr[1] / ctr[0] - 1, 2)} if true else {}),
         "items that both slates show": f"{shared.mean():.1f} of {k} on average; none for "
         f"{percent((shared == 0).mean(), 0)} of users, all for {percent((shared == k).mean(), 0)}",
         "items at the same place in both": percent(float(same), 0),
+        **tested.notes,
     }
 
 
@@ -95,7 +123,7 @@ def users_table(graded: pd.DataFrame, params: DesignsParams) -> pd.DataFrame:
             "design": way.label,
             "tells": way.tells,
             "users": Number(needed[way.name], count(needed[way.name])),
-            "days": Number(days := np.ceil(needed[way.name] / params.users_per_day), count(days)),
+            "days": Number(days := np.ceil(needed[way.name] / (params.users_per_day or USERS_PER_DAY)), count(days)),
             "the log must hold": way.log,
         }
         for way in WAYS
@@ -126,12 +154,54 @@ def grades_table(graded: pd.DataFrame, model: str) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("design")
 
 
+def grades(graded: pd.DataFrame, model: str, tested: Tested) -> HTML:
+    """Whether each way holds the truth in tests drawn from this click model; nothing of a pilot, which knows none."""
+    if tested.grounds is not None:
+        return HTML("")
+    return joined(coverage_figure(graded, model, tested.params), report.table(grades_table(graded, model)))
+
+
 def coverage_figure(graded: pd.DataFrame, model: str, params: DesignsParams) -> HTML:
     """How often the intervals of each way held the truth in tests drawn from this click model."""
-    of = graded[graded["model"] == model]
+    of = graded[(graded["model"] == model) & (graded["tests"] > 0)]
     error = 2 * np.sqrt(params.alpha * (1 - params.alpha) / of["tests"].clip(lower=1))
     rates = pd.DataFrame({"method": of["design"], "rate": of["coverage"], "error": error})
     return report.rates_figure(rates, target=1 - params.alpha, title=holds_title(graded, model))
+
+
+def off_policy_facts(graded: pd.DataFrame, tested: Tested) -> dict[str, str]:
+    """What reading the treatment from control's log takes: random sessions, support, weights, and the clicks lost.
+
+    Of a pilot the clicks lost are not known.
+    """
+    pair, params = tested.pair, tested.params
+    of = graded[graded["model"] == params.click_model].set_index("way").loc["off_policy"]
+    assert pair.exploration is not None
+    listed, share = (pair.exploration.items >= 0).sum(axis=1).mean(), params.exploration
+    facts = {
+        "sessions of control with a random slate": percent(share, 0),
+        "drawn among": f"the best {EXPLORED} items of both models, {listed:.0f} different ones for a user on average",
+        "support: of the treatment's slate the log could show": f"{percent(min(of['support'], 1.0), 0)}; "
+        f"below {percent(SUPPORTED, 0)} no number is given",
+        "effective sample size: the weights leave": f"{count(of['effective'])} of {count(of['users'])} users; "
+        f"below {count(EFFECTIVE)} no number is given",
+        "drawn tests without a number": percent(of["gate"], 1),
+    }
+    if tested.grounds is not None:
+        return facts
+    control, explored = pair.ctr()[0], pair.explored_ctr()
+    each = pair.k * pair.rate.mean() / -np.expm1(-pair.rate).mean()  # impressions of a user who comes
+    lost = count(of["users_needed"] * each * (control - explored))
+    return facts | {
+        "CTR of the random sessions": f"{percent(control + (explored - control) / share)}, of control "
+        f"{percent(control)}",
+        "clicks lost": f"{percent(1 - explored / control, 1)} of control's; {lost} until it has its users",
+    }
+
+
+def costs(tested: Tested) -> HTML:
+    """`costs_table`; nothing of a pilot, which does not know what the treatment would do."""
+    return report.table(costs_table(tested.pair)) if tested.grounds is None else HTML("")
 
 
 def costs_table(pair: Pair) -> pd.DataFrame:
@@ -139,6 +209,8 @@ def costs_table(pair: Pair) -> pd.DataFrame:
     control, treatment = pair.ctr()
     half = (control + treatment) / 2
     rows = {"Two groups, and sessions, half in each": half, "Interleaved (team draft)": pair.drafted()[1]}
+    if (e := pair.exploration) is not None:
+        rows[f"Control, {percent(e.share, 0)} of sessions random, for off-policy"] = pair.explored_ctr()
     rows |= {"Control for all": control, "Treatment for all": treatment}
     table = pd.DataFrame({"ctr": rows.values()}, index=pd.Index(rows, name="during the test"))
     return table.assign(lift=table["ctr"] / control - 1)
@@ -147,7 +219,7 @@ def costs_table(pair: Pair) -> pd.DataFrame:
 def holds_title(graded: pd.DataFrame, model: str) -> str:
     """Which ways hold the truth too seldom in tests of this click model, for the title of a figure."""
     of = graded[graded["model"] == model]
-    seldom = [r.design for r in of.itertuples() if r.coverage < COVERS]
+    seldom = [r.design for r in of.itertuples() if not r.coverage >= COVERS]
     if not seldom:
         return f"Under the {model} model every way holds the truth as often as it says"
     return f"Under the {model} model, not to be relied on: {'; '.join(seldom)}"
@@ -158,7 +230,7 @@ def users_figure(graded: pd.DataFrame, params: DesignsParams) -> HTML:
     own = graded[graded["model"] == params.click_model]
     needed = dict(zip(own["design"], own["users_needed"], strict=True))
     told = {k: v for k, v in needed.items() if math.isfinite(v)}
-    most = params.longest_days * params.users_per_day
+    most = params.longest_days * (params.users_per_day or USERS_PER_DAY)
     if not told:
         return report.note("Both models have the same CTR: no number of users tells them apart.")
     least = min(told, key=lambda k: told[k])
@@ -168,9 +240,11 @@ def users_figure(graded: pd.DataFrame, params: DesignsParams) -> HTML:
     )
 
 
-def log_designs(run: tracking.Run, graded: pd.DataFrame, params: DesignsParams) -> None:
+def log_designs(run: tracking.Run, graded: pd.DataFrame, tested: Tested) -> None:
     """The grades as a table, and the recommendation where a reader of MLflow looks for it."""
-    run.log_table("designs", graded)
-    advice = advise(graded, params)
-    run.tag(recommended=advice.way.label if advice.way else "do not test")
-    run.name(f"Designs: {' against '.join(reversed(params.variants))}", answer(graded, params))
+    untold = ["truth", "value", "bias_error", "coverage"]  # of what is assumed, no grade
+    run.log_table("designs", graded if tested.grounds is None else graded.drop(columns=untold))
+    if tested.grounds is None:
+        advice = advise(graded, tested.params)
+        run.tag(recommended=advice.way.label if advice.way else "do not test")
+    run.name(f"Designs: {' against '.join(reversed(tested.params.variants))}", answer(graded, tested))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
 from recab_helpers import analysis, calibration, impressions, tracking
@@ -17,6 +18,7 @@ from recab_helpers.impressions.reduce import BASIC
 from recab_helpers.impressions.statistics import PRE
 from recab_helpers.impressions.user_rows import refuse_returns
 from recab_helpers.parameters import AnalyzeParams
+from recab_helpers.recommenders.checked import slates_for
 from recab_helpers.references import CONTROL, POSITION_IN
 from recab_helpers.stages.log import Log
 
@@ -206,8 +208,11 @@ def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:
         return {v: table.filter(nw.col("variant").cast(nw.String) == v) for v in sorted(targets)}
     model = tracking.load_model(log.parameters["analyze"]["target"])
     users = rows.users.select(nw.col("user_id").cast(nw.String)).unique().sort("user_id").collect("pandas").to_native()
-    lists = model.recommend(users["user_id"].to_numpy(dtype=object), size)
-    return {"treatment": impressions.open_table(lists[["user_id", "position", "item_id"]])}
+    asked = users["user_id"].to_numpy(dtype=object)
+    items, _ = slates_for(model, asked, size, log=log.dataset_name)
+    positions = np.tile(np.arange(1, size + 1), len(asked))
+    slates = {"user_id": np.repeat(asked, size), "position": positions, "item_id": items.ravel()}
+    return {"treatment": impressions.open_table(pd.DataFrame(slates))}
 
 
 def grade_own(

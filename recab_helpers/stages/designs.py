@@ -1,6 +1,7 @@
 """How to test two models: every design graded on thousands of drawn tests whose truth is exact, and a written rule."""
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
 from recab_helpers import simulation
+from recab_helpers.analysis.off_policy import EFFECTIVE
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
 from recab_helpers.calibration import designs as drawn
 from recab_helpers.calibration.grading import end_with_parent
@@ -22,12 +24,13 @@ from recab_helpers.formats import percent
 from recab_helpers.parameters import DesignsParams, SimulateParams
 from recab_helpers.recommenders.protocol import Served
 from recab_helpers.report.kit.html import Number
-from recab_helpers.simulation import Pair
+from recab_helpers.simulation import Exploration, Pair
 from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.stages.simulate import load_variants
 
 BATCH = 25  # drawn tests a job
 WORKERS, FEW_JOBS = 2, 4  # processes, and how many jobs are not worth starting them
+MOST_EXPLORED = 20_000  # users of a drawn test that is read off-policy
 HARDLY = 1e-4  # a lift so small counts as none: no number of users is given
 CLICKS: dict[str, PositionModel | CascadeModel] = {"position": PositionModel(), "cascade": CascadeModel()}
 
@@ -66,7 +69,7 @@ WAYS = (
     Way(
         name="both",
         label="Two groups, both slates",
-        tells="lift of CTR, if clicks follow the position model",
+        tells="lift of CTR, if a place is looked at equally often whatever stands above it",
         log="where every shown item stands in each variant's slate",
         trusting=True,
     ),
@@ -89,7 +92,14 @@ WAYS = (
         log="the slate as it was served, and the team of every item",
         lift=False,
     ),
+    Way(
+        name="off_policy",
+        label="Off-policy, from control's log with random sessions",
+        tells="lift of CTR, if a place is looked at equally often whatever stands above it; shows nobody the treatment",
+        log="random slates in a share of sessions, and the chance (propensity) of every shown item",
+    ),
 )
+GATED = ("both", "gated", "off_policy")
 Reading = tuple[drawn.Read, int]  # of a drawn test, and its users
 COLUMNS = {
     "design": "label of the way",
@@ -100,6 +110,8 @@ COLUMNS = {
     "sd": "standard deviation of the estimates",
     "coverage": "share of intervals that hold the truth",
     "gate": "share of tests in which its own gate does not hold",
+    "support": "mean share of the treatment's slates that the log could have shown",
+    "effective": "mean number of users that the weights leave",
     "users": "mean number of users in a drawn test",
     "users_needed": "users that find the truth with the wanted power",
     "tests": "drawn tests in which it was defined",
@@ -118,14 +130,18 @@ def simulate_params(params: DesignsParams) -> SimulateParams:
     """The simulated test that these designs are ways to run."""
     shared = {n: getattr(params, n) for n in ("experiment", "seed", "variants", "slate_size", "click_model")}
     return SimulateParams(
-        **shared, truth=params.truth, user_change=params.user_change, train_run_id=params.train_run_id
+        **shared,
+        truth=params.truth,
+        user_change=params.user_change,
+        train_run_id=params.train_run_id,
+        exploration=params.exploration,
     )
 
 
-def grade_designs(pair: Pair, params: DesignsParams) -> pd.DataFrame:
-    """COLUMNS of every way under both click models; the one of the parameters comes first."""
-    order = [params.click_model, other_model(params)]
-    pairs = {model: pair.with_clicks(CLICKS[model]) for model in order}
+def grade_designs(pair: Pair, params: DesignsParams, *, models: Sequence[str] = ()) -> pd.DataFrame:
+    """COLUMNS of every way under these click models, or both; the pair's own, of the parameters, comes first."""
+    order = list(models or [params.click_model, other_model(params)])
+    pairs = {m: pair if m == params.click_model else pair.with_clicks(CLICKS[m]) for m in order}
     starts = range(0, params.n_tests, BATCH)
     jobs = [(model, range(s, min(s + BATCH, params.n_tests))) for model in order for s in starts]
     run, bar = partial(_tests, pairs, params), partial(tqdm, total=len(jobs), desc="drawn tests", unit="batch")
@@ -165,6 +181,7 @@ def _tests(pairs: dict[str, Pair], params: DesignsParams, job: tuple[str, range]
     """What every way says of the tests of these numbers, and its users; a number and the seed decide all its draws."""
     model, numbers = job
     pair, found = pairs[model], []
+    n_explored = explored_users(pair, params)
     places = pair.places()
     for number in numbers:
         rng = np.random.default_rng([params.seed, model == "cascade", number])
@@ -178,8 +195,18 @@ def _tests(pairs: dict[str, Pair], params: DesignsParams, job: tuple[str, range]
         test["sessions"] = drawn.read_sessions(s.user, s.arm, s.clicked, alpha=params.alpha), len(s.of)
         s = pair.draw(params.n_users, "interleaved", rng)
         test["interleaved"] = drawn.read_interleaved(s.user, s.arm, s.clicked, alpha=params.alpha), len(s.of)
+        e = pair.explore(n_explored, rng)
+        test["off_policy"] = drawn.read_explored(drawn.off_policy_of(**vars(e)), alpha=params.alpha), len(e.target)
         found.append(test)
     return found
+
+
+def explored_users(pair: Pair, params: DesignsParams) -> int:
+    """Users of a test that is read off-policy: as many as the others have, or more where weights leave too few."""
+    e = pair.explore(params.n_users, np.random.default_rng(params.seed))
+    left = drawn.read_explored(drawn.off_policy_of(**vars(e))).effective
+    wanted = params.n_users * 2 * EFFECTIVE / max(left, 1.0)
+    return max(params.n_users, min(math.ceil(wanted), MOST_EXPLORED))
 
 
 def _row(way: Way, model: str, truth: float, tests: list[Reading], params: DesignsParams) -> dict[str, Any]:
@@ -189,6 +216,8 @@ def _row(way: Way, model: str, truth: float, tests: list[Reading], params: Desig
     told = np.isfinite(value) & np.isfinite(low)
     n, sd = int(told.sum()), float(np.std(value[told], ddof=1)) if told.sum() > 1 else math.nan
     z = stats.norm.isf(params.alpha / 2) + stats.norm.isf(1 - params.power)
+    support, effective = (float(np.mean([getattr(r, name) for r in reads])) for name in ("support", "effective"))
+    needed = users * (z * sd / truth) ** 2 if abs(truth) > HARDLY else math.nan
     return {
         "way": way.name,
         "design": way.label,
@@ -198,14 +227,16 @@ def _row(way: Way, model: str, truth: float, tests: list[Reading], params: Desig
         "bias_error": 2 * sd / math.sqrt(n) if n else math.nan,
         "sd": sd,
         "coverage": float(((low <= truth) & (truth <= high))[told].mean()) if n else math.nan,
-        "gate": float(np.mean([not r.trusted for r in reads])) if way.name in ("both", "gated") else math.nan,
+        "gate": float(np.mean([not r.trusted for r in reads])) if way.name in GATED else math.nan,
+        "support": support,
+        "effective": effective,
         "users": users,
-        "users_needed": users * (z * sd / truth) ** 2 if abs(truth) > HARDLY else math.nan,
+        "users_needed": needed if math.isnan(effective) else max(needed, users * EFFECTIVE / (effective or math.nan)),
         "tests": n,
     }
 
 
-def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6) -> Pair:
+def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6, explored: float = 0.3) -> Pair:
     """Two models of made-up users that share half of their items; those of the treatment alone are liked more.
 
     A user likes all other items the same, so that for `better` zero both models have the same exact CTR, whatever they
@@ -217,6 +248,8 @@ def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6) -
     liked = np.hstack([np.ones(k // 2), np.full(k - k // 2, 1 + better)])
     order = rng.permuted(np.tile(np.arange(k), (n_users, 1)), axis=1)
     appeal = rng.beta(0.8, 4, n_users)[:, None] / (1 + better)
+    both = 2 * k - k // 2
+    liked_more = np.where(np.arange(both) < k, 1, 1 + better)
     p_click = np.stack([np.repeat(appeal, k, axis=1), appeal * liked[order]])
     rate = rng.gamma(ACTIVITY_SHAPE, MEAN_SESSIONS / ACTIVITY_SHAPE, n_users)
     return Pair(
@@ -226,6 +259,7 @@ def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6) -
         p_before=p_click[0],
         rate_before=rate,
         clicks=PositionModel(),
+        exploration=Exploration(share=explored, items=items[:, :both], p_click=appeal * liked_more),
     )
 
 

@@ -23,9 +23,9 @@ from recab_helpers.impressions.reading import Reading
 from recab_helpers.impressions.reduce import reduce
 from recab_helpers.impressions.sources import column_names
 from recab_helpers.impressions.statistics import PRE, SufficientStatistics
-from recab_helpers.impressions.user_rows import user_rows
+from recab_helpers.impressions.user_rows import UserRows, user_rows
 from recab_helpers.impressions.users import open_users
-from recab_helpers.parameters import PlanParams
+from recab_helpers.parameters import PlanParams, ReadParams
 
 USERS_PER_DAY = 500.0  # where nobody says how many come
 DRAWN_USERS, DRAWN_SEED = 20_000, 29  # of assumed rates
@@ -49,8 +49,10 @@ class Grounds:
         return "assumed" if self.reduction_is_assumed else "in the pilot"
 
 
-def grounds_of(params: PlanParams) -> Grounds:
+def grounds_of(params: PlanParams, users: Users | None = None) -> Grounds:
     """CTR, its variance and the users who come a day from the pilot log that the parameters name, else assumed rates.
+
+    `users` are those of the pilot where it has been read.
 
     A pilot also says what CUPED removes where it knows its users from before: from `pre_` columns of the users file, or
     of the log itself.
@@ -67,7 +69,7 @@ def grounds_of(params: PlanParams) -> Grounds:
             users=_drawn(params),
             users_per_day=params.users_per_day or USERS_PER_DAY,
         )
-    users = pilot_users(params.log_file, params.users_file, how=Reading.of(params), clicks_file=params.clicks_file)
+    users = users or reduce(pilot_rows(params)).users
     pilot, days = users.whole, 0 if users.first_seen is None or params.users_per_day else len(users.first_seen)
     baseline = Baseline.from_statistics(pilot, CTR)
     assumed = not set(CTR.covariate) <= set(pilot.columns)
@@ -105,15 +107,15 @@ def _drawn(params: PlanParams) -> Pilot:
     return Pilot(statistics=with_period_before(alone, params.cuped_reduction), clicked_once=once)
 
 
-def pilot_users(log_file: str, users_file: str = "", *, how: Reading | None = None, clicks_file: str = "") -> Users:
+def pilot_rows(params: ReadParams) -> UserRows:
     """The users of a pilot log, with what is known of them from before the pilot."""
-    how = how or Reading()
-    own = [] if users_file else [n for n in column_names(log_file, how) if n.startswith(PRE)]
-    log = read_log(log_file, numbers=own, pilot=True, how=how, clicks=clicks_file or None)
-    known = open_users(users_file, how=how) if users_file else None
+    how = Reading.of(params)
+    own = [] if params.users_file else [n for n in column_names(params.log_file, how) if n.startswith(PRE)]
+    log = read_log(params.log_file, numbers=own, pilot=True, how=how, clicks=params.clicks_file or None)
+    known = open_users(params.users_file, how=how) if params.users_file else None
     if known is None and own:
-        known = _known_in(log.rows, own, source=log_file)
-    return reduce(user_rows(log.rows, known, before=log.before, counted=None if own else log.counted)).users
+        known = _known_in(log.rows, own, source=params.log_file)
+    return user_rows(log.rows, known, before=log.before, counted=None if own else log.counted)
 
 
 def design_of(params: PlanParams) -> Design:

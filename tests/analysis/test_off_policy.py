@@ -119,3 +119,10 @@ def test_a_log_without_propensities_is_refused(rng):
     log, slates, _ = drawn(rng, 50)
     with pytest.raises(DataError, match="lacks the column propensity"):
         off_policy(open_log(log.drop(columns="propensity"), how=OFF_POLICY), open_table(slates), K)
+
+
+def test_slates_of_which_a_part_is_logged_are_refused_and_not_read_as_never_shown(rng):
+    log, slates, _ = drawn(rng, 50)
+    one_of_each = log.groupby("slate_id").sample(1, random_state=1)
+    with pytest.raises(DataError, match=r"A slate of the log has .* on average, but positions go up to 3"):
+        read(one_of_each, slates)

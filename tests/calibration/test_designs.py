@@ -4,10 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.analysis import read_both_slates
-from recab_helpers.calibration.designs import VARIANTS, both_slates_of, read_interleaved, read_sessions, read_users
-from recab_helpers.impressions import Reading, open_log, reduce, user_rows
-from recab_helpers.references import POSITION_IN
+from recab_helpers.analysis import read_both_slates, read_off_policy
+from recab_helpers.calibration.designs import (
+    VARIANTS,
+    both_slates_of,
+    off_policy_of,
+    read_explored,
+    read_interleaved,
+    read_sessions,
+    read_users,
+)
+from recab_helpers.impressions import Reading, off_policy, open_log, open_table, reduce, user_rows
+from recab_helpers.references import POSITION_IN, Comparison
+from recab_helpers.stages.designs import made_up_pair
 
 K, N = 4, 300
 
@@ -75,3 +84,35 @@ def test_sessions_and_teams_are_read_as_the_log_of_them_is(drawn, rng):
     read = read_interleaved(user, team, clicked)
     assert read.value == pytest.approx(preference.share - 0.5)
     assert (read.low, read.high) == pytest.approx(tuple(x - 0.5 for x in preference.ci))
+
+
+def test_explored_sessions_are_read_as_the_log_of_them_is(rng):
+    e = made_up_pair(0.4, seed=3, n_users=200, k=K).explore(N, rng)
+    position = np.arange(1, K + 1)
+    names = np.char.zfill(np.arange(len(e.target)).astype(str), 4)  # in the order of their numbers
+    row = np.repeat(np.arange(len(e.user)), e.sessions)  # a slate each
+    nth = np.arange(len(row)) - np.repeat(np.cumsum(e.sessions) - e.sessions, e.sessions)
+    log = pd.DataFrame(
+        {
+            "user_id": np.repeat(names[e.user[row]], K),
+            "slate_id": np.repeat(np.arange(len(row)), K),
+            "position": np.tile(position, len(row)),
+            "variant": "control",
+            "item_id": e.items[row].ravel().astype(str),
+            "clicked": (nth[:, None] < e.clicked[row]).ravel().astype(int),
+            "propensity": e.propensity[row].ravel(),
+            "position_in_control": np.where(e.home[row], position, 0).ravel(),
+            "day": 0,
+        }
+    )
+    slates = {"user_id": np.repeat(names, K), "position": np.tile(position, len(names))}
+    target = open_table(pd.DataFrame({**slates, "item_id": e.target.ravel().astype(str)}))
+    theirs = off_policy(open_log(log, how=Reading(design="off_policy")), target, K)
+    ours = off_policy_of(**vars(e))
+    at = [ours.columns.index(c) for c in theirs.columns]
+    assert len(at) == len(ours.columns)
+    np.testing.assert_allclose(ours.mean[at], theirs.mean)
+    np.testing.assert_allclose(ours.cov[np.ix_(at, at)], theirs.cov, atol=1e-9)
+    read, found = read_explored(ours), read_off_policy(theirs, Comparison("treatment"))
+    assert read.value == pytest.approx(np.log1p(found.main.lift))
+    assert read.effective == pytest.approx(found.effective)

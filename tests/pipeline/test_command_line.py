@@ -72,7 +72,7 @@ def test_a_wrong_value_is_refused_before_anything_starts(setting, words, opened,
         (
             "report",
             ["--log", "x.csv"],
-            "make report does not use it; make analyze, make look and make plan do",
+            "make report does not use it; make analyze, make look, make plan and make designs do",
         ),
         ("report", ["--users", "x.csv"], "users_file (USERS) is"),
         ("report", ["--set", "simulate_run_id=1"], "make report does not use it; make analyze does"),

@@ -1,6 +1,7 @@
 """What is advised of a pair follows the written rule."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -37,11 +38,21 @@ def test_the_rule_takes_the_fewest_users_among_lifts_that_hold_and_never_an_unga
     assert advise(graded(NEEDED, {"gated": 0.8}), PARAMS).way.name == "sessions"
 
 
+def test_off_policy_takes_part_and_needs_numbers_under_both_click_models():
+    needed = NEEDED | {"off_policy": 100.0}
+    assert advise(graded(needed), PARAMS).way.name == "off_policy"
+    silent = graded(needed)
+    silent.loc[(silent["way"] == "off_policy") & (silent["model"] == "cascade"), "coverage"] = np.nan
+    assert advise(silent, PARAMS).way.name == "gated"
+
+
 def test_what_takes_too_long_is_interleaved_and_what_takes_longer_still_is_not_tested():
     short = replace(PARAMS, users_per_day=20.0, longest_days=25)  # 500 users
     found = advise(graded(NEEDED), short)
     assert found.way.name == "interleaved"
     assert "600 users, more than 25 days of 20 users" in found.why
-    none = advise(graded(NEEDED), replace(short, longest_days=10))
+    shorter = replace(short, longest_days=10)
+    none = advise(graded(NEEDED), shorter)
     assert none.way is None
-    assert answer(graded(NEEDED), replace(short, longest_days=10)).startswith("Recommended: do not test.")
+    found = answer(graded(NEEDED), SimpleNamespace(params=shorter, grounds=None))
+    assert found.startswith("Recommended: do not test.")

@@ -1,6 +1,7 @@
 """How the stage of an analysis reads a log: the columns that it needs, its end, its prior, and its own grading."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,10 @@ import pytest
 from recab_helpers import analysis, stages, tracking
 from recab_helpers.analysis import METRICS, mean_of, metrics_from
 from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.impressions.look import check_early
 from recab_helpers.parameters import AnalyzeParams
+from recab_helpers.references import Comparison, ModelAddress
+from tests.conftest import shared
 from tests.made import HALVES, log_like
 from tests.stages.made import TABLE, log_of
 
@@ -104,3 +108,57 @@ def test_covariates_of_the_users_file_adjust_effects_looks_and_the_drawn_tests(t
     assert graded["tests"].max() == 4
     with pytest.raises(ParameterError, match="covariates names keen, but the test has design=sessions"):
         stages.user_rows(replace(log, reading=replace(log.reading, design="sessions")), metrics)
+
+
+@pytest.fixture
+def open_bandit(tmp_path, monkeypatch):
+    """A real log with propensities, whose users are known by four features only, and a target alike for all."""
+    table = pd.read_csv(shared("data/open-bandit-all/random.csv.gz"))
+    features = [c for c in table if c.startswith("user_feature")]
+    table["user_id"] = table[features].agg(" ".join, axis=1)
+    table = table.assign(slate_id=np.arange(len(table)), place=1, variant="control")
+    file = tmp_path / "bandit.parquet"
+    table.to_parquet(file)
+    target = SimpleNamespace(
+        address=ModelAddress.parse("models:/one/1"),
+        recommend=lambda users, k: pd.DataFrame(
+            {
+                "user_id": np.repeat(users, k),
+                "position": np.tile(np.arange(1, k + 1), len(users)),
+                "item_id": np.tile(np.arange(14, 14 + k), len(users)).astype(str),
+            }
+        ),
+    )
+    monkeypatch.setattr(stages.analyze.tracking, "load_model", lambda _: target)
+    columns = {"clicked": "click", "propensity": "propensity_score", "position": "place"}
+
+    def log(**columns_too):
+        given = {k: v for k, v in (columns | columns_too).items() if v}
+        return AnalyzeParams(log_file=str(file), columns=given, design="off_policy", target="models:/one/1")
+
+    return SimpleNamespace(params=log, clicks=table["click"].sum(), n=len(table), users=table["user_id"].nunique())
+
+
+def test_a_real_log_with_propensities_is_read_or_refused_and_never_more_certain_than_it_is(open_bandit):
+    test = _reduced(open_bandit.params())
+    found = analysis.read_off_policy(test.off_policy["treatment"], Comparison("treatment"))
+    assert found.n_users == open_bandit.users
+    assert found.own_ctr == pytest.approx(open_bandit.clicks / open_bandit.n)
+    assert found.support == pytest.approx(1, abs=0.3)  # every item has a chance of 1 in 80
+    assert found.effective < found.n_users
+    assert bool(found.refused) == (found.main is None)
+    with pytest.raises(DataError, match=r"A slate of the log has 1\.0 items on average, but positions go up to 3"):
+        _reduced(open_bandit.params(position=None))  # a row tells one of the three places that were shown
+
+
+def test_a_real_log_without_user_ids_is_refused_at_the_door(open_bandit):
+    with pytest.raises(DataError, match="user_id"):
+        check_early(open_bandit.params(user_id="no_such_column"))
+    with pytest.raises(ParameterError, match="unit is impression, but design is off_policy"):
+        AnalyzeParams(**open_bandit.params().as_dict() | {"unit": "impression"})
+
+
+def _reduced(params: AnalyzeParams):
+    log = stages.find_log(params)
+    rows = stages.user_rows(log, METRICS)
+    return stages.reduce(rows, stages.measured(METRICS, rows), log)

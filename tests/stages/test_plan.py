@@ -118,7 +118,7 @@ def test_rows_of_a_user_that_disagree_or_are_negative_are_refused(pilot, value, 
     pilot.table.loc[rows, "pre_clicks"] = value
     pilot.table.to_parquet(tmp_path / "odd.parquet")
     with pytest.raises(DataError, match=message):
-        plan.pilot_users(str(tmp_path / "odd.parquet"))
+        plan.pilot_rows(PlanParams(log_file=str(tmp_path / "odd.parquet")))
 
 
 def test_users_without_a_log_are_refused(pilot):
