@@ -75,8 +75,9 @@ def run(door: str, params: dict[str, Any], *, stop: Stop | None = None, fresh: b
         mlflow_run = stop.run = tracking.start_run(getattr(first, "experiment", "recab"), door)
         try:
             stop.check()
-            print(f"recab: {how_long(door, tracking.run_before(mlflow_run))}", flush=True)
-            known = Known() if fresh or len(params) < 2 else known_stages(mlflow_run, params)
+            before = tracking.run_before(mlflow_run)
+            print(f"recab: {how_long(door, before)}", flush=True)
+            known = Known() if fresh or len(params) < 2 else known_stages(mlflow_run, params, before)
             executed = _run_in_turn(mlflow_run, params, kernels, stop, known)
             if DOORS[door].page:
                 publish(executed, mlflow_run, DOORS[door].page)
@@ -202,8 +203,6 @@ def _run_in_turn(
             print(f"recab: {stage} is complete in run {known.complete[stage]} and is reused; FRESH=1 makes all anew.")
             _end(kernel)
             continue
-        if stage in known.inputs:
-            run.tag(**{f"{stage}.known": known.inputs[stage]})
         notebook = notebook_of(stage)
         copy = folder / notebook.name
         values = checked.as_dict() | {k: v for k, v in found.items() if k in checked.as_dict()}

@@ -21,34 +21,33 @@ class Known:
     complete: dict[str, str] = field(default_factory=dict)
 
 
-def known_stages(run: Any, params: dict[str, Any]) -> Known:
-    """The stages of this run that the newest report of the experiment completed before it died.
+def known_stages(run: Any, params: dict[str, Any], before: Any) -> Known:
+    """The stages of this run that the report `before` it, None if there is none, completed before it died.
 
     Only the stages up to the first that is not complete, or whose parameters, code, data or models are others; never
     the last, whose notebook becomes the page.
     """
-    from recab_helpers import tracking
-
-    inputs = inputs_of(params)
-    died = tracking.run_before(run)
-    if died is None or died.info.status not in DIED:
-        return Known(inputs=inputs)
-    tags, complete = died.data.tags, {}
+    inputs, complete = inputs_of(params), {}
     for stage in list(params)[:-1]:
-        if stage not in inputs or tags.get(f"recab.{stage}.known") != inputs[stage]:
-            break
-        holder = tags.get(f"recab.{stage}.from") or (
-            died.info.run_id if tags.get(f"recab.{stage}") == "complete" else ""
-        )
+        holder = _holder(before, stage, inputs.get(stage))
         if not holder:
             break
         complete[stage] = holder
-    if complete:
-        run.tag(
-            **{f"{stage}.from": holder for stage, holder in complete.items()},
-            **{f"{stage}.known": inputs[stage] for stage in complete},
-        )
+    run.tag(
+        **{f"{stage}.known": known for stage, known in inputs.items()},
+        **{f"{stage}.from": holder for stage, holder in complete.items()},
+    )
     return Known(inputs=inputs, complete=complete)
+
+
+def _holder(before: Any, stage: str, inputs: str | None) -> str:
+    """The run that holds the complete stage of these inputs, if the report before died with it; else empty."""
+    if before is None or before.info.status not in DIED or inputs is None:
+        return ""
+    tags = before.data.tags
+    if tags.get(f"recab.{stage}.known") != inputs:
+        return ""
+    return tags.get(f"recab.{stage}.from") or (before.info.run_id if tags.get(f"recab.{stage}") == "complete" else "")
 
 
 def inputs_of(params: dict[str, Any]) -> dict[str, str]:

@@ -131,7 +131,7 @@ def _row(file: Path, folder: Path) -> dict[str, Any]:
     """What the index says of a report; nothing, and a warning, where its document is cut or no report of recab's."""
     try:
         return _facts(json.loads(file.read_text(encoding="utf-8")), file, folder)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         shown = file.relative_to(folder)
         print(f"recab: passed over {shown}, which is no whole report ({type(error).__name__}).", file=sys.stderr)
         return {}

@@ -21,10 +21,10 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
     several = len(found.test.users.comparisons) > 1
     said = {"verdict": found.verdict.call, "kind": document["kind"], "sentence": verdict["sentence"]}
     if about is not None and about.defined:
-        run.log_metrics(_numbers(about.metric.name, about))
         said |= {"lift": lift(about.lift), "interval": lift_interval(about.lift_ci), "goal": about.metric.label}
     with run.child("analysis") as child:
-        child.log_inputs(_datasets(log, found), tracking.model_ids(log.models.values()))
+        built_on = tracking.model_ids(log.models.values()) if log.model_ids is None else log.model_ids
+        child.log_inputs(_datasets(log, found), built_on)
         for effect in found.effects:
             of = f"{effect.comparison.variant} " if several else ""
             child.log_metrics(_numbers(f"{of}{effect.metric.name}", effect))
@@ -34,10 +34,13 @@ def log_analysis(run: tracking.Run, log: Log, found: Analysis, known: Background
         if found.verdict.valid:
             child.tag(test=log.identity, same_model_in_all=str(known.same_in_all))
         child.log_json("ab_report", document)
-    run.tag(analysis_run_id=child.run_id, **said)
-    first_lines = _first_lines(document)
-    child.name("analysis", first_lines)
-    run.name(f"{document['title']} [{known.dataset}]", first_lines)
+        first_lines = _first_lines(document)
+        child.name("analysis", first_lines)
+    with run.together() as head:
+        if about is not None and about.defined:
+            head.log_metrics(_numbers(about.metric.name, about))
+        head.tag(analysis_run_id=child.run_id, **said)
+        head.name(f"{document['title']} [{known.dataset}]", first_lines)
 
 
 def _datasets(log: Log, found: Analysis) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Log(Brief):
     run_ids: dict[str, str] = field(default_factory=dict)
     data_hash: str = ""
     models: dict[str, ModelAddress] = field(default_factory=dict)  # by variant
+    model_ids: list[str] | None = None  # the logged models behind them, where a simulation wrote them down
     offline: dict[str, str] = field(default_factory=dict)  # row of `quality` by variant
     served: dict[str, Served] = field(default_factory=dict)  # by variant, where a model is behind HTTP
     truth: pd.DataFrame | None = None
@@ -122,6 +123,7 @@ def find_log(params: AnalyzeParams) -> Log:
             "analyze": params.as_dict(),
         },
         models=models,
+        model_ids=plan.get("model_ids"),
         offline=offline,
         served={v: _answers_of(of) for v, of in plan.get("served", {}).items()},
         truth=tracking.load_table(simulate_run, "simulate/truth"),

@@ -98,9 +98,9 @@ def log_test(
     drawn = truth[truth["drawn"]].set_index("variant")
     summary = tally.summary().join(drawn[["true_ctr", "true_lift"]])
     served = _served(test, known) if "timed_requests" in known else {}
-    run.log_data("users", known)
-    logged = tracking.datasets_of(run.run_id)
-    used = {name: logged[f"simulate/{name}"] for name in ("impressions", "users") if f"simulate/{name}" in logged}
+    run.log_data(users=known)
+    names = ("impressions", "users")
+    used = {n: run.datasets[f"simulate/{n}"] for n in names if f"simulate/{n}" in run.datasets}
     for variant in test.variants:
         with run.child(variant.name) as child:
             child.log_inputs(used, tracking.model_ids([variant.model]))
@@ -116,7 +116,7 @@ def log_test(
     models = {v.name: str(v.model) for v in test.variants}
     rows = dict(zip(models, offline, strict=False))
     plan = {"planned": test.planned, "models": models, "offline": rows, "yardsticks": yardsticks, "served": served}
-    run.log_json("plan", plan)
+    run.log_json("plan", plan | {"model_ids": tracking.model_ids(v.model for v in test.variants)})
     if quality is not None and len(quality):
         run.log_table("quality", quality)
 

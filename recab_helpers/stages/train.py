@@ -27,8 +27,7 @@ def log_data(
     """
     if params is not None:  # before anything is fitted
         tracking.check_names_are_ours(tracking.registry_prefix(params.experiment, dataset.name), MODELS)
-    for name, table in {"train": train, "held_out": held_out, "catalog": dataset.catalog}.items():
-        run.log_data(name, table)
+    run.log_data(train=train, held_out=held_out, catalog=dataset.catalog)
     run.tag(catalog=digest_of(dataset.catalog), dataset=dataset.name)
     if dataset.world is not None:
         run.log_arrays("world", dataset.world.arrays())
@@ -47,7 +46,7 @@ def log_models(
     could not be fitted, with the reasons; who asks for one of them later is told.
     """
     run.log_table("quality", quality)
-    tags, data = tracking.run_tags(run.run_id), tracking.datasets_of(run.run_id)
+    tags, data = run.own_tags, run.datasets
     prefix, addresses = tracking.registry_prefix(params.experiment, tags["dataset"]), {}
     used = {"training": data["train/train"], "evaluation": data["train/held_out"]}
     for name, fitted in models.items():
@@ -60,8 +59,8 @@ def log_models(
             child.log_metrics(in_words(quality.loc[name]), model_id=logged.model_id, on=used["evaluation"])
             addresses[name] = logged.address
             child.name(name, card)
-    run.tag(**{f"model.{name}": str(address) for name, address in addresses.items()})
-    run.tag(**{f"aside.{name}": reason for name, reason in aside.items()})
+    models_of = {f"model.{name}": str(address) for name, address in addresses.items()}
+    run.tag(**models_of, **{f"aside.{name}": reason for name, reason in aside.items()})
     return addresses
 
 

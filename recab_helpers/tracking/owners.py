@@ -17,9 +17,8 @@ def owner() -> str:
     return os.environ.get(HANDED_ON) or this_process()
 
 
-def close_leftovers(client: mlflow.MlflowClient) -> None:
-    """Close as KILLED every run that a dead process of this machine left RUNNING, and say so in one line."""
-    experiments = [e.experiment_id for e in client.search_experiments()]
+def close_leftovers(client: mlflow.MlflowClient, experiments: list[str]) -> None:
+    """Close as KILLED every run of theirs that a dead process of this machine left RUNNING, and say so in one line."""
     mine = f"attributes.status = 'RUNNING' and tags.`{OWNER}` like '{this_machine()}-%'"
     running = client.search_runs(experiments, mine, max_results=1000) if experiments else []
     dead = [run for run in running if not alive(run.data.tags[OWNER])]

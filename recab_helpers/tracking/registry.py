@@ -22,11 +22,13 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
+from mlflow.tracking._model_registry.client import ModelRegistryClient
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from recab_helpers.errors import DataError, ParameterError, TrackingError, nearest
 from recab_helpers.recommenders.remote import RemoteModel
 from recab_helpers.references import ModelAddress
+from recab_helpers.tracking.copies import copy_of, keep, repository
 from recab_helpers.tracking.runs import Run, run_tags
 from recab_helpers.tracking.store import connect
 
@@ -91,7 +93,8 @@ def log_model(
             )
             for compiled in Path(folder, "model").rglob("__pycache__"):
                 shutil.rmtree(compiled)
-            client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+            repository(logged.artifact_location).log_artifacts(str(Path(folder, "model")))
+            keep(Path(folder, "model"), logged.artifact_location, f"models/{logged.model_id}")
     except BaseException:
         with suppress(MlflowException):
             client.finalize_logged_model(logged.model_id, "FAILED")
@@ -107,9 +110,11 @@ def log_model(
     source = f"models:/{logged.model_id}"
     version = client.create_model_version(name, source, run.run_id, description=card or None, model_id=logged.model_id)
     address = ModelAddress(name=name, version=str(version.version))
-    registered = [{"name": name, "version": version.version}]  # by which the page of the logged model links to it
-    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(registered)})
-    client.set_registered_model_alias(name, CANDIDATE, address.version)
+    if not client.tracking_uri.startswith("http"):  # a server does it with the version
+        registered = [{"name": name, "version": version.version}]  # by which the page of the logged model links to it
+        client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(registered)})
+    registry = ModelRegistryClient(client.tracking_uri, client.tracking_uri)  # `client` asks if it is a prompt's name
+    registry.set_registered_model_alias(name, CANDIDATE, address.version)
     return LoggedModel(address=address, model_id=logged.model_id)
 
 
@@ -135,9 +140,19 @@ def registry_prefix(experiment: str, dataset: str) -> str:
 
 def model_ids(addresses: Iterable[ModelAddress]) -> list[str]:
     """The logged models behind registered versions; what was not logged by MLflow 3 has none and is left out."""
+    return [logged for a in addresses if a.is_version and (logged := _logged_model(a))]
+
+
+_logged: dict[tuple[str, ModelAddress], str] = {}  # `logged_id` of the versions that this process met, by store
+
+
+def _logged_model(address: ModelAddress) -> str:
+    """The logged model behind a registered version, which never becomes another; empty where there is none."""
     client = connect()
-    versions = [client.get_model_version(a.name, a.version) for a in addresses if a.is_version]
-    return [logged for version in versions if (logged := logged_id(version))]
+    key = (client.tracking_uri, address)
+    if key not in _logged:
+        _logged[key] = logged_id(client.get_model_version(address.name, address.version))
+    return _logged[key]
 
 
 @dataclass(frozen=True)
@@ -219,7 +234,9 @@ def load_model(reference: str | ModelAddress, train_run_id: str = "") -> Registe
     if address.url:
         return RemoteModel(address)
     with known_to_mlflow(address):
-        return RegisteredModel(address, mlflow.pyfunc.load_model(str(address)))
+        copy = copy_of(f"models/{_logged_model(address)}") if address.is_version else None
+        there = copy is not None and (copy / "MLmodel").exists()
+        return RegisteredModel(address, mlflow.pyfunc.load_model(str(copy if there else address)))
 
 
 def addresses_of(train_run_id: str, names: Sequence[str] = ()) -> dict[str, ModelAddress]:
@@ -274,7 +291,9 @@ def resolve(address: ModelAddress) -> ModelAddress:
             found = [client.get_model_version(address.name, address.version)]
     if found:
         newest = max(found, key=lambda v: int(v.version))
-        return ModelAddress(name=newest.name, version=str(newest.version))
+        version = ModelAddress(name=newest.name, version=str(newest.version))
+        _logged[client.tracking_uri, version] = logged_id(newest)
+        return version
     if address.run_id:
         return address
     raise TrackingError(

@@ -1,6 +1,5 @@
 """One run that recab writes to: its metrics, parameters, tables, arrays, JSON, tags and children."""
 
-import functools
 import getpass
 import hashlib
 import json
@@ -9,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, Pa
 from mlflow.exceptions import MlflowException
 
 from recab_helpers.errors import TrackingError
+from recab_helpers.tracking.copies import keep, repository
 from recab_helpers.tracking.owners import OWNER, PARENT, owner
 from recab_helpers.tracking.store import connect, git_commit, masked, said
 
@@ -37,9 +37,15 @@ class Run:
     run_id: str
     stage: str
     client: mlflow.MlflowClient = field(repr=False)
-    experiment_id: str = ""  # empty where it is not known yet
     owned: bool = False  # made by the stage itself, which therefore also ends it
-    at_end: dict[str, list] | None = field(default=None, repr=False)  # what one request says when a child run ends
+    own_tags: dict[str, str] = field(default_factory=dict, repr=False)  # tags that were set here, without their prefix
+    datasets: dict[str, TrackedDataset] = field(default_factory=dict, repr=False)  # that were logged here, by name
+    at_end: dict[str, list] | None = field(default=None, repr=False)  # what one request says at the end of `together`
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment of the run."""
+        return info_of(self.run_id).experiment_id
 
     def log_metrics(
         self, values: Mapping[Any, float], *, model_id: str | None = None, on: TrackedDataset | None = None
@@ -72,45 +78,57 @@ class Run:
 
     def log_json(self, name: str, content: dict[str, Any]) -> None:
         """Log one JSON document, `<stage>/<name>.json`."""
-        self.client.log_dict(self.run_id, content, f"{self.stage}/{name}.json")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, f"{name}.json")
+            file.write_text(json.dumps(content, indent=2, default=str), encoding="utf-8")
+            self._put(file)
 
     def log_table(self, name: str, table: pd.DataFrame | Iterator[pa.Table]) -> None:
         """Log a table as `<stage>/<name>.parquet`, with its first rows as CSV, which MLflow's own pages show.
 
         An iterator of tables is written one at a time, so memory stays bounded by one of them.
         """
-        self._log_table(name, table)
+        with tempfile.TemporaryDirectory() as folder:
+            self._put_table(_written(table, Path(folder, f"{name}.parquet")))
 
     def log_tables(self, **tables: pd.DataFrame) -> None:
         """Log several tables under their names."""
         for name, table in tables.items():
             self.log_table(name, table)
 
-    def log_data(self, name: str, table: pd.DataFrame | Iterator[pa.Table]) -> None:
-        """`log_table` of data that other runs build on: the table becomes a data set, `<stage>/<name>`, of this run."""
-        self._log_table(name, table, is_data=True)
-
-    def _log_table(self, name: str, table: pd.DataFrame | Iterator[pa.Table], *, is_data: bool = False) -> None:
+    def log_data(self, **tables: pd.DataFrame | Iterator[pa.Table]) -> None:
+        """`log_table` of what other runs build on: each table becomes a data set, `<stage>/<name>`, of this run."""
         with tempfile.TemporaryDirectory() as folder:
-            file, first = Path(folder, f"{name}.parquet"), Path(folder, f"{name}.csv")
-            if isinstance(table, pd.DataFrame):
-                table.to_parquet(file)
-            else:
-                _write_chunks(file, table)
-            if is_data:
-                self.client.log_inputs(self.run_id, [DatasetInput(self._described(name, file))])
-            self.client.log_artifact(self.run_id, str(file), self.stage)
-            _first_rows(file).to_csv(first)
-            self.client.log_artifact(self.run_id, str(first), f"{self.stage}/first_rows")
+            files = [_written(table, Path(folder, f"{name}.parquet")) for name, table in tables.items()]
+            described = [self._described(file) for file in files]
+            self.client.log_inputs(self.run_id, [DatasetInput(d) for d in described])
+            self.datasets.update({d.name: d for d in described})
+            for file in files:
+                self._put_table(file)
 
-    def _described(self, name: str, file: Path) -> TrackedDataset:
+    def _put_table(self, file: Path) -> None:
+        """Log a Parquet file and its first rows."""
+        first = file.with_suffix(".csv")
+        _first_rows(file).to_csv(first)
+        self._put(file)
+        self._upload(first, f"{self.stage}/first_rows")
+
+    def _put(self, file: Path) -> None:
+        """Log a temporary file that later stages read, `<stage>/<name>`."""
+        self._upload(file, self.stage)
+        keep(file, info_of(self.run_id).artifact_uri, f"{self.run_id}/{self.stage}/{file.name}")
+
+    def _upload(self, file: Path, folder: str | None) -> None:
+        repository(info_of(self.run_id).artifact_uri).log_artifact(str(file), folder)
+
+    def _described(self, file: Path) -> TrackedDataset:
         """The file as a data set, by its digest and schema; the rows are in the artifact."""
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
         described = pq.ParquetFile(file)
         columns = {f.name: str(f.type) for f in described.schema_arrow}
         return TrackedDataset(
-            name=f"{self.stage}/{name}",
+            name=f"{self.stage}/{file.stem}",
             digest=digest,
             source_type="mlflow_artifact",
             source=json.dumps({"uri": f"runs:/{self.run_id}/{self.stage}/{file.name}"}),
@@ -127,7 +145,7 @@ class Run:
 
     def log_file(self, file: Path, *, on_top: bool = False) -> None:
         """Log a finished file, `<stage>/<name>`, or above all folders, where a reader of the run looks first."""
-        self.client.log_artifact(self.run_id, str(file), None if on_top else self.stage)
+        self._upload(file, None if on_top else self.stage)
 
     def name(self, title: str, note: str) -> None:
         """Name the run by what it is, with a description in Markdown."""
@@ -138,11 +156,12 @@ class Run:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"{name}.npz"
             np.savez(file, **arrays)
-            self.client.log_artifact(self.run_id, str(file), self.stage)
+            self._put(file)
 
     def tag(self, **tags: str) -> None:
         """Set tags of this run, named `recab.<tag>`."""
         self._log(tags=_tags(tags))
+        self.own_tags.update(tags)
 
     def _log(self, **said: list) -> None:
         if self.at_end is None:
@@ -156,18 +175,24 @@ class Run:
         self.client.log_batch(self.run_id, metrics, params, tags)
 
     @contextmanager
+    def together(self) -> Iterator["Run"]:
+        """This run, whose metrics, parameters and tags go in one request at the end of the block, if it gets there."""
+        held: dict[str, list] = {}
+        yield replace(self, at_end=held)
+        self._send(held)
+
+    @contextmanager
     def child(self, name: str) -> Iterator["Run"]:
         """A child run that ends FINISHED, or FAILED when the block raises; its metrics, parameters and tags go then."""
         tags = {PARENT: self.run_id, "recab.stage": self.stage} | provenance(self.stage)
-        made = self.client.create_run(self._experiment(), run_name=name, tags=tags)
-        child = Run(made.info.run_id, self.stage, self.client, made.info.experiment_id, at_end={})
+        child = Run(meet(self.client.create_run(self.experiment_id, run_name=name, tags=tags)), self.stage, self.client)
         try:
-            yield child
-            child._send(child.at_end or {})
+            with child.together() as held:
+                yield held
         except BaseException:
             child.close("FAILED")
             raise
-        self.client.set_terminated(child.run_id, "FINISHED")
+        child.finish()
 
     def complete(self) -> None:
         """Say that the stage is whole: the last call of a stage."""
@@ -186,15 +211,12 @@ class Run:
         """
         still = f"tags.`{PARENT}` = '{self.run_id}' and attributes.status = 'RUNNING'"
         try:
-            for child in self.client.search_runs([self._experiment()], still):
+            for child in self.client.search_runs([self.experiment_id], still):
                 self.client.set_terminated(child.info.run_id, status)
             self.client.set_terminated(self.run_id, status)
         except (MlflowException, OSError) as error:
             return f"Its run in MLflow could not be closed ({said(error)}); the next start closes it."
         return ""
-
-    def _experiment(self) -> str:
-        return self.experiment_id or info_of(self.run_id).experiment_id
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
@@ -226,20 +248,37 @@ def this_user() -> str:
         return ""
 
 
-@functools.cache
+_met: dict[str, mlflow.entities.Run] = {}  # by run id, as it was when this process last heard of it
+
+
+def meet(run: mlflow.entities.Run) -> str:
+    """Remember what MLflow said of a run; its id."""
+    _met[run.info.run_id] = run
+    return run.info.run_id
+
+
+def met(run_id: str) -> mlflow.entities.Run:
+    """The run as this process last heard of it, which asks for it at most once; its tags may be others by now.
+
+    Raises:
+        TrackingError: there is none.
+    """
+    return _met[run_id] if run_id in _met else get_run(run_id)
+
+
 def info_of(run_id: str) -> mlflow.entities.RunInfo:
     """What of a run never changes: its experiment and where its artifacts are."""
-    return get_run(connect(), run_id).info
+    return met(run_id).info
 
 
-def get_run(client: mlflow.MlflowClient, run_id: str) -> mlflow.entities.Run:
+def get_run(run_id: str) -> mlflow.entities.Run:
     """The run as MLflow has it.
 
     Raises:
         TrackingError: there is none.
     """
     try:
-        return client.get_run(run_id)
+        return _met[meet(connect().get_run(run_id))]
     except MlflowException as error:
         raise TrackingError(
             f"MLflow has no run {run_id!r} in {masked(mlflow.get_tracking_uri())}. Correct the run id."
@@ -251,9 +290,13 @@ def _first_rows(file: Path) -> pd.DataFrame:
     return pd.DataFrame() if batch is None else batch.to_pandas()
 
 
-def _write_chunks(file: Path, tables: Iterator[pa.Table]) -> None:
-    first = next(tables)
+def _written(table: pd.DataFrame | Iterator[pa.Table], file: Path) -> Path:
+    if isinstance(table, pd.DataFrame):
+        table.to_parquet(file)
+        return file
+    first = next(table)
     with pq.ParquetWriter(file, first.schema) as writer:
         writer.write_table(first)
-        for table in tables:
-            writer.write_table(table)
+        for more in table:
+            writer.write_table(more)
+    return file

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import mlflow
 from mlflow.entities import Dataset as TrackedDataset
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from recab_helpers.errors import TrackingError
 from recab_helpers.tracking import embedded
 from recab_helpers.tracking.owners import close_leftovers
-from recab_helpers.tracking.run import Run, get_run, provenance
+from recab_helpers.tracking.run import Run, get_run, meet, met, provenance
 from recab_helpers.tracking.store import SERVER, SQLITE, connect
 
 DOOR = "recab.door"  # tag of a run that is no child: what was typed
@@ -22,8 +23,11 @@ DOOR = "recab.door"  # tag of a run that is no child: what was typed
 def start_run(experiment: str, name: str) -> Run:
     """A new parent run in the experiment, which is made when it does not exist; closes what dead processes left."""
     client = connect()
-    close_leftovers(client)
-    found = client.get_experiment_by_name(experiment)
+    there = client.search_experiments(ViewType.ALL)
+    close_leftovers(client, [e.experiment_id for e in there if e.lifecycle_stage == "active"])
+    found = next((e for e in there if e.name == experiment), None)
+    if found is None and there.token:  # these are not all
+        found = client.get_experiment_by_name(experiment)
     if found is None:
         experiment_id = _make_experiment(client, experiment)
     elif found.lifecycle_stage == "deleted":
@@ -34,7 +38,7 @@ def start_run(experiment: str, name: str) -> Run:
     else:
         experiment_id = found.experiment_id
     run = client.create_run(experiment_id, run_name=name, tags=provenance(name) | {DOOR: name})
-    return Run(run.info.run_id, name, client, experiment_id, owned=True)
+    return Run(meet(run), name, client, owned=True)
 
 
 def _make_experiment(client: mlflow.MlflowClient, experiment: str) -> str:
@@ -79,8 +83,9 @@ def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
     """
     client = connect()
     if run_id:
-        if _tags(client, run_id).get(f"recab.{stage}") != "complete":
+        if get_run(run_id).data.tags.get(f"recab.{stage}") != "complete":
             raise TrackingError(f"Run {run_id} has not completed {stage}. Run `make {stage}`, or name another run.")
+        _complete.add(run_id)
         return run_id
     found = client.get_experiment_by_name(experiment)
     newest = found and client.search_runs(
@@ -93,7 +98,16 @@ def find_stage(stage: str, experiment: str, run_id: str = "") -> str:
         raise TrackingError(
             f"No run of experiment {experiment} has completed {stage}. Run `make {stage}` (or the notebook) first."
         )
+    _complete.add(meet(newest[0]))
     return newest[0].info.run_id
+
+
+_complete: set[str] = set()  # runs that `find_stage` found; what their complete stage says changes no more
+
+
+def _settled(run_id: str) -> mlflow.entities.Run:
+    """The run as MLflow has it; one that `find_stage` found, as it was then."""
+    return met(run_id) if run_id in _complete else get_run(run_id)
 
 
 def run_before(run: Run) -> mlflow.entities.Run | None:
@@ -105,7 +119,7 @@ def run_before(run: Run) -> mlflow.entities.Run | None:
 
 def datasets_of(run_id: str) -> dict[str, TrackedDataset]:
     """The data sets that the run logged, by name: `train/held_out`, `simulate/impressions`."""
-    inputs = get_run(connect(), run_id).inputs
+    inputs = _settled(run_id).inputs
     return {i.dataset.name: i.dataset for i in inputs.dataset_inputs} if inputs else {}
 
 
@@ -145,12 +159,8 @@ def tagged(experiment: str, tag: str) -> list[tuple[dict[str, float], dict[str, 
 
 def run_tags(run_id: str) -> dict[str, str]:
     """Tags of the run that recab set, without their `recab.` prefix."""
-    return _ours(_tags(connect(), run_id))
+    return _ours(_settled(run_id).data.tags)
 
 
 def _ours(tags: Mapping[str, str]) -> dict[str, str]:
     return {k.removeprefix("recab."): v for k, v in tags.items() if k.startswith("recab.")}
-
-
-def _tags(client: mlflow.MlflowClient, run_id: str) -> dict[str, str]:
-    return get_run(client, run_id).data.tags

@@ -154,7 +154,7 @@ def simulate(n_users: int = 16_000) -> dict:
     )
     run = tracking.start_run("bench", "simulate")
     tally = Tally(test)
-    found = in_turn(1, ours=lambda: run.log_data("impressions", tally.watch(test.impressions())))
+    found = in_turn(1, ours=lambda: run.log_data(impressions=tally.watch(test.impressions())))
     return found | {"count": int(tally.summary()["impressions"].sum()), "of": "impressions"}
 
 

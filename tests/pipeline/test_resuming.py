@@ -21,7 +21,8 @@ def died(params: dict, *complete: str, status: str = "KILLED") -> tracking.Run:
 
 
 def reused(params: dict) -> dict[str, str]:
-    return known_stages(tracking.start_run("mine", "report"), params).complete
+    run = tracking.start_run("mine", "report")
+    return known_stages(run, params, tracking.run_before(run)).complete
 
 
 def test_complete_stages_of_a_report_that_died_are_reused(store):
@@ -51,7 +52,7 @@ def test_other_parameters_make_their_stage_and_those_after_it_anew(store, stage,
 def test_a_report_that_died_twice_still_knows_where_its_stages_are(store):
     old = died(REPORT, "train")
     again = tracking.start_run("mine", "report")
-    known_stages(again, REPORT)
+    known_stages(again, REPORT, tracking.run_before(again))
     again.close("KILLED")
     assert reused(REPORT) == {"train": old.run_id}
 

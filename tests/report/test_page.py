@@ -12,7 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from recab_helpers.report.page import markdown, render
+from recab_helpers.report.page import markdown, render, render_index
 from tests.conftest import NASTY_TITLES
 
 BESIDE = ("ab_report.json", "ab_report_effects.csv", "ab_report.schema.json")  # files that the foot links
@@ -208,3 +208,19 @@ def test_prose_stays_but_for_that_above_an_output_that_is_empty(tmp_path):
         "six",
     ]
     assert "<title>T</title>" in page
+
+
+def test_the_index_passes_over_what_is_no_whole_report_and_says_so(tmp_path, capsys):
+    """One that was cut made every later report fail."""
+    whole = {"created_at": "2026-01-02T03:04:05+00:00", "experiment": "x", "variants": [], "effects": []}
+    whole = json.dumps(whole | {"verdict": {"call": "ship", "sentence": "It won."}})
+    broken = {"cut": whole[:70], "empty": "", "other": "{}", "list": "[1]", "deep": "[" * 10_000, "bytes": "\udcff"}
+    for name, content in {"whole": whole, **broken}.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "ab_report.json").write_bytes(content.encode(errors="surrogateescape"))
+    page = render_index(tmp_path)
+    assert "It won." in page
+    said = capsys.readouterr().err
+    assert all(f"passed over runs/{name}/ab_report.json" in said for name in broken)
+    assert not any(f"runs/{name}/" in page for name in broken)
+    assert "runs/whole/" in page

@@ -28,7 +28,7 @@ def test_a_variant_carries_the_truth_that_its_clicks_were_drawn_from(store, worl
     plan = simulation.plan_tests(trained, models, SimulateParams(truth=drawn, horizon_days=3))
     run = tracking.start_run("mine", "simulate")
     tally = simulation.Tally(plan.test)
-    run.log_data("impressions", tally.watch(plan.test.impressions()))
+    run.log_data(impressions=tally.watch(plan.test.impressions()))
     truth, known = simulation.true_lifts(plan), simulation.known_users(trained, plan.test)
     stages.log_test(run, plan.test, tally, known, truth, simulation.yardstick_ctrs(trained, plan))
 

@@ -111,7 +111,7 @@ def test_a_copied_and_a_moved_folder_are_their_own(copy, tmp_path, monkeypatch, 
     tracking.start_run("other", "train").log_table("three", table)
     assert not {f.name for f in here.rglob("*.parquet")} - {"one.parquet"}
     assert {f.name for f in there.rglob("*.parquet")} == {"one.parquet", "two.parquet", "three.parquet"}
-    tracking.run.info_of.cache_clear()  # a process of its own, as a copy's is
+    tracking.run._met.clear()  # a process of its own, as a copy's is
     shutil.rmtree(here)
     assert tracking.artifact(old.run_id, "train/one.parquet").is_relative_to(there)
     pd.testing.assert_frame_equal(tracking.load_table(old.run_id, "train/one"), table)

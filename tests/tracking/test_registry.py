@@ -1,16 +1,19 @@
 """Every address of a model means one version before a test, and the champion moves wholly or not at all."""
 
+import shutil
 import subprocess
 import sys
 
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from recab_helpers import recommenders, tracking
 from recab_helpers.data import encode, ids_of
 from recab_helpers.errors import ParameterError, TrackingError
 from recab_helpers.parameters import TrainParams
+from recab_helpers.processes import temporary_place
 from recab_helpers.references import ModelAddress
 
 NAMES = ("content", "popularity")
@@ -74,6 +77,21 @@ def test_every_way_to_name_a_model_finds_its_version_and_the_same_lists(store, f
         assert model.address == address, reference
         if address.name == "x-content":
             pd.testing.assert_frame_equal(model.recommend(users, 4), expected, check_dtype=False)
+
+
+def test_a_model_that_a_kernel_of_the_command_logged_is_loaded_from_this_machine(store, fitted, monkeypatch):
+    """Each of two models took 15 requests, five of them for files that a load does not need."""
+    monkeypatch.delenv(tracking.HANDED_ON, raising=False)
+    monkeypatch.setattr("recab_helpers.tracking.copies.is_local_uri", lambda _: False)
+    with temporary_place():
+        run = log({"content": fitted["content"]})
+        (logged,) = store.search_logged_models([run.experiment_id])
+        shutil.rmtree(local_file_uri_to_path(logged.artifact_location))  # what is asked of the server fails
+        model = tracking.load_model("content", run.run_id)
+        assert model.address == ModelAddress(name="x-content", version="1")
+        users = [*fitted["content"].user_ids[:3], "a stranger"]
+        expected = fitted["content"].recommend(users, 4)
+        pd.testing.assert_frame_equal(model.recommend(users, 4), expected, check_dtype=False)
 
 
 def test_a_run_whose_model_was_never_registered_serves_but_cannot_become_champion(store, fitted):

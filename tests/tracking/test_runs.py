@@ -54,6 +54,56 @@ def test_an_undefined_metric_is_absent(store):
     assert [m.step for m in store.get_metric_history(run.run_id, "daily_ctr")] == [0, 2]
 
 
+def test_a_process_asks_for_a_run_once_and_for_what_it_made_itself_not_at_all(store, monkeypatch):
+    """A report asked 25 times for its runs."""
+    asked, get_run = [], type(store).get_run
+    monkeypatch.setattr(type(store), "get_run", lambda client, run_id: asked.append(run_id) or get_run(client, run_id))
+    run = tracking.start_run("mine", "train")
+    run.log_data(one=pd.DataFrame({"a": [1]}))
+    with run.child("content") as child:
+        child.log_json("card", {})
+        child.tag(kind="x")
+    assert store.get_run(child.run_id).data.tags["recab.kind"] == "x"
+    asked.clear()
+    run.tag(catalog="c")
+    assert tracking.run_tags(run.run_id)["catalog"] == "c"
+    run.tag(catalog="d")  # a stage that is not complete may change
+    assert tracking.run_tags(run.run_id)["catalog"] == "d"
+    run.complete()
+    asked.clear()
+    tracking.run._met.clear()  # another process
+    assert tracking.find_stage("train", "mine", run.run_id) == run.run_id
+    assert tracking.run_tags(run.run_id)["catalog"] == "d"
+    assert set(tracking.datasets_of(run.run_id)) == {"train/one"}
+    assert len(tracking.load_table(run.run_id, "train/one")) == 1
+    assert asked == [run.run_id]
+    with pytest.raises(TrackingError, match="has not completed simulate"):
+        tracking.find_stage("simulate", "mine", run.run_id)
+    run.tag(simulate="complete")  # by another process, in the same run
+    assert tracking.find_stage("simulate", "mine", run.run_id) == run.run_id
+    assert tracking.run_tags(run.run_id)["simulate"] == "complete"
+
+
+def test_what_is_said_together_goes_in_one_request_or_not_at_all(store, monkeypatch):
+    sent, log_batch = [], type(store).log_batch
+    monkeypatch.setattr(type(store), "log_batch", lambda *of: sent.append(of) or log_batch(*of))
+    run = tracking.start_run("mine", "train")
+    with run.together() as held:
+        held.log_metrics({"ctr": 0.1})
+        held.tag(verdict="ship")
+        held.name("a title", "a note")
+    assert len(sent) == 1
+    written = store.get_run(run.run_id)
+    assert (written.info.run_name, written.data.metrics, written.data.tags["recab.verdict"]) == (
+        "a title",
+        {"ctr": 0.1},
+        "ship",
+    )
+    with pytest.raises(ZeroDivisionError), run.together() as held:
+        held.tag(verdict=str(1 / 0))
+    assert len(sent) == 1
+
+
 def test_a_child_ends_failed_when_its_block_does(store):
     run = tracking.start_run("mine", "train")
     with pytest.raises(ZeroDivisionError), run.child("content") as child:
