@@ -27,7 +27,7 @@ SMALL = ["n_users=600", "n_items=300", "mean_history=20", "horizon_days=5"]
 def pytest_collection_modifyitems(items) -> None:
     """One process runs all tests that share the store and pages of the pipeline; another the rest."""
     for item in items:
-        if "run_pipeline" in getattr(item, "fixturenames", ()):
+        if {"run_pipeline", "page_file"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("pipeline"))
 
 
