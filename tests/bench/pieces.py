@@ -160,26 +160,39 @@ def simulate(n_users: int = 16_000) -> dict:
 
 def reduce(n_users: int = 200_000, rounds: int = 3, n_days: int = 14) -> dict:
     """Reading, checks and reduction of a log of daily parts, against one DuckDB query that groups it by user."""
-    from recab_helpers import analysis, impressions
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _write_log(Path(folder), n_users, n_days)
+        return _reduced(Path(folder), f"'{folder}/*.parquet'", rounds) | {"count": rows, "of": "impressions"}
+
+
+def reduce_csv(n_users: int = 200_000) -> dict:
+    """The same of one CSV file, against the same query over it."""
     from recab_helpers.engine import engine
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = _write_log(Path(folder), n_users, n_days)
-        counts = "count(*), sum(clicked), count(distinct slate_id)"
-        query = f"select user_id, variant, {counts} from '{folder}/*.parquet' group by all"
+        rows, file = _write_log(Path(folder), n_users, 14), Path(folder, "log.csv")
+        engine().execute(f"copy (from '{folder}/*.parquet') to '{file}'")
+        return _reduced(file, f"'{file}'", 1) | {"count": rows, "of": "impressions"}
 
-        def one_query() -> None:
-            engine().execute(f"create or replace temp table one as {query}")
-            engine().execute("drop table one")
 
-        def whole() -> None:
-            read = impressions.read_log(Path(folder))
-            users = impressions.user_rows(read.rows, counted=read.counted)
-            goals = [m.columns for m in analysis.goals_of(analysis.METRICS)]
-            impressions.reduce(users, analysis.columns_of(analysis.METRICS, users.numeric), goals=goals)
+def _reduced(log: Path, table: str, rounds: int) -> dict[str, Cost]:
+    from recab_helpers import analysis, impressions
+    from recab_helpers.engine import engine
 
-        found = in_turn(rounds, ours=whole, **{"one DuckDB query": one_query})
-    return found | {"count": rows, "of": "impressions"}
+    counts = "count(*), sum(clicked), count(distinct slate_id)"
+    query = f"select user_id, variant, {counts} from {table} group by all"
+
+    def one_query() -> None:
+        engine().execute(f"create or replace temp table one as {query}")
+        engine().execute("drop table one")
+
+    def whole() -> None:
+        read = impressions.read_log(log)
+        users = impressions.user_rows(read.rows, counted=read.counted)
+        goals = [m.columns for m in analysis.goals_of(analysis.METRICS)]
+        impressions.reduce(users, analysis.columns_of(analysis.METRICS, users.numeric), goals=goals)
+
+    return in_turn(rounds, ours=whole, **{"one DuckDB query": one_query})
 
 
 def _write_log(folder: Path, n_users: int, days: int, size: int = 10) -> int:
