@@ -58,10 +58,11 @@ def known_users(data: TrainedOn, test: Test) -> pd.DataFrame:
     n = len(data.user_ids)
     met = np.bincount(data.coded(data.train).user, minlength=n)
     sessions = draw_session_counts(data.user_ids, before.traffic.session_rate, seed=before.seed)
-    clicks = np.zeros(n)
+    clicks, code = np.zeros(n), pd.Index(data.user_ids)
     for table in before.impressions():
-        user = table["user_id"].combine_chunks().indices.to_numpy()
-        clicks += np.bincount(user, weights=table["clicked"].to_numpy(), minlength=n)
+        user = table["user_id"].combine_chunks()
+        of = code.get_indexer(user.dictionary.to_numpy(zero_copy_only=False))
+        clicks[of] += np.bincount(user.indices, weights=table["clicked"].to_numpy(), minlength=len(of))
     return pd.DataFrame(
         {
             "user_id": data.user_ids,

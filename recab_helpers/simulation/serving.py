@@ -107,7 +107,7 @@ class Test:
                 users = np.repeat(np.arange(start, start + len(items)), k)
                 yield pa.table(
                     {
-                        "user_id": _coded(users, self.user_ids),
+                        "user_id": self._named(users),
                         "variant": _coded(np.full(len(users), code), [v.name for v in self.variants]),
                         "position": np.tile(np.arange(1, k + 1, dtype=np.int16), len(items)),
                         "item_id": _coded(items.ravel(), self.item_ids),
@@ -206,6 +206,11 @@ class Test:
             items[rows], p_click[rows] = served.items[users[rows]], served.p_click[users[rows]]
         return items, p_click
 
+    def _named(self, users: np.ndarray) -> pa.DictionaryArray:
+        """The ids of these user codes, which ascend; only theirs, or the cost of a chunk would grow with all users."""
+        first, last = int(users[0]), int(users[-1])
+        return _coded(users - first, self.user_ids[first : last + 1])
+
     def _table(self, users, first_slate, variant, seconds, items, clicked, there, chances) -> pa.Table:
         k = self.slate_size
         each = np.repeat(np.arange(len(users), dtype=np.int32), k)
@@ -218,7 +223,7 @@ class Test:
             of = {"variant": _coded(np.zeros(len(each)), [self.design]), "team": _coded(code, names)}
         return pa.table(
             {
-                "user_id": _coded(users[each], self.user_ids),
+                "user_id": self._named(users[each]),
                 "slate_id": first_slate + each.astype(np.int64),
                 "position": np.tile(np.arange(1, k + 1, dtype=np.int16), len(users)),
                 "experiment": _coded(np.zeros(len(each)), [self.experiment]),

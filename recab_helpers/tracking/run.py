@@ -7,6 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -295,8 +296,10 @@ def _written(table: pd.DataFrame | Iterator[pa.Table], file: Path) -> Path:
         table.to_parquet(file)
         return file
     first = next(table)
-    with pq.ParquetWriter(file, first.schema) as writer:
-        writer.write_table(first)
-        for more in table:
-            writer.write_table(more)
+    with pq.ParquetWriter(file, first.schema) as writer, ThreadPoolExecutor(1) as beside:
+        writing = beside.submit(writer.write_table, first)
+        for more in table:  # made while the one before is written
+            writing.result()
+            writing = beside.submit(writer.write_table, more)
+        writing.result()
     return file

@@ -121,13 +121,14 @@ def draws(n: int = 5_000_000) -> dict:
 def simulate(n_users: int = 16_000) -> dict:
     """About 60 impressions a user, drawn and written to the store."""
     from recab_helpers import tracking
-    from recab_helpers.data import synthetic_dataset
     from recab_helpers.references import ModelAddress
     from recab_helpers.simulation import Before, PositionModel, Tally, Test, Traffic, Variant, assign, shares
+    from recab_helpers.simulation.traffic import draw_session_rates
 
     mlflow_home = tempfile.mkdtemp()
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{mlflow_home}/mlflow.db"
-    world = synthetic_dataset(n_users=n_users, n_items=1000, text_share=0.5, mean_history=6, seed=1).world
+    user_ids, item_ids = (np.arange(n).astype(str) for n in (n_users, 1000))
+    rate = draw_session_rates(user_ids, seed=1)
     rng = np.random.default_rng(1)
     slates = [(rng.integers(0, 1000, (n_users, 1)) + 7 * np.arange(10)) % 1000 for _ in range(2)]
     variants = [
@@ -141,16 +142,16 @@ def simulate(n_users: int = 16_000) -> dict:
     ]
     test = Test(
         experiment="bench",
-        user_ids=world.user_ids,
-        item_ids=world.item_ids,
+        user_ids=user_ids,
+        item_ids=item_ids,
         variants=variants,
-        assignment=assign(world.user_ids, salt="1", planned=shares(0.5, 2)),
+        assignment=assign(user_ids, salt="1", planned=shares(0.5, 2)),
         planned={},
         effect_dial=1.0,
         seed=1,
-        traffic=Traffic(session_rate=world.session_rate, horizon_days=14),
+        traffic=Traffic(session_rate=rate, horizon_days=14),
         clicks=PositionModel(),
-        before=Before(p_click=variants[0].p_click, session_rate=world.session_rate),
+        before=Before(p_click=variants[0].p_click, session_rate=rate),
     )
     run = tracking.start_run("bench", "simulate")
     tally = Tally(test)

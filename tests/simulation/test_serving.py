@@ -13,13 +13,15 @@ from recab_helpers.simulation import serving
 from tests.simulation.conftest import log
 
 
-def test_chunks_do_not_change_the_log(plan, trained, monkeypatch):
-    whole = log(plan())
+def test_chunks_do_not_change_the_log_and_name_their_own_users_only(plan, trained, monkeypatch):
+    whole = log(plan()).astype({"user_id": str})
     monkeypatch.setattr(serving, "CHUNK_IMPRESSIONS", 700)
     monkeypatch.setattr(blocks, "BLOCK_CELLS", 5 * len(trained.item_ids))
     test = plan()
-    assert len(list(test.impressions())) > 10
-    assert log(test).equals(whole)
+    chunks = list(test.impressions())
+    assert len(chunks) > 10
+    assert log(test).astype({"user_id": str}).equals(whole)
+    assert sum(len(c["user_id"].combine_chunks().dictionary) for c in chunks) <= len(test.user_ids)
 
 
 def test_same_model_in_both_variants_gives_every_user_the_same_clicks(plan, models):
