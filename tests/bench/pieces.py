@@ -259,7 +259,7 @@ def analyze(n_users: int = 2_000_000) -> dict:
     plain = users.assign(variant=users["variant"].astype(str), clicked_any=users["clicked_any"].astype(int))
 
     def ours() -> None:
-        found = Users.of(users["variant"].astype(str).to_numpy(), {name: users[name] for name in users.columns[:-1]})
+        found = Users.of(users["variant"], {name: users[name] for name in users.columns[:-1]})
         estimate_effects(found, tuple(specs))
         srm_p_value(list(found.counts.values()), [1, 1])
 
