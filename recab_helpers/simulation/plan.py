@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_float_dtype, is_integer_dtype
 from scipy import sparse
 
 from recab_helpers.blocks import blocks
@@ -120,7 +121,11 @@ def _slates(model: Served, data: TrainedOn, k: int) -> dict[str, Any]:
 
 def _mean_scores(lists: pd.DataFrame, user_ids: np.ndarray) -> np.ndarray | None:
     """Mean score of every user's list, (n_users,); nothing where the model gives none, or one that is no number."""
-    if "score" not in lists or not np.isfinite(scores := pd.to_numeric(lists["score"], errors="coerce")).all():
+    score = lists.get("score")  # a table, where two columns have the name
+    if not isinstance(score, pd.Series) or not (is_float_dtype(score) or is_integer_dtype(score)):
+        return None
+    scores = score.to_numpy(dtype=float, na_value=np.nan)
+    if not np.isfinite(scores).all():
         return None
     user = pd.Index(user_ids).get_indexer(as_ids(lists["user_id"]))
     return np.bincount(user, scores, len(user_ids)) / np.bincount(user, minlength=len(user_ids))

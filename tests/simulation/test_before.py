@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -63,10 +64,15 @@ def test_the_users_carry_the_mean_score_that_each_model_gave_their_slate(trained
         means = lists.groupby("user_id", observed=True)["score"].mean().reindex(known.index.astype(str))
         np.testing.assert_allclose(known[f"mean_score_{variant}"], means, rtol=1e-6)
 
-    def without_a_score(user_ids, k):
-        lists = models[1].recommend(user_ids, k)
-        return lists.assign(score=lists["score"].where(lists.index > 0))
-
-    silent = SimpleNamespace(recommend=without_a_score, address=models[1].address)
-    known = simulation.known_users(trained, plan(models=[models[0], silent]))
-    assert [c for c in known if c.startswith("mean_score")] == ["mean_score_control"]
+    for odd in (
+        lambda t: t.assign(score=t["score"].where(t.index > 0)),
+        lambda t: t.assign(score=t["score"].astype("Float64").mask(t.index == 0)),
+        lambda t: t.assign(score=np.datetime64("2026-05-01", "us")),
+        lambda t: pd.concat([t, t[["score"]]], axis=1),
+        lambda t: t.drop(columns="score"),
+    ):
+        silent = SimpleNamespace(
+            recommend=lambda ids, k, odd=odd: odd(models[1].recommend(ids, k)), address=models[1].address
+        )
+        known = simulation.known_users(trained, plan(models=[models[0], silent]))
+        assert [c for c in known if c.startswith("mean_score")] == ["mean_score_control"]
