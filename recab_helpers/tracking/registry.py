@@ -332,7 +332,7 @@ def known_to_mlflow(address: ModelAddress) -> Iterator[None]:
         yield
     except MlflowException as error:
         raise TrackingError(
-            f"MLflow has no model {address}: {first_line(error)} Run `make train`, or correct it."
+            f"MLflow has no model {address}: {first_line(error).removesuffix('.')}. Run `make train`, or correct it."
         ) from error
 
 
