@@ -126,7 +126,8 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
     refuse_lacking(covariates, names, others)
     retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)] if params.log_file else []
     refuse_returns(retained, how)
-    if planned and (tested := known if not params.log_file else read and read.rows) is not None:
+    tested = known if not params.log_file else None if read is None else read.rows
+    if planned and tested is not None:
         refuse_unplanned(planned, in_order(tested.select("variant").unique().collect("pyarrow")["variant"].to_list()))
     if read is None:
         _check_ends(params, how, retained, quantiles)
