@@ -24,7 +24,7 @@ NO_TABLE = {  # what a file is that begins so, and what to do
     b"PAR1": "a Parquet file. End its name in .parquet",
     b"SQLi": "a database of SQLite. End its name in .sqlite",
 }
-CODES = r"(?=.*\d)([0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*"
+CODES = r"(?=.*\d)([0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*"
 NOTHING = "\\N"  # beside an empty cell, as databases write it
 
 
@@ -126,7 +126,7 @@ def _is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     A cell is no name where it has a digit, is empty, or stands in its column again. Nothing but a row has a hash, a
     UUID or a moment in it.
     """
-    if any(re.fullmatch(CODES, f.strip()) for f in fields):
+    if any(re.fullmatch(CODES, f.strip().lower()) for f in fields):
         return True
     numbered = [[str(i + first) for i in range(len(fields))] for first in (0, 1)]
     if list(fields) in numbered:  # as a frame without names is written

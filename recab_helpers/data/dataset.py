@@ -12,6 +12,7 @@ from recab_helpers.data.world import World
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import ALL_RATED
 
+MANY = 0.2  # zeros among points that may be no ratings
 SHOWN = 3  # how many offending values an error quotes
 
 
@@ -111,6 +112,9 @@ def make_dataset(
     scale = Scale.of(rating, counted=counted)
     bar, liked = scale.liked_from(rating, relevant_rating)
     read_as = {"ratings": f"{scale.kind}, from {scale.low:g} to {scale.high:g}", "liked": liked} | read_as
+    zeros = float(np.mean(rating == scale.low)) if scale.low == 0 and scale.kind == "points" else 0.0
+    if zeros >= MANY and scale.high > 1 and not not_rated:
+        read_as["zeros"] = f"{zeros:.0%} of the ratings; where 0 says that there is none, leave them out: not_rated=0"
     interactions = interactions.assign(grade=scale.grades(rating), liked=rating >= bar)
     return Dataset(name=name, interactions=interactions, catalog=catalog, world=world, read_as=read_as)
 

@@ -84,6 +84,10 @@ def test_a_rating_that_stands_for_none_is_asked_for_and_left_out():
     pd.testing.assert_frame_equal(rated.interactions, make_dataset("anime", lists[lists["rating"] > 0]).interactions)
     assert rated.read_as["interactions without a rating"] == "2, of the rating -1, left out"
     assert make_dataset("anime", lists, not_rated="none").interactions["rating"].min() == -1
+    books = lists.assign(rating=[0, 7, 8, 10, 0, 3])
+    assert make_dataset("books", books).read_as["zeros"].startswith("33% of the ratings; where 0 says")
+    assert "zeros" not in make_dataset("books", books, not_rated="none").read_as
+    assert make_dataset("books", books, not_rated="0").interactions["rating"].min() == 3
     with pytest.raises(ParameterError, match=r"not_rated is 0, which is no rating of anime interactions; they run"):
         make_dataset("anime", lists, not_rated="0")
     with pytest.raises(ParameterError, match="has events and no ratings"):

@@ -193,9 +193,9 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
 
 FOREIGN = {  # made-up rows in the layouts of public logs without a header, and what they say
     "360k.tsv": (  # Last.FM 360K, whose artists are in the same file
-        "00000c289a1829a808ac09c00daf10bc3c4e223b\t3bd73256-3905-4f3a-97e2-8b341527f805\tbetty blowtorch\t2137\n"
+        "00000C289A1829A808AC09C00DAF10BC3C4E223B\t3bd73256-3905-4f3a-97e2-8b341527f805\tbetty blowtorch\t2137\n"
         "00000c289a1829a808ac09c00daf10bc3c4e223b\tf2fb0ff0-5679-42ec-a55c-15109ce6e320\tdie \xc4rzte\t1099\n"
-        "00001411dc427966b17297bf4d69e7e193135d89\t3bd73256-3905-4f3a-97e2-8b341527f805\tBetty Blowtorch\t3\n",
+        "00001411DC427966B17297BF4D69E7E193135D89\t3bd73256-3905-4f3a-97e2-8b341527f805\tBetty Blowtorch\t3\n",
         {"user_id": "column 1", "item_id": "column 2", "title": "column 3", "rating": "column 4"},
         [2137, 1099, 3],
     ),
