@@ -145,7 +145,10 @@ def _quote(head: str, lines: list[str], sep: str) -> str:
 
 
 def encoding_of(sample: bytes) -> str:
-    """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
+    """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything.
+
+    Text that is UTF-8 but for a few bytes is none of Windows-1252: its reader names the line.
+    """
     if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -156,7 +159,9 @@ def encoding_of(sample: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
     except UnicodeDecodeError:
-        return "cp1252"
+        read = sample.decode(errors="replace")
+        beyond, odd = len(re.findall(r"[^\x00-\x7f]", read)), read.count("\ufffd")
+        return "cp1252" if 2 * odd >= beyond else "utf-8"
     return "utf-8"
 
 

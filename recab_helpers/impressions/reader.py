@@ -136,11 +136,14 @@ class Reader:
     def read_kind(self, column: Column) -> None:
         """Read a column whose kind alone says how."""
         cell = self.cells[column.name]
-        v = values.number(cell.sql, cell.kind)
+        v, first = values.number(cell.sql, cell.kind), 1
+        if column.kind == "rank" and self._begins_at_zero(v):
+            self.notes.append(f"{self.source} counts positions from 0: they are read as from 1")
+            v, first = f"({v} + 1)", 0
         if values.is_whole(cell.kind):
             if column.kind == "id" and self.whole_ids and self.read_plain(column, cell.sql):
                 return
-            if column.kind == "rank" and self.read_plain(column, v, "< 1", f"> {values.LARGEST_RANK}"):
+            if column.kind == "rank" and self.read_plain(column, v, f"< {first}", f"> {values.LARGEST_RANK}"):
                 return
             if column.kind == "flag" and not self.reading.click and self.read_plain(column, v, "< 0", "> 1"):
                 return
@@ -165,6 +168,18 @@ class Reader:
             self.read(column, v, f"not isfinite({v}) or {v} <= 0 or {v} > 1")
         else:
             self.read(column, v, f"not isfinite({v})")
+
+    def _begins_at_zero(self, v: str) -> bool:
+        """Whether ranks count from 0: where they do, no fewer items stand at 0 than at 1.
+
+        Where the slates of all variants are told, 0 says that an item is in none.
+        """
+        if any(c.startswith(POSITION_IN) for c in self.cells) or self.relation.aggregate(f"min({v})").fetchall() != [
+            (0,)
+        ]:
+            return False
+        zeros, ones = self.relation.aggregate(", ".join(f"count(*) filter ({v} = {k})" for k in (0, 1))).fetchall()[0]
+        return 0 < ones <= zeros
 
     def keep_only(self) -> None:
         """Only the rows that are asked for, and of one experiment."""
