@@ -8,6 +8,7 @@ from recab_helpers.engine import engine, literal, name, spare_file
 from recab_helpers.errors import DataError
 
 SAMPLE_ROWS = 1_000  # of a text that tell which of its columns may be numbers
+WHOLE, PARTED = "[-+]?\\d{1,3}", "[-+]?[1-9]\\d{0,2}[.]\\d{3}"  # 999 and 1.234
 MOST_WORDS = 1_000  # of a column and a piece of its rows, that are held as a dictionary
 
 
@@ -78,6 +79,29 @@ def all_numbers(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> set[
         tests.append(f"bool_and({cell} is null or coalesce({fine}, false)) and count({cell}) > 0")
     found = relation.aggregate(", ".join(tests)).fetchall()[0] if tests else ()
     return {c for c, yes in zip(cells, found, strict=True) if yes}
+
+
+def with_thousands(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> dict[str, str]:
+    """Of these cells of text, in SQL, those whose rows are 999 or 1.234 and nothing else, each with one of the latter.
+
+    The point may part thousands there, as German writes them, or stand before three decimals. Decimals would end
+    otherwise now and then, 1.5, and a value below one would be met.
+    """
+    sample = _parted(relation.limit(SAMPLE_ROWS), cells)
+    may_be = [c for c, (only, _, _) in zip(cells, sample, strict=True) if only]
+    found = zip(may_be, _parted(relation, may_be), strict=True)
+    return {c: value for c, (only, whole, value) in found if only and whole and value}
+
+
+def _parted(rows: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> list[tuple[bool, bool, str]]:
+    """Of each cell: whether it is WHOLE or PARTED in all rows, whether it is WHOLE in one, and a PARTED value."""
+    whole, parted = (lambda c, of=of: f"regexp_full_match(trim({c}), '{of}')" for of in (WHOLE, PARTED))
+    asked = [
+        f"bool_and({c} is null or {whole(c)} or {parted(c)}), bool_or({whole(c)}), min({c}) filter ({parted(c)})"
+        for c in cells
+    ]
+    told = rows.aggregate(", ".join(asked)).fetchall()[0] if asked else ()
+    return list(zip(told[::3], told[1::3], told[2::3], strict=True))
 
 
 def refuse_swallowed_rows(relation: duckdb.DuckDBPyRelation, source: str) -> None:

@@ -24,6 +24,7 @@ NO_TABLE = {  # what a file is that begins so, and what to do
     b"PAR1": "a Parquet file. End its name in .parquet",
     b"SQLi": "a database of SQLite. End its name in .sqlite",
 }
+CODES = r"(?=.*\d)([0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})|\d{4}-\d\d-\d\d[t ]\d\d:\d\d.*"
 NOTHING = "\\N"  # beside an empty cell, as databases write it
 
 
@@ -84,6 +85,8 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
         raise DataError(f"{part} has no line with names. Give a file with a header and at least one row.")
     head = lines[skip]
     sep = lines[0][-1] if told else max(SEPARATORS, key=head.count)
+    if sep not in head and _blanks_part([head, *lines[skip + 1 : -1][:FIRST]]):
+        sep = " "
     if skip and lines[skip - 1][:1] == "#" and sep in lines[skip - 1]:  # a header that begins so
         skip, head = skip - 1, lines[skip - 1]
     rest = lines[skip + 1 : -1]
@@ -114,11 +117,21 @@ def _cells(lines: list[str], sep: str, quote: str) -> list[list[str]]:
     return list(csv.reader(lines, delimiter=sep, quotechar=quote))
 
 
+def _blanks_part(lines: list[str]) -> bool:
+    """Whether blanks part the cells of these lines, three or more numbers in each; "user id" is one name."""
+    return len({line.count(" ") for line in lines}) == 1 and all(
+        re.fullmatch(r"[-+.\d]+( [-+.\d]+){2,}", line) for line in lines
+    )
+
+
 def _is_row(fields: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first line of a text is a row like the others: it has a number or a date, and no name.
 
-    A cell is no name where it has a digit, is empty, or stands in its column again.
+    A cell is no name where it has a digit, is empty, or stands in its column again. Nothing but a row has a hash, a
+    UUID or a moment in it.
     """
+    if any(re.fullmatch(CODES, f.strip().lower()) for f in fields):
+        return True
     numbered = [[str(i + first) for i in range(len(fields))] for first in (0, 1)]
     if list(fields) in numbered:  # as a frame without names is written
         return False

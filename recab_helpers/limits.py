@@ -159,3 +159,11 @@ def _metric_name(metric: str | dict) -> str:
             raise ParameterError(f"metric {metric['name']} has {field!r}. {nearest(str(field), METRIC_FIELDS)}")
         typed(f"{field} of the metric {metric['name']}", value, METRIC_FIELDS[field])
     return str(metric["name"])
+
+
+def is_number(text: str) -> bool:
+    """Whether the text writes a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ CLICK_MODELS = ("position", "cascade")
 TRUTHS = ("held_out", "completed")
 MODELS_FROM = ("anywhere", "store")
 DATA_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "title", "text")  # what foreign columns may stand for
+ALL_RATED = "none"  # as not_rated: no rating stands for none
 LOOKS = ("obrien_fleming", "pocock")
 TIME_UNITS = ("", "s", "ms", "us", "ns")
 DATE_ORDERS = ("", "day_first", "month_first")
@@ -82,6 +83,7 @@ class TrainParams(Params):
     mean_history: float = 40.0
     split: str = "per_user"
     relevant_rating: float | None = None
+    not_rated: str = ""
     variants: list[str] = ("content", "collaborative")  # type: ignore[assignment]  # becomes a list
     content_popularity: float = 0.0
     collaborative_factors: int = 32
@@ -107,6 +109,11 @@ class TrainParams(Params):
         limits.within("text_share", self.text_share, 0, 1)
         limits.within("mean_history", self.mean_history, 1, 10_000)
         limits.one_of("split", self.split, SPLITS)
+        if self.not_rated and self.not_rated.lower() != ALL_RATED and not limits.is_number(self.not_rated):
+            raise ParameterError(
+                f"not_rated is {self.not_rated!r}; give the number that stands for no rating, such as -1, or "
+                f"{ALL_RATED} where all are ratings."
+            )
         limits.within("content_popularity", self.content_popularity, 0, 10)
         for model in ("collaborative", "ratings"):
             limits.within(f"{model}_factors", getattr(self, f"{model}_factors"), 1, 1000)
@@ -121,7 +128,8 @@ class TrainParams(Params):
     def unused(self) -> dict[str, str]:
         """What makes the synthetic world, where the data come from elsewhere."""
         if self.dataset == "synthetic":
-            return dict.fromkeys(("catalog_file", "data_columns"), "the synthetic world has its own tables")
+            own = ("catalog_file", "data_columns", "not_rated")
+            return dict.fromkeys(own, "the synthetic world has its own tables")
         world = ("n_users", "n_items", "text_share", "mean_history")
         return dict.fromkeys(world, f"dataset is {self.dataset}, not synthetic")
 

@@ -1,5 +1,6 @@
 """Names that travel as things, not as text: variants, and which of them is held against which."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -37,7 +38,8 @@ def in_order(variants: Iterable[object]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ModelAddress:
-    """Where a model is: `models:/name/3`, `models:/name@alias` or `runs:/run_id/name` in MLflow, or `http://host:port`.
+    """Where a model is: `models:/name/3`, `models:/name@alias`, `runs:/run_id/name` or `models:/m-<id>`, as MLflow 3
+    logs it, in MLflow, or `http://host:port`.
 
     Only an address with a version always means the same model and can become champion.
     """
@@ -47,6 +49,7 @@ class ModelAddress:
     alias: str = ""
     run_id: str = ""
     url: str = ""
+    model_id: str = ""
 
     @classmethod
     def parse(cls, text: str) -> "ModelAddress":
@@ -68,6 +71,8 @@ class ModelAddress:
         if scheme == "runs" and (run_id := rest.partition("/")[0]) and (name := rest.partition("/")[2]):
             return cls(name=name, run_id=run_id)
         if scheme == "models":
+            if re.fullmatch(r"m-[0-9a-f]{32}", rest):
+                return cls(name=rest, model_id=rest)
             name, _, alias = rest.partition("@")
             if name and alias and "/" not in name:
                 return cls(name=name, alias=alias)
@@ -76,7 +81,7 @@ class ModelAddress:
                 return cls(name=name, version=version)
         raise ParameterError(
             f"{text!r} is no address of a model; write models:/name/3, models:/name@alias, runs:/run_id/name or "
-            "http://127.0.0.1:PORT."
+            "http://127.0.0.1:PORT. A folder has none: mlflow.register_model(FOLDER, NAME) gives it one."
         )
 
     @classmethod
@@ -101,6 +106,8 @@ class ModelAddress:
             return self.url
         if self.run_id:
             return f"runs:/{self.run_id}/{self.name}"
+        if self.model_id:
+            return f"models:/{self.model_id}"
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
 
     @property

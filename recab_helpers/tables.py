@@ -26,6 +26,7 @@ JSONS = (".jsonl", ".ndjson", ".json")
 DATABASES = (".duckdb", ".ddb", ".sqlite", ".sqlite3", ".db")
 PACKED = ("", ".gz", ".zst")
 ENDINGS = (".parquet", *(f"{e}{z}" for e in (*TEXTS, *JSONS) for z in PACKED), *DATABASES)
+PACKS = (".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz")
 FILE_NAME = "file_name"  # column of the part that a row comes from, of a folder or a glob
 _NUMBERS = count()
 TWO_ENDS = ("state machine reached an invalid state", "unterminated quote")  # of text whose lines end in LF and in CRLF
@@ -54,6 +55,8 @@ def parts_of(path: str | Path) -> list[Path]:
     else:
         raise DataError(f"There is no file {path}. Give the path of a {', '.join(ENDINGS[:3])} file, or of a folder.")
     for part in found:
+        if part.name.endswith(PACKS):
+            raise DataError(f"{part} is packed as it is not read. Unpack it, or pack the file alone as .gz or .zst.")
         if not part.name.endswith(ENDINGS):
             raise DataError(f"{part} is none of {', '.join(ENDINGS)}. Convert it to one of these.")
         if not part.stat().st_size:

@@ -11,8 +11,9 @@ import pytest
 
 from recab_helpers.analysis.analysis import Analysis, analyze
 from recab_helpers.analysis.checks import Check
-from recab_helpers.analysis.effects import Effect
-from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, columns_of, goals_of
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, METRICS, MetricSpec, columns_of, goals_of
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.aggregates import Aggregates, Users
 from recab_helpers.impressions.histograms import Histogram
@@ -54,6 +55,7 @@ GOAL = Effect(
     lift_ci=(0.02, 0.18),
     se=0.004,
 )
+BOTH = (CTR, CLICKS_PER_USER)
 PASSED = Check(name="Users split as planned (SRM)", state="passed", detail="")
 
 
@@ -180,3 +182,12 @@ def assert_same(found: Any, expected: Any, where: str = "") -> int:
     near = pytest.approx(expected, rel=1e-9, abs=1e-9) if isinstance(expected, float) else expected
     assert found == near, f"{where}: {found!r} is not {expected!r}"
     return 1
+
+
+def effects_of(table: pd.DataFrame, metrics=BOTH, **how):
+    return estimate_effects(users_of(table), metrics, **how)
+
+
+def ctr_of(table: pd.DataFrame, **how):
+    [effect] = effects_of(table, (CTR,), **how)
+    return effect

@@ -12,7 +12,8 @@ PACKAGE = ROOT / "recab_helpers"
 FILES = sorted(f for f in PACKAGE.rglob("*.py") if ">>> " in f.read_text(encoding="utf-8"))
 CALLED = {  # by a user, each with an example of two to six lines
     "analysis.checks": "srm_p_value",
-    "analysis.effects": "estimate estimate_effects",
+    "analysis.effects": "estimate_effects",
+    "analysis.estimating": "estimate",
     "analysis.metrics": "mean_of metrics_from quantile_of ratio_of",
     "analysis.planning": "mde_table plan_table power_curve users_per_variant",
     "analysis.power": "mde",

@@ -39,6 +39,7 @@ def test_cells_hold_types_that_papermill_sees():
         ("train", {"n_users": True}, "n_users is True; give a whole number"),
         ("train", {"split": "per-user"}, "split has 'per-user'. Did you mean per_user?"),
         ("train", {"experiment": "a/b"}, "without slash"),
+        ("train", {"not_rated": "minus one"}, "not_rated is 'minus one'; give the number that stands for no rating"),
         ("simulate", {"allocation": 0}, "allocation is 0; give a value between 0 and 1"),
         ("simulate", {"allocation": float("nan")}, "allocation is nan"),
         ("analyze", {"allocation": {"control": 0.5, "a": 0.4}}, "above 0 and 1 in all"),
@@ -92,7 +93,7 @@ def test_what_a_value_leaves_without_a_use_is_named_with_the_reason(tmp_path):
         "simulate_run_id", "promote", "design", "target", *(reading - {"table", "columns", "only", "control"})
     }  # fmt: skip
     assert "ctr" in PlanParams(log_file=log).unused()
-    assert set(TrainParams().unused()) == {"catalog_file", "data_columns"}
+    assert set(TrainParams().unused()) == {"catalog_file", "data_columns", "not_rated"}
     assert set(PlanParams().unused()) == reading
 
 

@@ -6,7 +6,9 @@ from recab_helpers.analysis.bayes import Posterior, Prior, bayes_table, fit_prio
 from recab_helpers.analysis.both_slates import BothSlates, Examination, read_both_slates, read_goal_by
 from recab_helpers.analysis.checks import CHECKS, SMALL_N, Assumed, Check, is_small, run_checks, smallest, srm_p_value
 from recab_helpers.analysis.decision import Verdict, decide
-from recab_helpers.analysis.effects import Effect, adjusted_values, estimate, estimate_effects, per_user
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.estimating import adjusted_values, estimate, per_user
 from recab_helpers.analysis.interleaving import Preference, read_preference
 from recab_helpers.analysis.looks import could_have_stopped, cumulative_effects
 from recab_helpers.analysis.metrics import (

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from recab_helpers.analysis.effects import Effect, adjusted_values, estimate
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.estimating import adjusted_values, estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import holm
 from recab_helpers.impressions.aggregates import Users

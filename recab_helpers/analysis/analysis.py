@@ -10,7 +10,8 @@ from recab_helpers.analysis.bayes import Prior, bayes_table
 from recab_helpers.analysis.both_slates import BothSlates, read_both_slates
 from recab_helpers.analysis.checks import Check, run_checks
 from recab_helpers.analysis.decision import Verdict, decide
-from recab_helpers.analysis.effects import Effect, estimate_effects
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.effects import estimate_effects
 from recab_helpers.analysis.interleaving import Preference, read_preference
 from recab_helpers.analysis.looks import cumulative_effects
 from recab_helpers.analysis.metrics import CTR, METRICS, MetricSpec, goals_of

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.effect import Effect
 from recab_helpers.assumptions import PRIOR_SD
 
 ENOUGH_TESTS = 10  # past tests from which a prior is fitted

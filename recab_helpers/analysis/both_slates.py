@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from recab_helpers.analysis.effects import Effect, adjust_p_values
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.effects import adjust_p_values
 from recab_helpers.analysis.metrics import CTR
 from recab_helpers.analysis.statistics import bonferroni, t_critical, t_tail, welch_freedom
 from recab_helpers.brief import Brief

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import special
 
 from recab_helpers.analysis.carry_over import carry_over
-from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import ratio_of
 from recab_helpers.analysis.sensitivity import mann_whitney
 from recab_helpers.analysis.statistics import bonferroni, effective_users, t_tail, variance_of, welch_freedom

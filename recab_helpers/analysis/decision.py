@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 from recab_helpers.analysis.checks import Check
-from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.effect import Effect
 from recab_helpers.analysis.metrics import COUNT_MARGIN
 from recab_helpers.analysis.power import mde, users_for_lift
 from recab_helpers.analysis.progress import Progress

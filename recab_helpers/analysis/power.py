@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.effect import Effect
 from recab_helpers.analysis.statistics import normal_critical
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from recab_helpers.analysis.effects import Effect, estimate
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import MetricSpec
 from recab_helpers.analysis.statistics import benjamini_hochberg
 from recab_helpers.impressions.aggregates import Users

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from recab_helpers.analysis.effects import Effect, estimate, with_uncertainty
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.estimating import estimate, with_uncertainty
 from recab_helpers.analysis.metrics import MetricSpec, mean_of
 from recab_helpers.analysis.statistics import normal_tail, variance_of
 from recab_helpers.impressions.aggregates import Users

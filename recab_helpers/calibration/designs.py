@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recab_helpers.analysis import CTR, Effect, estimate, read_both_slates, read_off_policy, read_preference
-from recab_helpers.analysis.effects import estimate_within
+from recab_helpers.analysis.estimating import estimate_within
 from recab_helpers.impressions.aggregates import Within
 from recab_helpers.impressions.both_slates import AFTER, CONTROL_ONLY, DIFFERING, TREATMENT_ONLY, moved
 from recab_helpers.impressions.off_policy import DIRECT, KINDS, OWN, PRIOR_LOOKS, SLATES, of_position

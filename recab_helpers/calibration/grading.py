@@ -25,7 +25,7 @@ from recab_helpers.analysis import (
 )
 from recab_helpers.analysis.checks import SRM_ALPHA, run_checks
 from recab_helpers.analysis.decision import decide
-from recab_helpers.analysis.effects import per_user
+from recab_helpers.analysis.estimating import per_user
 from recab_helpers.analysis.looks import ToDate, looks_to_date
 from recab_helpers.analysis.metrics import METRICS
 from recab_helpers.analysis.progress import progress_of

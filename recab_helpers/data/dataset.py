@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.data.contract import CATALOG, INTERACTIONS, require_columns, require_no_missing
-from recab_helpers.data.scale import Scale
+from recab_helpers.data.scale import Scale, code_for_none
 from recab_helpers.data.world import World
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError
+from recab_helpers.parameters import ALL_RATED
 
+MANY = 0.2  # zeros among points that may be no ratings
 SHOWN = 3  # how many offending values an error quotes
 
 
@@ -64,23 +66,30 @@ def make_dataset(
     catalog: pd.DataFrame | None = None,
     world: World | None = None,
     relevant_rating: float | None = None,
+    not_rated: str = "",
 ) -> Dataset:
     """Check both tables against their contracts and against each other.
 
     Without ratings, the rows of a user and an item are counted. Items that the catalog lacks are added to it by their
     id, unless they are most: then the two tables do not name the same things. `relevant_rating` is the least rating
-    that counts as liked; None takes what the data propose.
+    that counts as liked; None takes what the data propose. Interactions of the rating `not_rated` are left out, and
+    what looks like one is refused unless it is ALL_RATED.
 
     Raises:
-        DataError: a broken contract, or most interactions have an item that the catalog lacks.
-        ParameterError: `relevant_rating` does not fit the ratings.
+        DataError: a broken contract, a rating that looks like a code for none, or most interactions have an item that
+            the catalog lacks.
+        ParameterError: `relevant_rating` or `not_rated` does not fit the ratings.
     """
     source = f"{name} interactions"
-    if "rating" not in interactions:
+    read_as = {}
+    if counted := "rating" not in interactions:
         interactions = _counted(interactions, source)
     interactions = INTERACTIONS.check(interactions, source=source)
+    if not counted:
+        interactions, read_as = _rated(interactions, not_rated, source)
+    elif not_rated:
+        raise ParameterError(f"not_rated is {not_rated}, but {name} has events and no ratings. Leave it out.")
     items = interactions[["item_id"]].drop_duplicates()
-    read_as = {}
     if catalog is None:
         catalog = items
     catalog = CATALOG.check(catalog, source=f"{name} catalog")
@@ -100,9 +109,12 @@ def make_dataset(
         title=titles.where(titles != "", catalog["item_id"]), text=catalog.get("text", "")
     )
     rating = interactions["rating"].to_numpy()
-    scale = Scale.of(rating)
+    scale = Scale.of(rating, counted=counted)
     bar, liked = scale.liked_from(rating, relevant_rating)
     read_as = {"ratings": f"{scale.kind}, from {scale.low:g} to {scale.high:g}", "liked": liked} | read_as
+    zeros = float(np.mean(rating == scale.low)) if scale.low == 0 and scale.kind == "points" else 0.0
+    if zeros >= MANY and scale.high > 1 and not not_rated:
+        read_as["zeros"] = f"{zeros:.0%} of the ratings; where 0 says that there is none, leave them out: not_rated=0"
     interactions = interactions.assign(grade=scale.grades(rating), liked=rating >= bar)
     return Dataset(name=name, interactions=interactions, catalog=catalog, world=world, read_as=read_as)
 
@@ -110,6 +122,28 @@ def make_dataset(
 def has_words(catalog: pd.DataFrame) -> bool:
     """Whether any item has a word in its text."""
     return bool(catalog["text"].str.contains(r"\w\w").any())
+
+
+def _rated(interactions: pd.DataFrame, not_rated: str, source: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The interactions without those of the rating that stands for none, and a sentence on those that are left out."""
+    rating = interactions["rating"]
+    if not_rated and not_rated.lower() != ALL_RATED:
+        left = rating == float(not_rated)
+        if left.all() or not left.any():
+            raise ParameterError(
+                f"not_rated is {not_rated}, which is {'every' if left.any() else 'no'} rating of {source}; they run "
+                f"from {rating.min():g} to {rating.max():g}. Correct it, or leave it out."
+            )
+        said = {"interactions without a rating": f"{left.sum():,}, of the rating {not_rated}, left out"}
+        return interactions[~left].reset_index(drop=True), said
+    if not not_rated and (code := code_for_none(rating.to_numpy())) is not None:
+        others = rating[rating != code]
+        raise DataError(
+            f"{source}: {len(rating) - len(others):,} of {len(rating):,} ratings are {code:g}, the others run from "
+            f"{others.min():g} to {others.max():g}, so it may stand for no rating. Leave these rows out, "
+            f"not_rated={code:g}, or say that all are ratings, not_rated={ALL_RATED}."
+        )
+    return interactions, {}
 
 
 def _counted(interactions: pd.DataFrame, source: str) -> pd.DataFrame:

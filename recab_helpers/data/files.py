@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recab_helpers.cells import all_numbers, as_number
+from recab_helpers.cells import all_numbers, as_number, with_thousands
 from recab_helpers.data.contract import CATALOG, INTERACTIONS, Contract, require_columns
 from recab_helpers.data.dataset import Dataset, make_dataset
 from recab_helpers.engine import name
@@ -20,17 +20,21 @@ def own_tables(path: Path, params: TrainParams) -> Dataset:
     """The interactions of a file or a folder of parts, or of the table `interactions` of a folder, and their catalog.
 
     The catalog is `params.catalog_file`, or the table `catalog` of the folder; without one, items have only ids.
-    `params.data_columns` says which columns of the files are those of the contracts.
+    `params.data_columns` says which columns of the files are those of the contracts. Where it names a title or a text
+    and there is no catalog, these are columns of the interactions, of which the first row of an item tells.
     """
     interactions = (table_of(path, "interactions") if path.is_dir() else None) or path
     catalog = Path(params.catalog_file) if params.catalog_file else None
     if catalog is None and interactions != path:
         catalog = table_of(path, "catalog")
+    told = catalog is None and {"title", "text"} & set(params.data_columns)
+    items = _renamed(interactions if told else catalog, CATALOG, params.data_columns) if told or catalog else None
     return make_dataset(
         path.name.partition(".")[0] or path.name,
         _renamed(interactions, INTERACTIONS, params.data_columns),
-        None if catalog is None else _renamed(catalog, CATALOG, params.data_columns),
+        items.drop_duplicates("item_id") if told and items is not None else items,
         relevant_rating=params.relevant_rating,
+        not_rated=params.not_rated,
     )
 
 
@@ -70,6 +74,11 @@ def read_table(
     with reading(source):
         kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
         asked = {name(c): c for c in numbers if kinds.get(c) == "VARCHAR"}
+        for cell, value in with_thousands(relation, list(asked)).items():
+            raise DataError(
+                f"{source}: column {asked[cell]} holds {value!r} beside whole numbers, which may be "
+                f"{value.replace('.', '')} or have three decimals. Write it without a point, or all with decimals."
+            )
         read = {asked[cell]: f"{as_number(cell)} as {cell}" for cell in all_numbers(relation, list(asked))}
         read |= {c: f"{name(c)}::varchar as {name(c)}" for c in text if kinds.get(c, "").endswith("INT")}
         read |= {c: f"array_to_string({name(c)}, ' ') as {name(c)}" for c, kind in kinds.items() if kind == "VARCHAR[]"}

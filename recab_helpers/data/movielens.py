@@ -75,7 +75,7 @@ def _read_latest(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     movies = _read(path / "movies.csv").rename(columns={"movieId": "item_id"})
     text = movies["title"] + " " + _genres(movies["genres"])
     if (path / "tags.csv").is_file():
-        tags = _read(path / "tags.csv").groupby("movieId")["tag"].agg(lambda t: " ".join(map(str, t)))
+        tags = _read(path / "tags.csv").groupby("movieId")["tag"].agg(lambda t: " ".join(map(str, t.dropna())))
         text += " " + movies["item_id"].map(tags).fillna("")
     return ratings, movies.assign(text=text)
 
@@ -112,4 +112,7 @@ def _read(file: Path, **options) -> pd.DataFrame:
         )
     with file.open("rb") as stream:
         encoding = encoding_of(stream.read(SAMPLE_BYTES))
-    return pd.read_csv(file, encoding=encoding, **options)
+    try:
+        return pd.read_csv(file, encoding=encoding, **options)
+    except (ValueError, UnicodeError, EOFError) as error:  # pandas' errors of parsing are the first
+        raise DataError(f"{file} cannot be read: {error}. Correct the line, or unpack the archive again.") from error

@@ -59,10 +59,10 @@ def load_dataset(params: TrainParams) -> Dataset:
         DataError: the data cannot be read or break a contract.
     """
     source, path = find_source(params.dataset)
-    if source.reader != OWN and (params.data_columns or params.catalog_file):
+    if source.reader != OWN and (params.data_columns or params.catalog_file or params.not_rated):
         raise ParameterError(
-            f"dataset is {params.dataset!r}, whose columns and catalog are known. Leave data_columns and catalog_file "
-            "out, or name a file of interactions as dataset."
+            f"dataset is {params.dataset!r}, whose columns, catalog and ratings are known. Leave data_columns, "
+            "catalog_file and not_rated out, or name a file of interactions as dataset."
         )
     return source.read(path, params)
 

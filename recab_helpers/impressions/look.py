@@ -95,7 +95,9 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
     if params.log_file and not pilot and holds_sums(params.log_file, how):
         if covariates:
             raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
+        refuse_unspread(quantiles, ())
         sums = read_sums(params.log_file, how)
+        _refuse_unknown(params, asked, sums.numeric)
         _refuse_without_goal(params, sums.numeric)
         refuse_unplanned(planned, in_order(sums.head()["variant"].unique()))
         return
@@ -159,6 +161,18 @@ def _check_ends(params: ReadParams, how: Reading, retained: Sequence[str], quant
             if is_number(table.cells[c].kind):
                 low = relation.aggregate(f"min({table.cells[c].sql}::double)").fetchall()[0][0]
                 refuse_least(c, {source: low})
+
+
+def _refuse_unknown(params: ReadParams, asked: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse a metric of the parameters that the table of sums has neither by its name nor by what it reads."""
+    given = params.metrics if isinstance(params, AnalyzeParams) else []
+    for m in [{"name": m} if isinstance(m, str) else m for m in given]:
+        reads = {m.get("numerator", m["name"]), m.get("denominator", "")} - {""}
+        if m["name"] not in there and not reads <= {*there} and reads & {*asked}:  # what is not asked for is ours
+            raise ParameterError(
+                f"metrics names {m['name']}, but the log holds the sums of {', '.join(there)}. "
+                f"{nearest(m['name'], there)}"
+            )
 
 
 def _refuse_without_goal(params: ReadParams, metrics: Sequence[str]) -> None:

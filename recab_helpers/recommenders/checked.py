@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 
@@ -12,6 +13,14 @@ from recab_helpers.data.contract import as_ids
 from recab_helpers.errors import DataError
 
 COLUMNS = ("user_id", "position", "item_id")
+
+
+def as_table(answer: Any) -> Any:
+    """What a model returned: a table of pandas if it is one of another library or a list of rows, else as it is."""
+    if isinstance(answer, list) and answer and all(isinstance(row, dict) for row in answer):
+        return pd.DataFrame(answer)
+    frame = nw.from_native(answer, eager_only=True, pass_through=True)
+    return frame.to_pandas() if isinstance(frame, nw.DataFrame) else answer
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k:
             right = right & ~broken
 
     if not isinstance(table, pd.DataFrame):
-        return items, [Fault(right, "returned no table", f"returned a {type(table).__name__}")]
+        return items, [Fault(right, "returned no table", f"returned {_kind_of(table)}")]
     if missing := [c for c in COLUMNS if c not in table]:
         said = f"returned {', '.join(map(str, table.columns)) or 'no column'}, without {', '.join(missing)}"
         return items, [Fault(right, "returned other columns", said)]
@@ -88,7 +97,7 @@ def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k:
     asked = pd.Index(user_ids)
     user = asked.get_indexer(users)
     if (user < 0).any():
-        said = f"returned the user {table['user_id'].iloc[int(np.argmin(user))]!r}, who was not asked for"
+        said = f"returned the user {users.iloc[int(np.argmin(user))]!r}, who was not asked for"
         return items, [Fault(right, "returned users who were not asked for", said)]
 
     def first(broken: np.ndarray) -> str:
@@ -97,6 +106,8 @@ def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k:
     count = np.bincount(user, minlength=len(asked))
     short = count < k
     said = f"returned {count[int(np.argmax(short))]} items for {first(short)}; asked were {k}"
+    if short.all() and np.ptp(count) == 0 and len(table):
+        said += " (MLflow hands k over only where the signature of the model has it)"
     fault(short, "returned too few items", said)
     order = np.lexsort((rank, user))
     rows = np.zeros((len(asked), k), dtype=np.int64)  # of the table, by user and position; of no meaning where too few
@@ -108,9 +119,18 @@ def slates_and_faults(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k:
     unknown = right & (items < 0).any(axis=1)
     if unknown.any():
         names = ids[items[right].ravel() < 0].unique()
-        said = f"returned {len(names):,} items that the catalog lacks ({', '.join(map(repr, names[:3]))})"
+        lacks = f"{len(names):,} item{'s' if len(names) > 1 else ''} that the catalog lacks"
+        has = f"it has {', '.join(repr(str(i)) for i in item_ids[:2])}"
+        said = f"returned {lacks} ({', '.join(map(repr, names[:3]))}; {has})"
         fault(unknown, "returned items that the catalog lacks", said)
     twice = right & (np.diff(np.sort(items, axis=1), axis=1) == 0).any(axis=1)
     fault(twice, "returned an item twice", f"returned an item twice for {first(twice)}")
     items[~right] = -1
     return items, faults
+
+
+def _kind_of(answer: Any) -> str:
+    """What an answer is that is no table: None, a list, a numpy ndarray, a pandas Series."""
+    kind = type(answer)
+    library = "" if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]} "
+    return "nothing (None)" if answer is None else f"a {library}{kind.__name__}, no table"

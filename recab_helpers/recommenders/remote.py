@@ -21,7 +21,7 @@ import requests
 import urllib3
 
 from recab_helpers.errors import NoAnswerError
-from recab_helpers.recommenders.checked import slates_and_faults
+from recab_helpers.recommenders.checked import as_table, slates_and_faults
 from recab_helpers.references import ModelAddress
 
 BATCH = 100  # users of one request
@@ -91,7 +91,7 @@ class RemoteModel:
             raise self._none(f"answered {status}", more, passing=status in PASSING)
         if not isinstance(answer, dict) or "predictions" not in answer:
             raise self._none("answered without predictions")
-        return _table_of(answer["predictions"])
+        return as_table(answer["predictions"])
 
     def check_there(self) -> None:
         """Ask for nobody, to know whether anything is served here.
@@ -156,9 +156,3 @@ class RemoteModel:
             raise self._none(f"did not answer within {limit:g} s", passing=True, slow=True) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._none("could not be reached", f" ({type(error).__name__})", passing=True) from error
-
-
-def _table_of(predictions: Any) -> Any:
-    if isinstance(predictions, list) and predictions and all(isinstance(row, dict) for row in predictions):
-        return pd.DataFrame(predictions)
-    return predictions

@@ -1,16 +1,17 @@
 """What the training leaves in MLflow, and how it is read back."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from recab_helpers import tracking
+from recab_helpers import limits, tracking
 from recab_helpers.data import Dataset, TrainedOn, World, digest_of
-from recab_helpers.errors import DataError
+from recab_helpers.data.contract import as_ids
+from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.formats import label_of, number
 from recab_helpers.parameters import TrainParams
 from recab_helpers.recommenders import MODELS, FittedRecommender, checked_slates, parameters_of, quality_of, what_is
@@ -98,26 +99,41 @@ def load_training(experiment: str = "recab", train_run_id: str = "") -> TrainedO
     return load_trained(tracking.find_stage("train", experiment, train_run_id))
 
 
-def check_model(model: Any, users: Sequence[str] | None = None, *, k: int = 10, experiment: str = "recab") -> pd.Series:
+def check_model(model: Any, users: Iterable[Any] | None = None, *, k: int = 10, experiment: str = "recab") -> pd.Series:
     """Whether a model keeps the contract of a variant, asked as a test asks it, and how good it is offline.
 
-    `model` is an address (`models:/name/3`), an MLflow PythonModel or loaded pyfunc, or anything with
-    `recommend(user_ids, k)`; `users` are asked, by default a hundred of the newest training and a stranger.
-    Returns the share of recommended items that the users had met already (0 is right) and the offline quality.
+    `model` is an address (`models:/name/3`), the name of a model of the newest training, an MLflow PythonModel or
+    loaded pyfunc, or anything with `recommend(user_ids, k)`; `users` are asked, by default a hundred of the newest
+    training and a stranger. Returns the share of recommended items that the users had met already (0 is right), the
+    share of the users who get the very list of a stranger (nan where `users` are given), and the offline quality.
 
     Raises:
         DataError: one sentence that says what the model returns instead.
+        ParameterError: no users, or more items than the catalog has.
     """
-    data = load_training(experiment)
-    served = tracking.load_model(model) if isinstance(model, str) else tracking.as_served(model)
-    asked = np.asarray([*data.user_ids[:: max(1, len(data.user_ids) // 100)], "a stranger"] if users is None else users)
+    train_run = tracking.find_stage("train", experiment)
+    data = load_trained(train_run)
+    limits.within("k", k, 1, len(data.item_ids))
+    served = tracking.load_model(model, train_run) if isinstance(model, str) else tracking.as_served(model)
+    known = data.user_ids[:: max(1, len(data.user_ids) // 100)]
+    asked = np.append(known.astype(object), "a stranger") if users is None else _ids_of(users)
     lists = checked_slates(served.recommend(asked, k), asked, data.item_ids, k, source=str(served.address))
     alone = checked_slates(served.recommend(asked[-2:], k), asked[-2:], data.item_ids, k, source=str(served.address))
     if not np.array_equal(alone, lists[-2:]):
         raise DataError(
-            f"{served.address} gives the user {asked[-2]!s} another list when fewer users are asked for. A list "
+            f"{served.address} gives the user {asked[-2:][0]!s} another list when fewer users are asked for. A list "
             "depends on its user only; take the user_id of the input, not the number of its row."
         )
     shown = pd.DataFrame({"user_id": np.repeat(asked, k), "item_id": data.item_ids[lists.ravel()]})
     met = shown.merge(data.train[["user_id", "item_id"]], on=["user_id", "item_id"])
-    return pd.Series({"met_before": len(met) / len(shown)} | quality_of(served, data), name=str(served.address))
+    as_stranger = np.nan if users is not None else float(np.mean(np.all(lists[:-1] == lists[-1], axis=1)))
+    shares = {"met_before": len(met) / len(shown), "as_a_stranger": as_stranger}
+    return pd.Series(shares | quality_of(served, data), name=str(served.address))
+
+
+def _ids_of(users: Iterable[Any]) -> np.ndarray:
+    """Ids of users as text, each once, as objects."""
+    given = [users] if isinstance(users, str) else list(users)
+    if not given:
+        raise ParameterError("users is empty. Name at least one, or leave it out to ask for a hundred of the training.")
+    return as_ids(pd.Series(given)).drop_duplicates().to_numpy(dtype=object)

@@ -15,20 +15,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")  # 0, 2, 4 and 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from recab_helpers.errors import TrackingError
+from recab_helpers.tracking.addresses import addresses_of, model_ids, resolve
 from recab_helpers.tracking.artifacts import artifact, load_arrays, load_json, load_table, load_tables
 from recab_helpers.tracking.authors import author_of, author_of_run, check_names_are_ours, check_of_this_store
 from recab_helpers.tracking.champion import check_promotable, set_champion
+from recab_helpers.tracking.loading import RegisteredModel, as_served, load_model
 from recab_helpers.tracking.owners import HANDED_ON, PARENT, owner
-from recab_helpers.tracking.registry import (
-    RegisteredModel,
-    addresses_of,
-    as_served,
-    load_model,
-    log_model,
-    model_ids,
-    registry_prefix,
-    resolve,
-)
+from recab_helpers.tracking.registering import log_model, registry_prefix
 from recab_helpers.tracking.run import Run, key_of, this_user
 from recab_helpers.tracking.runs import (
     address_of,

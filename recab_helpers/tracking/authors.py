@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import RegisteredModel as RegisteredModelEnt
 
 from recab_helpers.errors import TrackingError
 from recab_helpers.references import ModelAddress
-from recab_helpers.tracking.registry import known_to_mlflow, logged_id, resolve
+from recab_helpers.tracking.addresses import known_to_mlflow, logged_id, resolve
 from recab_helpers.tracking.store import connect
 
 NOBODY = "nobody that MLflow names"
@@ -23,7 +23,10 @@ def author_of(address: ModelAddress) -> str:
     """
     client, found = connect(), resolve(address)
     with known_to_mlflow(found):
-        run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
+        if found.model_id:
+            run_id = client.get_logged_model(found.model_id).source_run_id
+        else:
+            run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
         return author_of_run(run_id) if run_id else NOBODY
 
 
@@ -50,9 +53,9 @@ def check_of_this_store(addresses: Iterable[ModelAddress]) -> None:
 
 
 def _is_logged_here(client: mlflow.MlflowClient, address: ModelAddress) -> bool:
-    version = client.get_model_version(address.name, address.version)
+    version = None if address.model_id else client.get_model_version(address.name, address.version)
     try:
-        if logged := logged_id(version):
+        if logged := address.model_id or logged_id(version):
             made_by = client.get_logged_model(logged).source_run_id
             return bool(made_by and client.get_run(made_by))
         home = client.get_run(version.run_id).info.artifact_uri.rstrip("/") if version.run_id else ""

@@ -8,7 +8,7 @@ import mlflow
 
 from recab_helpers.errors import TrackingError
 from recab_helpers.references import ModelAddress
-from recab_helpers.tracking.registry import first_line, resolve
+from recab_helpers.tracking.addresses import first_line, resolve
 from recab_helpers.tracking.store import connect
 
 CHAMPION = "champion"

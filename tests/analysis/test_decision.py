@@ -9,7 +9,9 @@ import pytest
 
 from recab_helpers.analysis.checks import run_checks
 from recab_helpers.analysis.decision import decide
-from recab_helpers.analysis.effects import Effect, estimate, estimate_effects
+from recab_helpers.analysis.effect import Effect
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import CLICKS_PER_USER, METRICS, mean_of, metrics_from, ratio_of
 from recab_helpers.analysis.power import mde, users_for_lift
 from recab_helpers.impressions.aggregates import Users

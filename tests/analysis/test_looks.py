@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.looks import (
     LOOK_COLUMNS,
     could_have_stopped,

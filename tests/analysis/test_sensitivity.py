@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from recab_helpers.analysis.effects import estimate, estimate_effects
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import CLICKS_PER_USER, CTR, mean_of, ratio_of
 from recab_helpers.analysis.sensitivity import MIN_STRATUM, bootstrap, mann_whitney, post_stratified, sensitivity
 from recab_helpers.impressions.aggregates import Users

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import CTR
 from recab_helpers.analysis.planning import Baseline, Design, power_of
 from recab_helpers.analysis.shipping import Pilot, chance_to_ship, with_period_before

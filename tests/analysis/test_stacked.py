@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recab_helpers.analysis.effects import estimate
+from recab_helpers.analysis.estimating import estimate
 from recab_helpers.analysis.metrics import CTR, mean_of
 from recab_helpers.analysis.stacked import log_ratios
 from recab_helpers.impressions.aggregates import Running

@@ -40,6 +40,7 @@ ENTRIES = (
     Entry("five metrics of 2 million users", "analyze", 1.0),
     Entry("grading of tests of 2,000 users", "grade"),
     Entry("training and lists from 1 million ratings", "train", 2.0),
+    Entry("EASE of 6,000 items", "ease"),
     Entry("make report", "report", 1.1),
 )
 GROWTH = {

@@ -304,6 +304,35 @@ def train(n_ratings: int = 1_000_000) -> dict:
     return {"ours": first, "Surprise's fit": peer, "count": len(data.interactions), "of": "ratings"}
 
 
+def ease(n_items: int = 6000) -> dict:
+    """EASE of a catalog of this size, from likes to its weights, against numpy's inverse of the same matrix.
+
+    The peer is left out where its copies are too large.
+    """
+    from scipy import sparse
+
+    from recab_helpers.data.dataset import Interactions
+    from recab_helpers.parameters import TrainParams
+    from recab_helpers.recommenders.ease import fit_ease
+
+    rng, n_users, params = np.random.default_rng(1), 2 * n_items, TrainParams()
+    user, item = np.repeat(np.arange(n_users), 20), rng.integers(0, n_items, 20 * n_users)
+    likes = Interactions(
+        user_ids=np.arange(n_users).astype(str),
+        item_ids=np.arange(n_items).astype(str),
+        user=user,
+        item=item,
+        rating=np.full(len(user), 5.0),
+        liked=np.ones(len(user), dtype=bool),
+    )
+    ways = {"ours": lambda: fit_ease(likes, None, params)}
+    if n_items <= 10_000:
+        x = sparse.csr_array((np.ones(len(user)), (user, item)), shape=(n_users, n_items))
+        square = (x.T @ x).toarray() + params.ease_regularization * np.eye(n_items)
+        ways["numpy's inverse"] = lambda: np.linalg.inv(square)
+    return in_turn(1, **ways) | {"count": n_items, "of": "items"}
+
+
 def _built(targets: Any) -> Any:
     """Surprise's own training set of these targets, inner ids being the codes."""
     from collections import defaultdict

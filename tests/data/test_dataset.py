@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recab_helpers.data import encode, has_words, make_dataset
-from recab_helpers.errors import DataError
+from recab_helpers.errors import DataError, ParameterError
 
 INTERACTIONS = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "rating": [5, 3, 4]})
 CATALOG = pd.DataFrame({"item_id": ["x", "y"], "title": ["X", "Y"], "text": ["space war", "love story"]})
@@ -73,3 +73,22 @@ def test_without_a_catalog_items_are_their_ids():
     assert dataset.catalog.to_dict("list") == {"item_id": ["x", "y"], "title": ["x", "y"], "text": ["", ""]}
     assert not has_words(dataset.catalog)
     assert has_words(make_dataset("own", INTERACTIONS, CATALOG).catalog)
+
+
+def test_a_rating_that_stands_for_none_is_asked_for_and_left_out():
+    """-1 in anime lists says "seen, not rated"; it was taken for the least of the ratings."""
+    lists = pd.DataFrame({"user_id": list("aaabbb"), "item_id": list("xyzxyz"), "rating": [-1, 7, 8, 10, -1, 3]})
+    with pytest.raises(DataError, match=r"2 of 6 ratings are -1, the others run from 3 to 10.*not_rated=-1.*=none\."):
+        make_dataset("anime", lists)
+    rated = make_dataset("anime", lists, not_rated="-1")
+    pd.testing.assert_frame_equal(rated.interactions, make_dataset("anime", lists[lists["rating"] > 0]).interactions)
+    assert rated.read_as["interactions without a rating"] == "2, of the rating -1, left out"
+    assert make_dataset("anime", lists, not_rated="none").interactions["rating"].min() == -1
+    books = lists.assign(rating=[0, 7, 8, 10, 0, 3])
+    assert make_dataset("books", books).read_as["zeros"].startswith("33% of the ratings; where 0 says")
+    assert "zeros" not in make_dataset("books", books, not_rated="none").read_as
+    assert make_dataset("books", books, not_rated="0").interactions["rating"].min() == 3
+    with pytest.raises(ParameterError, match=r"not_rated is 0, which is no rating of anime interactions; they run"):
+        make_dataset("anime", lists, not_rated="0")
+    with pytest.raises(ParameterError, match="has events and no ratings"):
+        make_dataset("anime", lists.drop(columns="rating"), not_rated="-1")

@@ -189,3 +189,62 @@ def test_a_folder_of_parts_is_one_table(tmp_path):
     for i, rows in enumerate((INTERACTIONS[:1], INTERACTIONS[1:])):
         rows.to_parquet(tmp_path / f"part-{i:05d}.parquet")
     assert len(load_dataset(TrainParams(dataset=str(tmp_path))).interactions) == 3
+
+
+FOREIGN = {  # made-up rows in the layouts of public logs without a header, and what they say
+    "360k.tsv": (  # Last.FM 360K, whose artists are in the same file
+        "00000C289A1829A808AC09C00DAF10BC3C4E223B\t3bd73256-3905-4f3a-97e2-8b341527f805\tbetty blowtorch\t2137\n"
+        "00000c289a1829a808ac09c00daf10bc3c4e223b\tf2fb0ff0-5679-42ec-a55c-15109ce6e320\tdie \xc4rzte\t1099\n"
+        "00001411DC427966B17297BF4D69E7E193135D89\t3bd73256-3905-4f3a-97e2-8b341527f805\tBetty Blowtorch\t3\n",
+        {"user_id": "column 1", "item_id": "column 2", "title": "column 3", "rating": "column 4"},
+        [2137, 1099, 3],
+    ),
+    "1k.tsv": (  # Last.FM 1K, an event a row
+        "user_000001\t2009-05-04T23:08:57Z\tf1b1cf71-bd35-4e99-8624-24a6e15f133a\tDeep Dish\t\tFuck Me\n"
+        "user_000001\t2009-05-04T13:54:10Z\ta7f7df4a-77d8-4f12-8acd-5c60c93f4de8\tbox\t\tComposition\n"
+        "user_000001\t2009-05-04T13:52:04Z\ta7f7df4a-77d8-4f12-8acd-5c60c93f4de8\tbox\t\tMc2\n",
+        {"user_id": "column 1", "item_id": "column 3", "timestamp": "column 2"},
+        [2, 1],
+    ),
+    "filmtrust.txt": (
+        "1 1 2\n1 2 4\n2 1 3.5\n",
+        {"user_id": "column 1", "item_id": "column 2", "rating": "column 3"},
+        [2, 4, 3.5],
+    ),
+    "ratings.dat": (
+        "1::1193::5::978300760\n1::661::3::978302109\n2::661::4::978298413\n",
+        {"user_id": "column 1", "item_id": "column 2", "rating": "column 3", "timestamp": "column 4"},
+        [5, 3, 4],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_logs_without_a_header_lose_no_row(name, tmp_path):
+    text, columns, ratings = FOREIGN[name]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    dataset = load_dataset(TrainParams(dataset=str(tmp_path / name), data_columns=columns))
+    assert dataset.interactions["rating"].tolist() == ratings
+    if "title" in columns:
+        assert dataset.catalog["title"].tolist() == ["betty blowtorch", "die \xc4rzte"]
+
+
+def test_a_point_that_may_part_thousands_is_refused_and_three_decimals_are_not(tmp_path):
+    """1.234 plays, as German writes them, were 1.234 plays."""
+
+    def loaded(ratings: list[str]) -> list[float]:
+        rows = [f"u;i{n};{rating}" for n, rating in enumerate(ratings)]
+        (tmp_path / "own.csv").write_text("\n".join(["user_id;item_id;rating", *rows]))
+        return load_dataset(TrainParams(dataset=str(tmp_path / "own.csv"))).interactions["rating"].tolist()
+
+    with pytest.raises(DataError, match=r"column rating holds '1\.234' beside whole numbers, which may be 1234 or"):
+        loaded(["999", "1.234", "17"])
+    for fine in (["999", "1.234", "17.5"], ["1.234", "2.500"], ["0.125", "3", "1.234"], ["4", "1234.567"]):
+        assert loaded(fine) == [float(f) for f in fine]
+
+
+@pytest.mark.parametrize("name", ["r.csv.zip", "r.csv.bz2", "ml-25m.tar.gz"])
+def test_what_is_packed_otherwise_says_so(name, tmp_path):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"is packed as it is not read\. Unpack it, or pack the file alone as \.gz"):
+        load_dataset(TrainParams(dataset=str(tmp_path / name)))

@@ -49,6 +49,9 @@ def test_other_releases_are_read_with_and_without_tags(tmp_path):
     (csv / "movies.csv").write_text('movieId,title,genres\n2,"City, The: Part I (1995)",Action|Drama\n')
     (dat / "ratings.dat").write_text("1::2::5::978300760\n2::2::3::978300761\n")
     (dat / "movies.dat").write_text("2::City, The: Part I (1995)::Action|Drama\n3::Caf\xe9::Drama\n", "latin-1")
+    (csv / "tags.csv").write_text("userId,movieId,tag,timestamp\n1,2,,1\n1,2,funny,1\n")
+    assert load_dataset(TrainParams(dataset=str(csv))).catalog["text"].iloc[0].endswith("Drama funny")
+    (csv / "tags.csv").unlink()
     for folder in (csv, dat):
         dataset = load_dataset(TrainParams(dataset=str(folder)))
         assert dataset.name == folder.name
@@ -59,5 +62,12 @@ def test_other_releases_are_read_with_and_without_tags(tmp_path):
 
 def test_columns_of_a_known_layout_are_not_named(tmp_path):
     (tmp_path / "movies.csv").touch()
-    with pytest.raises(ParameterError, match="whose columns and catalog are known"):
+    with pytest.raises(ParameterError, match="whose columns, catalog and ratings are known"):
         load_dataset(TrainParams(dataset=str(tmp_path), data_columns={"item_id": "movieId"}))
+
+
+def test_a_line_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "ratings.dat").write_text("1::2::5::978300760\n")
+    (tmp_path / "movies.dat").write_text("2::Heat::Drama\n3::Face::Off::Drama\n")
+    with pytest.raises(DataError, match=r"movies\.dat cannot be read: .*line 2.*Correct the line"):
+        load_dataset(TrainParams(dataset=str(tmp_path)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recab_helpers.data import Scale
+from recab_helpers.data.scale import code_for_none
 from recab_helpers.errors import ParameterError
 
 STARS = np.array([1, 2, 3, 4, 4, 5.0])
@@ -17,6 +18,7 @@ SCALES = {
     "0 and 1": (np.array([0, 1, 1.0]), "points", 1),
     "plays": (np.array([1, 1, 2, 3, 8, 900.0]), "counts", 2),
     "purchases": (np.array([1, 1, 1, 1, 6.0]), "counts", 1),
+    "hours": (np.array([0.1, 0.5, 1.2, 3.4, 8.7, 601.7]), "counts", 1.2),
     "ones": (np.ones(4), "ones", 1),
 }
 
@@ -57,3 +59,33 @@ def test_the_least_rating_may_be_named_to_count_all_as_liked():
     assert Scale.of(STARS).liked_from(STARS, None)[1] == (
         "4 or more (proposed: three quarters of the way up the scale), 50% of the interactions"
     )
+
+
+def test_counted_events_are_counts_however_few():
+    """Views of 1, 2 and 3 were points, of which only the threes were liked."""
+    events = np.array([1, 1, 1, 2, 3.0])
+    assert (Scale.of(events).kind, Scale.of(events, counted=True).kind) == ("points", "counts")
+    assert Scale.of(events, counted=True).liked_from(events, None) == (
+        1,
+        "1 or more (proposed: of the counts of events: all, since most are 1), 100% of the interactions",
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratings", "code"),
+    [
+        ([-1, *range(1, 11)], -1),  # anime lists
+        ([*np.linspace(-9.95, 9.9, 50), 99], 99),  # Jester
+        ([1, 2, 3, 4, 5, 99], 99),
+        ([-999, *np.linspace(-10, 10, 50)], -999),
+        ([-1, 1], None),  # thumbs
+        ([-1, 0, 1], None),
+        ([-10, -1, 0, 5, 10], None),
+        ([-5, 0, 1, 2, 5], None),
+        ([1, 2, 3, 97, 98, 99], None),
+        ([1] * 150 + [2, 5, 99], None),  # a count that is met once
+        ([0, *range(1, 11)], None),
+    ],
+)
+def test_what_looks_like_a_code_for_no_rating_is_told_from_ratings(ratings, code):
+    assert code_for_none(np.array(ratings, dtype=float)) == code

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from recab_helpers.analysis.effects import estimate_effects, estimate_quantile
+from recab_helpers.analysis.effects import estimate_effects
+from recab_helpers.analysis.estimating import estimate_quantile
 from recab_helpers.analysis.metrics import CTR, columns_of, quantile_of
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.impressions.histograms import ALL, AT_MOST, BINS, Spread

@@ -135,6 +135,14 @@ def test_a_stage_reads_sums_and_asks_for_the_goal(spent, tmp_path):
     assert "control: sums of 900 users" in look(params)
     with pytest.raises(ParameterError, match=r"holds the metrics much, spent, and none is said to decide"):
         check_early(params)
+    for wrong, asked in (("spnt", ["spnt"]), ({"name": "spents", "numerator": "clics", "role": "goal"}, ["clics"])):
+        misspelled = AnalyzeParams(log_file=str(path), columns=columns, metrics=[wrong])
+        with pytest.raises(ParameterError, match=r"holds the sums of much, spent\. Did you mean spent\?"):
+            check_early(misspelled, asked)
+    given = [{"name": "spent", "role": "goal"}, "much", {"name": "per", "numerator": "spent"}, {"name": "ctr"}]
+    check_early(AnalyzeParams(log_file=str(path), columns=columns, metrics=given), ["spent", "much"])
+    with pytest.raises(ParameterError, match=r"quantile of much, which the impressions do not have.*there is no log"):
+        check_early(params, ["much"], ["much"])
     metrics = metrics_from([{"name": "spent", "role": "goal", "direction": -1}])
     log = stages.find_log(params)
     rows = stages.user_rows(log, metrics)

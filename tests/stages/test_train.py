@@ -142,6 +142,39 @@ def test_a_model_whose_lists_depend_on_who_else_is_asked_is_refused(training):
         recab_helpers.check_model(7)
 
 
+class Popular:
+    """The first items of the catalog for everybody, but for one user, who is known."""
+
+    def __init__(self, items):
+        self.items = list(items)
+
+    def recommend(self, users, k):
+        item = [i for u in users for i in self.items[:: -1 if u == "u005" else 1][:k]]
+        return {"user_id": np.repeat(users, k), "position": np.tile(np.arange(1, k + 1), len(users)), "item_id": item}
+
+
+class AsRows(Popular):
+    def recommend(self, users, k):
+        return pd.DataFrame(super().recommend(users, k)).to_dict("records")
+
+
+def test_a_check_asks_whom_it_is_told_to_and_says_how_many_get_what_a_stranger_gets(training):
+    """A model of whole-number ids knows nobody when it is asked with text, and all its lists are a stranger's."""
+    model = AsRows(training.item_ids)
+    asked = training.user_ids[:: len(training.user_ids) // 100]
+    assert recab_helpers.check_model(model)["as_a_stranger"] == np.mean(asked != "u005")
+    assert np.isnan(recab_helpers.check_model(model, ["u005", "u004", "u005"])["as_a_stranger"])
+    recab_helpers.check_model(model, [7, 8])  # ids are text
+    with pytest.raises(ParameterError, match="users is empty"):
+        recab_helpers.check_model(model, [])
+    with pytest.raises(ParameterError, match="k is 0"):
+        recab_helpers.check_model(model, k=0)
+    with pytest.raises(DataError, match="Popular returned a dict, no table"):
+        recab_helpers.check_model(Popular(training.item_ids))
+    with pytest.raises(TrackingError, match="holds no model contend"):
+        recab_helpers.check_model("contend")
+
+
 def test_a_model_of_another_catalog_is_refused(training, world_data):
     coded = training.coded(training.train)
     fitted = recommenders.fit("content", coded, world_data.catalog, TrainParams())

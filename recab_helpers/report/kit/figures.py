@@ -13,7 +13,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from recab_helpers.analysis.effects import Effect
+from recab_helpers.analysis.effect import Effect
 from recab_helpers.formats import count, label_of, lift, lift_interval, percent
 from recab_helpers.report.kit.html import note, show
 from recab_helpers.report.kit.plot import (
