@@ -82,7 +82,7 @@ def all_numbers(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> set[
 
 
 def with_thousands(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> dict[str, str]:
-    """Of these cells of text, in SQL, those whose rows are 999 or 1.234 and nothing else, each with one of the latter.
+    """Of these cells of text, in SQL, those whose rows are 999 or 1.234 and nothing else, and what is wrong with each.
 
     The point may part thousands there, as German writes them, or stand before three decimals. Decimals would end
     otherwise now and then, 1.5, and a value below one would be met.
@@ -90,7 +90,12 @@ def with_thousands(relation: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> d
     sample = _parted(relation.limit(SAMPLE_ROWS), cells)
     may_be = [c for c, (only, _, _) in zip(cells, sample, strict=True) if only]
     found = zip(may_be, _parted(relation, may_be), strict=True)
-    return {c: value for c, (only, whole, value) in found if only and whole and value}
+    return {
+        c: f"{value!r} beside whole numbers, which may be {value.replace('.', '')} or have three decimals. Write it "
+        "without a point, or all with decimals."
+        for c, (only, whole, value) in found
+        if only and whole and value
+    }
 
 
 def _parted(rows: duckdb.DuckDBPyRelation, cells: Sequence[str]) -> list[tuple[bool, bool, str]]:

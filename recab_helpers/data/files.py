@@ -74,11 +74,8 @@ def read_table(
     with reading(source):
         kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
         asked = {name(c): c for c in numbers if kinds.get(c) == "VARCHAR"}
-        for cell, value in with_thousands(relation, list(asked)).items():
-            raise DataError(
-                f"{source}: column {asked[cell]} holds {value!r} beside whole numbers, which may be "
-                f"{value.replace('.', '')} or have three decimals. Write it without a point, or all with decimals."
-            )
+        for cell, odd in with_thousands(relation, list(asked)).items():
+            raise DataError(f"{source}: column {asked[cell]} holds {odd}")
         read = {asked[cell]: f"{as_number(cell)} as {cell}" for cell in all_numbers(relation, list(asked))}
         read |= {c: f"{name(c)}::varchar as {name(c)}" for c in text if kinds.get(c, "").endswith("INT")}
         read |= {c: f"array_to_string({name(c)}, ' ') as {name(c)}" for c, kind in kinds.items() if kind == "VARCHAR[]"}
