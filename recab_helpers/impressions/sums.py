@@ -1,5 +1,6 @@
 """A test of which only the sums are known: users, mean and variance of every metric, by variant and look."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -72,6 +73,9 @@ CALLED: dict[str, tuple[str, ...]] = {  # by other systems, to propose them
 }
 MOST_ROWS = 1_000_000
 LATEST_DAY = 100_000  # of a look that counts days
+MANY_FALLS = 0.25  # of the looks: users who are counted to date hardly grow fewer
+TOTALS = ("total", "totals", "all", "overall", "sum", "grand total")
+A_ROOT = re.compile(r"(?i)(std|sd|stdev|std_?dev|stddev|standard_?dev(iation)?|se|sem|std_?err(or)?)(_.*)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +173,13 @@ def read_sums(table: Table, how: Reading = AS_IS) -> Sums:
         _make_long(sums)
         has_successes = sums.has("successes")
         sums.require(["variant", "n", *([] if has_successes else ["mean", "variance"])])
+        if sums.has("variance") and A_ROOT.fullmatch(root := sums.written("variance")):
+            sums.faults.append(
+                f"columns says that variance is {root}, which is by its name a standard deviation or error. Give its "
+                "square, of an error times n."
+            )
+        if has_successes and (unread := [sums.written(c) for c in ("mean", "variance") if sums.has(c)]):
+            sums.notes.append(f"{source}: not read, since successes are: {', '.join(unread)}")
         for column in SUMS[1:]:
             if sums.has(column.name) and column.name not in ("look", "experiment"):
                 sums.read_kind(column)
@@ -250,7 +261,17 @@ def _of_rows(rows: pd.DataFrame, sums: Reader, *, share: bool) -> Sums:
         rows = rows.assign(metric=RATE if share else VALUE)
     look = "timestamp" if "timestamp" in rows else "look" if "look" in rows else None
     rows = rows.assign(look=rows[look] if look else 0)
+    if (total := [v for v in rows["variant"].unique() if v.casefold() in TOTALS]) and rows["variant"].nunique() > 2:
+        raise DataError(
+            f"{source}: variant holds {total[0]!r}, which is by its name the sum of the others. Leave its rows out, or "
+            "call it otherwise."
+        )
     if share:
+        if (parts := rows["successes"] % 1 > 0).any():
+            raise DataError(
+                f"{source}: column {sums.written('successes')} holds {rows['successes'][parts].iloc[0]:g}; it must be "
+                "a number of users. Multiply a rate by n."
+            )
         if (rows["successes"] > rows["n"]).any():
             row = rows[rows["successes"] > rows["n"]].iloc[0]
             raise DataError(
@@ -298,6 +319,11 @@ def _of_rows(rows: pd.DataFrame, sums: Reader, *, share: bool) -> Sums:
     falls = table.groupby("variant")["n"].diff() < 0
     if falls.any():
         row = table[falls].iloc[0]
+        if (steps := len(table) - table["variant"].nunique()) >= 4 and falls.sum() >= MANY_FALLS * steps:
+            raise DataError(
+                f"{source}: users grow fewer at {falls.sum():,} of {steps:,} looks, first those of {row['variant']} at "
+                f"{row['look']}: these are sums of each look alone. Give sums to date, from the start to each look."
+            )
         notes.append(f"users of {row['variant']} grow fewer at the look {row['look']}, though sums are to date")
     labels, table["day"] = _days(table["look"], look)
     table = table.groupby(["variant", "day"], sort=False, dropna=False).tail(1)

@@ -117,11 +117,20 @@ def test_successes_stand_for_mean_and_variance():
         (lambda t: t.query("variant == 'b'"), "variant holds b; it needs control and at least one treatment"),
         (lambda t: t.assign(n=t["n"] * 0), "lacks n of at least 2"),
         (lambda t: t.drop(columns=["mean", "variance"]).assign(successes=t["n"] + 1), "more than there are"),
+        (lambda t: t.drop(columns=["mean", "variance"]).assign(successes=0.3), r"successes holds 0\.3; .* by n"),
+        (lambda t: t.assign(n=90 - t["look"]), "users grow fewer at .* looks, .*Give sums to date"),
+        (lambda t: pd.concat([t, t.tail(2).assign(variant="Total")]), "variant holds 'Total', which is by its name"),
     ],
 )
 def test_sums_that_cannot_be_are_refused(spent, change, said):
     with pytest.raises(DataError, match=said):
         read_sums(change(sums_of(spent)))
+
+
+def test_a_standard_deviation_is_no_variance(spent):
+    sums = sums_of(spent).rename(columns={"variance": "std_dev"})
+    with pytest.raises(DataError, match="variance is std_dev, which is by its name a standard deviation"):
+        read_sums(sums, Reading(columns={"variance": "std_dev"}))
 
 
 def test_a_stage_reads_sums_and_asks_for_the_goal(spent, tmp_path):
