@@ -94,8 +94,12 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     fields, *some = _cells([head, *rest[:FIRST]], sep, quote)
     header = not _is_row(fields, some)
     names = [(header and f.strip()) or f"column {i}" for i, f in enumerate(fields, 1)]
-    if twice := [n for i, n in enumerate(names) if n in names[:i]]:
-        raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
+    plain = [n.casefold() for n in names]
+    if twice := [n for i, n in enumerate(names) if plain[i] in plain[:i]]:
+        case = "" if names.count(twice[0]) > 1 else ", in capital and small letters"
+        raise DataError(
+            f"{part.name}: the column {twice[0]} stands there twice{case}. Keep one of the two, or rename one."
+        )
     escape = "\\" if quote and f"\\{quote}" in text else quote
     nothing = "['']" if escape == "\\" else f"['', {literal(NOTHING)}]"
     options = (

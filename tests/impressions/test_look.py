@@ -31,7 +31,9 @@ def test_a_column_of_the_users_that_the_log_counts_itself_is_refused(files):
 def test_planned_shares_name_every_variant(files, file):
     how = {f"{file}_file": files[file]}
     check_early(AnalyzeParams(**how, allocation={"control": 0.3, "treatment": 0.7}))
-    with pytest.raises(ParameterError, match=r"allocation plans control, treat, .* holds treatment\. Did you mean treat\?"):
+    with pytest.raises(
+        ParameterError, match=r"allocation plans control, treat, .* holds treatment\. Did you mean treat\?"
+    ):
         check_early(AnalyzeParams(**how, allocation={"control": 0.3, "treat": 0.7}))
 
 
