@@ -66,9 +66,7 @@ def resolve(address: ModelAddress) -> ModelAddress:
     client = connect()
     with known_to_mlflow(address):
         if address.model_id:
-            tags = client.get_logged_model(address.model_id).tags
-            made = json.loads(tags.get("mlflow.modelVersions", "[]"))
-            found = [client.get_model_version(v["name"], str(v["version"])) for v in made]
+            found = _made_of(client, address.model_id)
         elif address.run_id:
             client.get_run(address.run_id)
             made = client.search_model_versions(f"run_id = '{address.run_id}'")
@@ -90,6 +88,15 @@ def resolve(address: ModelAddress) -> ModelAddress:
         f"MLflow has no model {address} in {masked(client.tracking_uri)}: no version of it is registered."
         f"{_nearest_to(address, client)} Run `make train`, or correct it."
     )
+
+
+def _made_of(client: mlflow.MlflowClient, model_id: str) -> list[ModelVersion]:
+    """The versions that were registered from a logged model and are still there, as its tag has them."""
+    found = []
+    for version in json.loads(client.get_logged_model(model_id).tags.get("mlflow.modelVersions", "[]")):
+        with suppress(MlflowException):
+            found.append(client.get_model_version(version["name"], str(version["version"])))
+    return found
 
 
 def _logged_as(client: mlflow.MlflowClient, version: ModelVersion) -> str:

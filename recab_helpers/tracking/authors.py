@@ -23,10 +23,11 @@ def author_of(address: ModelAddress) -> str:
     """
     client, found = connect(), resolve(address)
     with known_to_mlflow(found):
+        run_id = found.run_id
         if found.model_id:
             run_id = client.get_logged_model(found.model_id).source_run_id
-        else:
-            run_id = found.run_id or client.get_model_version(found.name, found.version).run_id
+        elif found.is_version:
+            run_id = client.get_model_version(found.name, found.version).run_id
         return author_of_run(run_id) if run_id else NOBODY
 
 
@@ -53,12 +54,15 @@ def check_of_this_store(addresses: Iterable[ModelAddress]) -> None:
 
 
 def _is_logged_here(client: mlflow.MlflowClient, address: ModelAddress) -> bool:
-    version = None if address.model_id else client.get_model_version(address.name, address.version)
+    """Whether a run of this store logged the model: the version's own, or that of the logged model behind it."""
+    version = client.get_model_version(address.name, address.version) if address.is_version else None
     try:
-        if logged := address.model_id or logged_id(version):
+        if logged := address.model_id or (version and logged_id(version)):
             made_by = client.get_logged_model(logged).source_run_id
             return bool(made_by and client.get_run(made_by))
-        home = client.get_run(version.run_id).info.artifact_uri.rstrip("/") if version.run_id else ""
+        if version is None or not version.run_id:
+            return False
+        home = client.get_run(version.run_id).info.artifact_uri.rstrip("/")
     except mlflow.MlflowException:
         return False
     source = version.source or ""

@@ -69,7 +69,7 @@ def test_a_model_as_mlflow_3_logs_it_has_an_address_before_and_after_it_is_regis
     text = f"models:/{logged.model_id}"
     assert str(ModelAddress.parse(text)) == text
     assert tracking.load_model(text).address == ModelAddress(name="x-content", version="1")
-    store.delete_logged_model_tag(logged.model_id, "mlflow.modelVersions")
+    store.delete_model_version("x-content", "1")  # and its tag stays
     address = ModelAddress.parse(text)
     assert tracking.load_model(text).address == address
     assert tracking.author_of(address) == tracking.this_user()
