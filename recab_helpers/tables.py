@@ -21,7 +21,7 @@ from recab_helpers.dialects import read_text
 from recab_helpers.engine import engine, kept, literal, literals, name
 from recab_helpers.errors import DataError
 
-TEXTS = (".csv", ".tsv", ".txt", ".dat")
+TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat")
 JSONS = (".jsonl", ".ndjson", ".json")
 DATABASES = (".duckdb", ".ddb", ".sqlite", ".sqlite3", ".db")
 PACKED = ("", ".gz", ".zst")
@@ -55,10 +55,11 @@ def parts_of(path: str | Path) -> list[Path]:
     else:
         raise DataError(f"There is no file {path}. Give the path of a {', '.join(ENDINGS[:3])} file, or of a folder.")
     for part in found:
-        if part.name.endswith(PACKS):
+        if part.name.lower().endswith(PACKS):
             raise DataError(f"{part} is packed as it is not read. Unpack it, or pack the file alone as .gz or .zst.")
-        if not part.name.endswith(ENDINGS):
-            raise DataError(f"{part} is none of {', '.join(ENDINGS)}. Convert it to one of these.")
+        if not part.name.lower().endswith(ENDINGS):
+            plain = ", ".join((".parquet", *TEXTS, *JSONS, *DATABASES))
+            raise DataError(f"{part} is none of {plain}, nor a text as .gz or .zst. Convert it to one of these.")
         if not part.stat().st_size:
             raise DataError(f"{part} is empty. Give a file with a header and at least one row.")
     if len(kinds := {kind_of(p) for p in found}) > 1:
@@ -132,7 +133,7 @@ def _relation(
 
 def _called(parts: Sequence[Path]) -> list[str]:
     """The names of files without their endings, with the folders that tell them apart where two have one name."""
-    stems = [re.sub(r"(?<=.)(\.[a-z]+\d?)+$", "", p.name) for p in parts]
+    stems = [re.sub(r"(?<=.)(\.[A-Za-z]+\d?)+$", "", p.name) for p in parts]
     if len(set(stems)) == len(stems):
         return stems
     root = Path(os.path.commonpath([p.parent for p in parts]))
@@ -171,7 +172,7 @@ def _said(error: Exception) -> str:
 
 def kind_of(part: Path) -> str:
     """How the file is read: as text, json, parquet or database."""
-    bare = re.sub(r"\.(gz|zst)$", "", part.name)
+    bare = re.sub(r"\.(gz|zst)$", "", part.name.lower())
     if bare.endswith(".parquet"):
         return "parquet"
     if bare.endswith(JSONS):

@@ -30,6 +30,12 @@ def test_text_is_read_whatever_divides_and_encodes_it(tmp_path, sep, encoding):
     assert rows_of(tmp_path / "t.csv") == list(CELLS.itertuples(index=False, name=None))
 
 
+def test_endings_may_be_in_capitals(tmp_path):
+    CELLS.to_csv(tmp_path / "T.CSV", index=False)
+    CELLS.to_parquet(tmp_path / "t.Parquet")
+    assert rows_of(tmp_path / "T.CSV") == rows_of(tmp_path / "t.Parquet")
+
+
 def test_windows_text_is_read(tmp_path):
     (tmp_path / "t.csv").write_bytes("id;said\n1;\u20ac caf\u00e9\n".encode("cp1252"))
     assert rows_of(tmp_path / "t.csv") == [("1", "\u20ac caf\u00e9")]

@@ -1,5 +1,6 @@
 """Columns that no contract names: what metrics and segments may read, and what nobody does."""
 
+import re
 from collections.abc import Sequence
 
 from recab_helpers.cells import all_numbers
@@ -13,6 +14,7 @@ from recab_helpers.tables import FILE_NAME
 
 SAMPLE_ROWS = 5_000  # that tell what an unread column may be
 SHOWN = 8  # unread columns that are named
+SHOWN_OR_NOT = re.compile(r"(?i)view|visible|seen|shown|render|impress|display")
 
 
 def read_others(table: Reader, numbers: Sequence[str], *, typed: bool) -> None:
@@ -67,7 +69,8 @@ def _is_bit(table: Reader, column: str) -> str:
 
 def _may_be(table: Reader, column: str, bit: bool) -> str:
     if bit:
-        return f"0 or 1: a metric by metrics=[{column}]"
+        seen = f"where 0 says that it was not shown, only={{{column}: 1}}; " if SHOWN_OR_NOT.search(column) else ""
+        return f"0 or 1: {seen}a metric by metrics=[{column}]"
     if count := next((c for c in ("clicks", "impressions", "sessions") if c in column.casefold()), ""):
         each = "every row is one impression; " if count == "impressions" else ""
         return f"{each}did you mean pre_{count}?"

@@ -1,6 +1,7 @@
 """A table on its way to the columns of the contract: which of its own is which, and what their cells say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,7 @@ from recab_helpers.impressions.words import AN_ID, SYNONYMS, propose
 from recab_helpers.references import POSITION_IN
 
 OR = {"timestamp": " (or day)"}  # what may stand instead
+FIRST_ROWS = 100  # of a text that tell whether it holds fields
 
 
 Step = Callable[[duckdb.DuckDBPyRelation], duckdb.DuckDBPyRelation]
@@ -67,8 +69,9 @@ class Reader:
         self.there = tuple(there)
         self.cells = {n: Cell(name(n), kind) for n, kind in there.items()}
         self.theirs = {}
+        self.cells |= {t: f for t in self.reading.columns.values() if t not in there and (f := self._field(t, there))}
         for ours, theirs in self.reading.columns.items():
-            if theirs not in there:
+            if theirs not in self.cells:
                 self.faults.append(
                     f"columns says that {ours} is {theirs}, which {self.source} lacks; it has {', '.join(there)}."
                     f"{closest(theirs, there)}"
@@ -78,6 +81,22 @@ class Reader:
         mapped = {ours: self.cells[theirs] for ours, theirs in self.theirs.items()}
         used = set(self.theirs.values())
         self.cells = {n: c for n, c in self.cells.items() if n not in used} | mapped
+
+    def _field(self, theirs: str, there: Mapping[str, str]) -> Cell | None:
+        """The field of a column that holds several, named with a point: user.id; None where there is none."""
+        column, _, field = theirs.partition(".")
+        if not field or column not in there:
+            return None
+        sql = f"{name(column)}.{name(field)}"
+        if there[column] in ("VARCHAR", "JSON"):
+            path = literal(f'$."{field}"')
+            sql = f"json_extract_string(case when json_valid({name(column)}) then {name(column)} end, {path})"
+            first = self.relation.limit(FIRST_ROWS).aggregate(f"count({sql})").fetchall()[0][0]
+            return Cell(sql, "VARCHAR") if first else None
+        if there[column].startswith("STRUCT("):
+            with suppress(duckdb.Error):  # has no such field
+                return Cell(sql, str(self.relation.project(f"{sql} as f").types[0]))
+        return None
 
     def change(self, step: Step) -> None:
         """Change the relation by a step that keeps its other columns, so that rows can be numbered as they lie."""
@@ -149,6 +168,8 @@ class Reader:
             if column.kind == "flag" and not self.reading.click and self.read_plain(column, v, "< 0", "> 1"):
                 return
         if column.kind == "id":
+            if column.name == "user_id" and cell.kind == "VARCHAR":
+                self._refuse_blanks(column, cell)
             lost = values.rounded(cell.sql, cell.kind)
             self.read(column, values.identity(cell.sql, cell.kind), "" if lost == "false" else lost)
         elif column.kind == "text":
@@ -184,6 +205,17 @@ class Reader:
             return False
         zeros, ones = self.relation.aggregate(", ".join(f"count(*) filter ({v} = {k})" for k in (0, 1))).fetchall()[0]
         return 0 < ones <= zeros
+
+    def _refuse_blanks(self, column: Column, cell: Cell) -> None:
+        """A fault where ids differ by the blanks around them only: one user would be two."""
+        if not self.relation.filter(f"{cell.sql} != trim({cell.sql})").limit(1).fetchall():
+            return
+        spelled = self.relation.aggregate(f"trim({cell.sql}) as id, min({cell.sql}) as a, max({cell.sql}) as b", "id")
+        for one, other in spelled.filter("a != b").order("id").project("a, b").limit(1).fetchall():
+            self.faults.append(
+                f"{self.source}: column {self.written(column.name)} holds {one!r} and {other!r}, which differ only by "
+                "the blanks around them. Write each in one way."
+            )
 
     def _with_thousands(self, cell: Cell) -> str:
         return with_thousands(self.relation, [cell.sql]).get(cell.sql, "") if cell.kind == "VARCHAR" else ""

@@ -9,6 +9,9 @@ from recab_helpers.impressions.counting import count
 from recab_helpers.impressions.events import NEARLY_ALL, click_rows
 from recab_helpers.impressions.reader import Reader
 
+MANY_REPEATS = 0.1  # of the rows of a log without slates
+ROWS_OF_SOME = 1_000_000  # of users who tell whether there are many
+
 
 def make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
     """Make slate ids that count per day or per moment those of one slate each; refuse rows that stand there twice.
@@ -17,7 +20,10 @@ def make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
     """
     if not log.exempt:
         log.counted = count(nw.from_native(log.frame()), numbers, log.variants)
-    if "slate_id" not in log.typed or (log.counted and log.counted.last and not log.counted.repeats):
+    if "slate_id" not in log.typed:
+        _refuse_repeats(log)
+        return
+    if log.counted and log.counted.last and not log.counted.repeats:
         return
     kept, time = log.frame(), log.typed[log.time]
     rank = "position" if "position" in log.typed else "item_id"
@@ -49,6 +55,24 @@ def make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
         f"{log.source}: {n:,} rows have the same user_id, slate_id and {rank}, {dict(zip(keys, first, strict=True))}. "
         "Keep one of each."
     )
+
+
+def _refuse_repeats(log: Reader) -> None:
+    """A fault where many rows of a log without slates stand there twice, as of a file that was loaded twice.
+
+    Where moments tell seconds, hardly anybody is shown an item twice at one moment. Of a large log some users tell.
+    """
+    if log.time == "day":
+        return
+    keys = [c for c in ("user_id", "item_id", "position", log.time) if c in log.typed]
+    some = log.frame().filter(f"hash(user_id) % {log.n // ROWS_OF_SOME + 1} = 0")
+    asked = f"count(*), count(distinct hash({', '.join(keys)})), count(*) filter (second({name(log.time)}) > 0)"
+    n, distinct, told = some.aggregate(asked).fetchall()[0]
+    if told > n / 2 and distinct < (1 - MANY_REPEATS) * n:
+        log.faults.append(
+            f"{log.source}: {n - distinct:,} of {n:,} rows repeat the user, item and moment of another. Keep one of "
+            "each, or add slate_id, which tells them apart."
+        )
 
 
 def _distinct(rank: str, log: Reader) -> str:

@@ -81,3 +81,30 @@ def test_a_few_positions_of_0_are_refused():
     assert "position holds 0 in row 1; it must be a rank that counts from 1" in refusal(
         LOG.assign(position=[0, *LOG["position"][1:]])
     )
+
+
+def test_ids_that_differ_by_blanks_only_are_refused_and_padded_ones_are_read():
+    """One user in two spellings was two users."""
+    padded = LOG.assign(user_id=LOG["user_id"] + "  ")
+    assert counts_of(read_log(padded)) == COUNTS_OF_LOG
+    assert "holds 'a' and 'a  ', which differ only by the blanks" in refusal(pd.concat([padded.head(1), LOG.tail(5)]))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_a_field_of_a_column_is_named_with_a_point(ending, tmp_path):
+    nested = LOG.assign(user=LOG["user_id"].map(lambda u: {"id": u, "age": 30})).drop(columns="user_id")
+    if ending == "parquet":
+        nested.to_parquet(tmp_path / "log.parquet")
+    else:
+        nested.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
+    how = Reading(columns={"user_id": "user.id"})
+    assert counts_of(read_log(tmp_path / f"log.{ending}", how=how)) == COUNTS_OF_LOG
+    assert "user_id is user.idd, which" in refusal(tmp_path / f"log.{ending}", columns={"user_id": "user.idd"})
+
+
+def test_of_a_column_that_may_say_what_was_shown_the_way_to_read_these_rows_is_told():
+    read = read_log(LOG.assign(viewed=1))
+    assert read.notes == (
+        "the table: not read: viewed (0 or 1: where 0 says that it was not shown, only={viewed: 1}; a metric by "
+        "metrics=[viewed])",
+    )
