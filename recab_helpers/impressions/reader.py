@@ -6,6 +6,7 @@ from functools import partial
 
 import duckdb
 
+from recab_helpers.cells import with_thousands
 from recab_helpers.engine import literal, name
 from recab_helpers.errors import DataError, closest
 from recab_helpers.impressions import values
@@ -162,7 +163,11 @@ class Reader:
             if self.reading.design in ("interleaved", "off_policy"):  # what is shown is no variant's own slate
                 elsewhere = "false"
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
-        elif column.kind in ("count", "number") and cell.kind == "VARCHAR" and (odd := self._in_thousands(cell.sql)):
+        elif (
+            column.kind in ("count", "number")
+            and cell.kind == "VARCHAR"
+            and (odd := with_thousands(self.relation, [cell.sql]).get(cell.sql))
+        ):
             self.typed[column.name] = v
             self.faults.append(
                 f"{self.source}: column {self.written(column.name)} holds {odd!r} beside whole numbers: the point may "
@@ -186,16 +191,6 @@ class Reader:
             return False
         zeros, ones = self.relation.aggregate(", ".join(f"count(*) filter ({v} = {k})" for k in (0, 1))).fetchall()[0]
         return 0 < ones <= zeros
-
-    def _in_thousands(self, cell: str) -> str:
-        """A number that may have thousands apart by a point; empty where a cell tells that points are for decimals."""
-        pointed, grouped = (
-            f"contains({cell}, '.')",
-            f"regexp_full_match(trim({cell}), '[-+]?[1-9]\\d{{0,2}}\\.\\d{{3}}')",
-        )
-        every = f"bool_and(coalesce({grouped} or not {pointed}, true)) and not bool_and(coalesce({pointed}, true))"
-        told, first = self.relation.aggregate(f"{every}, min({cell}) filter ({grouped})").fetchall()[0]
-        return first if told and first else ""
 
     def keep_only(self) -> None:
         """Only the rows that are asked for, and of one experiment."""
