@@ -81,7 +81,7 @@ def make_dataset(
         ParameterError: `relevant_rating` or `not_rated` does not fit the ratings.
     """
     source = f"{name} interactions"
-    read_as = {}
+    read_as: dict[str, str] = {}
     if counted := "rating" not in interactions:
         interactions = _counted(interactions, source)
     interactions = INTERACTIONS.check(interactions, source=source)

@@ -27,8 +27,9 @@ def own_tables(path: Path, params: TrainParams) -> Dataset:
     catalog = Path(params.catalog_file) if params.catalog_file else None
     if catalog is None and interactions != path:
         catalog = table_of(path, "catalog")
-    told = catalog is None and {"title", "text"} & set(params.data_columns)
-    items = _renamed(interactions if told else catalog, CATALOG, params.data_columns) if told or catalog else None
+    told = catalog is None and bool({"title", "text"} & set(params.data_columns))
+    of_items = interactions if told else catalog
+    items = None if of_items is None else _renamed(of_items, CATALOG, params.data_columns)
     return make_dataset(
         path.name.partition(".")[0] or path.name,
         _renamed(interactions, INTERACTIONS, params.data_columns),

@@ -58,13 +58,24 @@ def load_dataset(params: TrainParams) -> Dataset:
         ParameterError: no such source, or columns and a catalog are named for a source that has its own.
         DataError: the data cannot be read or break a contract.
     """
+    source, path = source_of(params)
+    return source.read(path, params)
+
+
+def source_of(params: TrainParams) -> tuple[Source, Path | None]:
+    """The source that `params.dataset` means, and its folder or file, before anything is read of it.
+
+    Raises:
+        ParameterError: as `load_dataset`.
+        DataError: a folder without the files of any source.
+    """
     source, path = find_source(params.dataset)
     if source.reader != OWN and (params.data_columns or params.catalog_file or params.not_rated):
         raise ParameterError(
             f"dataset is {params.dataset!r}, whose columns, catalog and ratings are known. Leave data_columns, "
             "catalog_file and not_rated out, or name a file of interactions as dataset."
         )
-    return source.read(path, params)
+    return source, path
 
 
 def find_source(dataset: str) -> tuple[Source, Path | None]:

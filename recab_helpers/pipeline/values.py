@@ -197,9 +197,9 @@ def _refuse_if_unused(params: dict[str, Any], parameter: str, value: Any) -> Non
 def _check_names(params: dict[str, Any]) -> None:
     """Have data, models and metrics checked by the rooms that own their lists."""
     if "train" in params:
-        from recab_helpers.data.sources import find_source
+        from recab_helpers.data.sources import source_of
 
-        find_source(params["train"].dataset)
+        source_of(params["train"])
     for stage in [params[s] for s in ("train", "simulate", "designs", "serve") if s in params]:
         from recab_helpers.recommenders.catalog import check_names
 

@@ -23,7 +23,7 @@ def author_of(address: ModelAddress) -> str:
     """
     client, found = connect(), resolve(address)
     with known_to_mlflow(found):
-        run_id = found.run_id
+        run_id: str | None = found.run_id
         if found.model_id:
             run_id = client.get_logged_model(found.model_id).source_run_id
         elif found.is_version:

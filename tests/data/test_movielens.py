@@ -1,11 +1,14 @@
 """MovieLens is read from a folder, or refused with what to do."""
 
+from functools import partial
+
 import pooch
 import pytest
 
 from recab_helpers.data import load_dataset, movielens_dataset
 from recab_helpers.errors import DataError, ParameterError
 from recab_helpers.parameters import TrainParams
+from recab_helpers.pipeline.values import check_values
 from tests.conftest import shared
 
 
@@ -60,10 +63,13 @@ def test_other_releases_are_read_with_and_without_tags(tmp_path):
     assert list(dataset.catalog["title"]) == ["City, The: Part I (1995)", "Caf\xe9"]
 
 
-def test_columns_of_a_known_layout_are_not_named(tmp_path):
+def test_columns_of_a_known_layout_are_not_named_nor_is_what_stands_for_no_rating(tmp_path):
     (tmp_path / "movies.csv").touch()
-    with pytest.raises(ParameterError, match="whose columns, catalog and ratings are known"):
-        load_dataset(TrainParams(dataset=str(tmp_path), data_columns={"item_id": "movieId"}))
+    for given in ({"data_columns": {"item_id": "movieId"}}, {"not_rated": "0"}):
+        values = {"dataset": str(tmp_path), **given}
+        for refuse in (lambda values: load_dataset(TrainParams(**values)), partial(check_values, "train")):
+            with pytest.raises(ParameterError, match="whose columns, catalog and ratings are known"):
+                refuse(values)
 
 
 def test_a_line_that_cannot_be_read_is_named(tmp_path):

@@ -94,7 +94,8 @@ def test_an_empty_value_is_refused(tmp_path, column, kind):
         log = tmp_path / "table.parquet"
     source = "the table" if kind == "pandas" else f"table.{kind}"
     said = refusal(log, numbers=["dwell"] if column == "dwell" else [])
-    assert said == f"{source}: column {column} is empty in row 3. Fill or drop these rows (bad_rows=drop)."
+    way = "Where empty says that there was no click, say click=[filled]. " if column == "clicked" else ""
+    assert said == f"{source}: column {column} is empty in row 3. {way}Fill or drop these rows (bad_rows=drop)."
 
 
 def test_the_number_of_bad_rows_is_told_and_the_first_one_shown(tmp_path):
