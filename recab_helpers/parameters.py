@@ -294,6 +294,11 @@ class AnalyzeParams(ReadParams):
                 )
         if self.design == "off_policy" and self.log_file and not self.target:
             raise ParameterError("design is off_policy, but no target is named. Name its model: target=models:/NAME/3.")
+        if self.target.startswith(SERVED):
+            raise ParameterError(
+                f"target is {self.target}, which is served, but a log is read for a registered model. Name it: "
+                "target=models:/NAME/3."
+            )
         if isinstance(self.allocation, dict):
             limits.shares("allocation", self.allocation)
         elif self.allocation is not None:

@@ -119,7 +119,10 @@ def read_further(
         both_slates=read_both_slates(test.both_slates if CTR in goals else {}, alpha=alpha),
         reading=reading,
         preference=preference,
-        off_policy={v: read_off_policy(s, Comparison(v), alpha=level) for v, s in test.off_policy.items()},
+        off_policy={
+            v: read_off_policy(s, Comparison(v), alpha=level, unknown=test.target_unknown.get(v))
+            for v, s in test.off_policy.items()
+        },
         alpha=alpha,
         wanted_power=power,
     )

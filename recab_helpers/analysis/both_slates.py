@@ -10,6 +10,7 @@ harvesting; Agarwal and others 2019). A gate holds the estimate against the plai
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,7 +129,7 @@ def _read(
     return BothSlates(
         **effects,
         examination=_examination(arms, log_theta, influence, positions, alpha),
-        gate_p=bonferroni([_gap(arms, adjusted["both"], adjusted["plain"]), _fewer_after(arms)]),
+        gate_p=bonferroni([_gap(arms, adjusted["both"], adjusted["plain"]), fewer_after(arms)]),
         same=1 - elsewhere / sum(s.sum("clicks") for s in arms),
     )
 
@@ -243,12 +244,15 @@ def _gap(arms: Arms, one: Reading, other: Reading) -> float:
     return 2 * t_tail(abs(one[0] - other[0]) / math.sqrt(sum(variances)), _freedom(variances, arms))
 
 
-def _fewer_after(arms: Arms) -> float:
-    """p of the hypothesis that a click at the top does not lower the clicks below it, one-sided."""
+def fewer_after(arms: Sequence[SufficientStatistics]) -> float:
+    """p of the hypothesis that a click at the top does not lower the clicks below it, one-sided.
+
+    Users are in these groups by their column AFTER; nan where no user has two requests that tell.
+    """
     at, n = arms[0].columns.index(AFTER), sum(s.n for s in arms)
     value = sum(s.n * s.mean[at] for s in arms) / n
     se = math.sqrt(sum(s.n * max(s.cov[at, at], 0.0) for s in arms)) / n
-    return t_tail(-value / se, n - 1) if se > 0 else 1.0
+    return t_tail(-value / se, n - 1) if se > 0 else math.nan
 
 
 def _adjusted(arms: Arms, value: float, gradient: np.ndarray, levels: tuple[float, float]) -> Reading:

@@ -4,7 +4,8 @@ Under the position model an item's clicks, over the chance that it was shown whe
 was shown: summed over positions by how likely each is looked at, they tell the target's slate (inverse propensity
 scores, Horvitz and Thompson 1952; position model for slates, Li and others 2018). Self-normalized scores (Swaminathan
 and Joachims 2015), the direct method and the doubly robust one (Dudik, Langford and Li 2011) stand beside. Examination
-is told by the same log, and its error is in every interval.
+is told by the same log, and its error is in every interval. A gate asks the log whether a place is looked at less after
+a click above it, which the position model denies; where it is, none of them may be read.
 """
 
 import math
@@ -14,9 +15,10 @@ from typing import Literal
 
 import numpy as np
 
+from recab_helpers.analysis.both_slates import GATE_ALPHA, fewer_after
 from recab_helpers.analysis.statistics import t_critical, t_tail, variance_of
 from recab_helpers.brief import Brief
-from recab_helpers.formats import lift, lift_interval, percent
+from recab_helpers.formats import lift, lift_interval, p_value, percent
 from recab_helpers.impressions.off_policy import DIRECT, KINDS, OWN, SLATES, of_position
 from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import Comparison
@@ -46,7 +48,10 @@ class OffPolicy(Brief):
     """What the log says of one target; `estimates` is empty where it cannot, and `refused` says why.
 
     `support` is the share of the target's slates, by how likely each place is looked at, that the policy of the log
-    could have shown, with its interval; `effective` the users that the weights leave.
+    could have shown, with its interval; `effective` the users that the weights leave. `gate_p` tests that a click at
+    the top of a slate does not lower the clicks below it, in requests of the same user with the same item there; nan
+    where nobody has two that tell. `unknown` counts the users whom the target does not know and shows what it shows to
+    those; None if it does not say.
     """
 
     comparison: Comparison
@@ -56,8 +61,10 @@ class OffPolicy(Brief):
     support: float
     support_ci: tuple[float, float]
     effective: float
+    gate_p: float
     estimates: tuple[Estimate, ...]
     refused: str = ""
+    unknown: int | None = None
 
     @property
     def main(self) -> Estimate | None:
@@ -78,7 +85,9 @@ class OffPolicy(Brief):
         return f"off-policy: {lift(e.lift)} ({lift_interval(e.ci)})" if e else f"off-policy: none, {self.refused}"
 
 
-def read_off_policy(s: SufficientStatistics, comparison: Comparison, *, alpha: float = 0.05) -> OffPolicy:
+def read_off_policy(
+    s: SufficientStatistics, comparison: Comparison, *, alpha: float = 0.05, unknown: int | None = None
+) -> OffPolicy:
     """The readings of one target, from the sums of every user (`impressions.off_policy`)."""
     size = sum(c.startswith(f"{KINDS[0]} at ") for c in s.columns)
     at = {kind: [s.columns.index(of_position(kind, k)) for k in range(1, size + 1)] for kind in KINDS}
@@ -93,7 +102,8 @@ def read_off_policy(s: SufficientStatistics, comparison: Comparison, *, alpha: f
         weight[at["weight"]] = looks / looks.sum()
     mean, spread = float(weight @ s.mean), float(weight @ s.cov @ weight)
     effective = s.n * mean**2 / (mean**2 + spread) if mean > 0 else 0.0
-    refused = _refusal(support, half, effective, own_clicks=s.mean[own])
+    gate_p = fewer_after([s])
+    refused = _refusal(support, half, effective, gate_p, own_clicks=s.mean[own])
     found = () if refused else tuple(_estimates(s, at, slates, own, size, support, by_support, alpha))
     return OffPolicy(
         comparison=comparison,
@@ -103,12 +113,14 @@ def read_off_policy(s: SufficientStatistics, comparison: Comparison, *, alpha: f
         support=support,
         support_ci=(max(support - half, 0.0), support + half),
         effective=effective,
+        gate_p=gate_p,
         estimates=found,
         refused=refused,
+        unknown=unknown,
     )
 
 
-def _refusal(support: float, half: float, effective: float, *, own_clicks: float) -> str:
+def _refusal(support: float, half: float, effective: float, gate_p: float, *, own_clicks: float) -> str:
     if not (math.isfinite(support) and own_clicks > 0):
         return "nobody clicked where the log's policy explored"
     if support + half < SUPPORTED:
@@ -120,6 +132,12 @@ def _refusal(support: float, half: float, effective: float, *, own_clicks: float
         return (
             f"the weights leave {effective:,.0f} of its users, and {EFFECTIVE} are needed: explore in more sessions, "
             "or among fewer items"
+        )
+    if gate_p < GATE_ALPHA:
+        return (
+            f"users click less below an item that they clicked than below the same one when they did not (p "
+            f"{p_value(gate_p)}): how likely a place is looked at depends on clicks above it, which no weight by place "
+            "undoes"
         )
     return ""
 

@@ -163,6 +163,7 @@ def read_explored(sums: SufficientStatistics, *, alpha: float = 0.05) -> Read:
 def off_policy_of(
     user: np.ndarray,
     sessions: np.ndarray,
+    after: np.ndarray,
     items: np.ndarray,
     clicked: np.ndarray,
     propensity: np.ndarray,
@@ -172,7 +173,8 @@ def off_policy_of(
 ) -> SufficientStatistics:
     """What `impressions.off_policy` counts in a log of sessions of control, some of which showed random items.
 
-    A row is so many `sessions` of a user that showed the same, (n_rows,). By shown item, (n_rows, k): its code, its
+    A row is so many `sessions` of a user that showed the same, (n_rows,), in which so many clicks came `after` one at
+    the top. By shown item, (n_rows, k): its code, its
     clicks, its propensity, whether it is where control has it, and its place in the target's slate, from 1, 0 for not
     at all; `target`, (n_users, k), item codes. Every second user is of the other half.
     """
@@ -196,6 +198,11 @@ def off_policy_of(
     shown, weight, robust = (np.bincount(at, x[met], n * k).reshape(n, k) for x in (weighed, often, gained))
     kinds = by_position(user, weighed), shown, weight, robust + theta.sum() * slates[:, None] * told
     columns = {SLATES: slates, OWN: np.bincount(user, (home * weighed).sum(axis=1), n), DIRECT: slates * (told @ theta)}
+    tops, top = np.unique(user * size + items[:, 0], return_inverse=True)
+    of, first, below, after = (
+        np.bincount(top, x) for x in (sessions, clicked[:, 0], clicked[:, 1:].sum(axis=1), after)
+    )
+    columns[AFTER] = np.bincount(tops // size, after - first * below / of, n)
     for kind, values in zip(KINDS, kinds, strict=True):
         columns |= {of_position(kind, position): of for position, of in enumerate(values.T, 1)}
     return SufficientStatistics.of(np.column_stack(list(columns.values())).astype(float), tuple(columns))

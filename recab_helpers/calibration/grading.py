@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from recab_helpers.analysis import (
@@ -200,7 +201,8 @@ def grade(
     if pool is not None:
         parts = list(progress(pool.map(run, jobs)))
     elif min(workers, len(jobs)) == 1:
-        parts = list(progress(map(run, jobs)))
+        with threadpool_limits(1):
+            parts = list(progress(map(run, jobs)))
     else:
         with grading_pool(workers) as own:
             parts = list(progress(own.map(run, jobs)))
@@ -211,7 +213,7 @@ def grade(
 def grading_pool(workers: int = 2) -> ProcessPoolExecutor:
     """Processes for `grade`, which end when the one that started them does; close it by `with`."""
     # spawn: a kernel has threads, and forking a process with threads can hang
-    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent)
+    return ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start)
 
 
 def rates(graded: pd.DataFrame) -> pd.DataFrame:
@@ -250,6 +252,12 @@ def _grade_batch(job: tuple[Tests, int, int, int], *, alpha: float, boot: bool, 
             grades += grade_looks(test.running, alpha=alpha, goal=population.goal)
         rows += [(first + i, g.kind, g.method, g.value) for g in grades]
     return rows
+
+
+def _start() -> None:
+    """Of a process of the pool: BLAS has one thread, since its small products would wait for those of the others."""
+    threadpool_limits(1)
+    end_with_parent()
 
 
 def end_with_parent() -> None:

@@ -272,6 +272,7 @@ class Aggregates(Brief):
     by_impression: bool = False  # whether a unit is an impression, since users have no ids
     both_slates: dict[str, ByVariant] = field(default_factory=dict)  # by treatment, as `impressions.both_slates` says
     off_policy: dict[str, SufficientStatistics] = field(default_factory=dict)  # by target, as `impressions.off_policy`
+    target_unknown: dict[str, int] = field(default_factory=dict)  # by target that says it, users whom it does not know
 
     @cached_property
     def daily(self) -> tuple[np.ndarray, dict[str, dict[str, np.ndarray]]]:

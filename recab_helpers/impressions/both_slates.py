@@ -71,7 +71,7 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     )
     more = {"control_only": CONTROL_ONLY, "treatment_only": TREATMENT_ONLY, "differing": DIFFERING, "after": AFTER}
     wide = users.filter(pair).select(*UNIT, *known).join(sums, on=UNIT, how="left")
-    wide = wide.join(here(_after(rows)), on=UNIT, how="left")
+    wide = wide.join(here(after_top(rows, UNIT)), on=UNIT, how="left")
     fixed = wide.select(*UNIT, *(nw.col(c).cast(nw.Float64) for c in known), *(nw.col(c).fill_null(0.0) for c in more))
     fixed = keep(fixed)
     long = cells.filter((nw.col("i") > 0) & (nw.col("j") > 0) & (nw.col("i") != nw.col("j")))
@@ -79,17 +79,20 @@ def _of(log: nw.LazyFrame, users: nw.LazyFrame, known: tuple[str, ...], treatmen
     return _statistics(fixed, (*known, *more), long, [*known, *more.values()], (CONTROL, treatment))
 
 
-def _after(rows: nw.LazyFrame) -> nw.LazyFrame:
-    """By user, the sum of products of deviations of clicks at the top and below, among requests with the same top."""
-    slate = [*UNIT, "slate_id"]
+def after_top(rows: nw.LazyFrame, unit: Sequence[str]) -> nw.LazyFrame:
+    """By user, the sum of products of deviations of clicks at the top and below, among requests with the same top.
+
+    The column is `after`; `rows` has the columns of the `unit`, slate_id, position, item_id and clicked.
+    """
+    slate = [*unit, "slate_id"]
     below = rows.filter(nw.col("clicked") > 0, nw.col("position") > 1)
     below = below.group_by(*slate).agg(nw.len().cast(nw.Float64).alias("below"))
     top = rows.filter(nw.col("position") == 1).select(*slate, "item_id", top=nw.col("clicked").cast(nw.Float64))
     each = top.join(below, on=slate, how="left").with_columns(below=nw.col("below").fill_null(0.0))
-    groups = each.with_columns(product=nw.col("top") * nw.col("below")).group_by(*UNIT, "item_id")
+    groups = each.with_columns(product=nw.col("top") * nw.col("below")).group_by(*unit, "item_id")
     sums = groups.agg(nw.len().cast(nw.Float64).alias("n"), *(nw.col(c).sum() for c in ("top", "below", "product")))
     together = sums.with_columns(after=nw.col("product") - nw.col("top") * nw.col("below") / nw.col("n"))
-    return together.group_by(*UNIT).agg(nw.col("after").sum())
+    return together.group_by(*unit).agg(nw.col("after").sum())
 
 
 def _statistics(

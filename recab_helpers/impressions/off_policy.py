@@ -10,6 +10,7 @@ import narwhals as nw
 import numpy as np
 
 from recab_helpers.errors import DataError
+from recab_helpers.impressions.both_slates import AFTER, after_top
 from recab_helpers.impressions.kept import here, keep
 from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.references import CONTROL, POSITION_IN
@@ -34,12 +35,14 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
 
     SLATES; OWN, clicks on items that stood where control has them, each over its propensity, or all clicks where
     `position_in_control` is not logged; DIRECT, expected clicks of
-    the target's slates by appeals of items that the other half of the users tells; and by position: clicks at it over
+    the target's slates by appeals of items that the other half of the users tells; AFTER, as `both_slates` has it; and
+    by position: clicks at it over
     propensity ("looked at"), and by the position that the shown item has in the target's slate, clicks and 1 over
     propensity ("clicked", "weight"), and the appeal with what clicks are above it ("doubly robust").
 
     Raises:
-        DataError: a user has no slate of the target, or the log leaves out what its slates showed.
+        DataError: a user has no slate of the target, it shows no item of the log, or the log leaves out what its
+            slates showed.
     """
     names = log.collect_schema().names()
     p = nw.col("propensity").cast(nw.Float64)
@@ -59,6 +62,7 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
         home=at_home.cast(nw.Float64),
     )
     _refuse_parts(rows, size)
+    _refuse_foreign(rows, wanted)
     met = keep(here(rows).join(wanted, on=["user_id", "item_id"], how="left"))
     halves = met.select("user_id").unique().with_row_index("half", order_by="user_id")
     halves = keep(halves.select("user_id", half=nw.col("half").cast(nw.Int64) % 2))
@@ -76,6 +80,8 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
         for kind, (where, value) in zip(KINDS, values, strict=True):
             cells[of_position(kind, at)] = nw.when(where).then(value).otherwise(0.0).sum()
     sums = keep(rows.group_by("user_id").agg(*(e.alias(n) for n, e in cells.items())))
+    after = after_top(met.select("user_id", "slate_id", "item_id", position="k", clicked="click"), ["user_id"])
+    sums = sums.join(keep(after), on="user_id", how="left").with_columns(**{AFTER: nw.col("after").fill_null(0.0)})
     told = wanted.join(halves, on="user_id", how="inner").join(appeal, on=["item_id", "half"], how="left")
     told = told.with_columns(q=nw.col("q").fill_null(mean))
     places = {f"q{at}": nw.when(nw.col("j") == at).then(nw.col("q")).otherwise(0.0).sum() for at in range(1, size + 1)}
@@ -88,8 +94,19 @@ def off_policy(log: nw.LazyFrame, target: nw.LazyFrame, size: int) -> Sufficient
         for at in range(1, size + 1)
     }
     direct = sum((float(theta[at - 1]) * nw.col(f"q{at}") for at in range(2, size + 1)), float(theta[0]) * nw.col("q1"))
-    users = keep(users.with_columns(**robust, **{DIRECT: nw.col(SLATES) * direct}).select(*cells, DIRECT))
-    return _statistics(users, [*cells, DIRECT])
+    users = keep(users.with_columns(**robust, **{DIRECT: nw.col(SLATES) * direct}).select(*cells, DIRECT, AFTER))
+    return _statistics(users, [*cells, DIRECT, AFTER])
+
+
+def _refuse_foreign(rows: nw.LazyFrame, wanted: nw.LazyFrame) -> None:
+    """Refuse a target of another catalog, which would look like one that the log's policy never explored."""
+    items = keep(here(rows.select("item_id").unique()))
+    if not wanted.join(items, on="item_id", how="semi").select(n=nw.len()).collect("pyarrow")["n"][0]:
+        one, other = (x.select(nw.col("item_id").min()).collect("pyarrow")["item_id"][0] for x in (wanted, items))
+        raise DataError(
+            f"The target shows no item of the log: it has items such as {one}, the log such as {other}. Name a target "
+            "of the same catalog, or the column with its ids: columns={item_id: COLUMN}."
+        )
 
 
 def _refuse_parts(rows: nw.LazyFrame, size: int) -> None:

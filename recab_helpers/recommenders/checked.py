@@ -50,10 +50,10 @@ def checked_slates(table: Any, user_ids: np.ndarray, item_ids: np.ndarray, k: in
     return items
 
 
-def slates_for(model: Any, user_ids: np.ndarray, k: int, *, log: str) -> tuple[np.ndarray, float]:
-    """What a model would show to the users of a log: item ids as text, (n_users, k), and the share it does not know.
+def slates_for(model: Any, user_ids: np.ndarray, k: int, *, log: str) -> tuple[np.ndarray, int | None]:
+    """What a model would show to the users of a log: item ids as text, (n_users, k), and how many it does not know.
 
-    A model says whom it does not know by a column `cold`.
+    A model says whom it does not know by a column `cold`; one without it does not say, which is None.
 
     Raises:
         DataError: as `checked_slates`, whose catalog is here what the model itself returns; or it knows nobody.
@@ -64,8 +64,10 @@ def slates_for(model: Any, user_ids: np.ndarray, k: int, *, log: str) -> tuple[n
     except (KeyError, TypeError):
         catalog = np.zeros(0, dtype=str)  # the check says what is wrong
     items = checked_slates(table, user_ids, catalog, k, source=str(model.address))
-    unknown = float(table["cold"].astype(bool).mean()) if "cold" in table else 0.0
-    if unknown == 1:
+    if "cold" not in table:
+        return catalog[items], None
+    unknown = as_ids(table["user_id"])[table["cold"].astype(bool).to_numpy()].nunique()
+    if unknown == len(user_ids):
         raise DataError(
             f"{model.address} knows none of the users of {log}, such as {user_ids[0]!s}, and shows all of them the "
             "same. Give the ids that it was trained with: columns={user_id: COLUMN}."

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from recab_helpers.analysis import SMALL_N, Analysis, OffPolicy, Preference
+from recab_helpers.analysis.both_slates import GATE_ALPHA
 from recab_helpers.formats import confidence, count, lift, lift_interval, p_value, percent
 from recab_helpers.references import CONTROL
 from recab_helpers.report.background import Background
@@ -88,6 +89,7 @@ def reasons(found: Analysis, known: Background) -> tuple[str, ...]:
     return tuple(
         f"The log's policy could have shown {percent(min(o.support, 1.0), 0)} of what {known.called(v)} shows; its "
         f"weights leave {count(o.effective)} of {count(o.n_users)} users."
+        + (f" {known.called(v)} does not know {count(o.unknown)} of them." if o.unknown else "")
         for v, o in found.off_policy.items()
     )
 
@@ -98,7 +100,8 @@ def next_step(found: Analysis, known: Background) -> str:
         return _after_preference(p, found, known)
     one = _best(found.off_policy)
     if not one.main:
-        return "Mend what the log lacks, or test the two models with users."
+        users = "test the two models with users."
+        return users.capitalize() if one.gate_p < GATE_ALPHA else f"Mend what the log lacks, or {users}"
     if one.better == CONTROL:
         return "Spare users the test: nothing here speaks for it."
     return "Test it with users: a log tells what is worth a test, not what ships."

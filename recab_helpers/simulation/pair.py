@@ -40,14 +40,16 @@ class Sessions:
 class Explored:
     """Sessions of control, a share of them with a random slate, and what a log of them tells of the treatment.
 
-    A row is a random session, or all others of a user, which show the same: `user`, (n_rows,), a number from 0, and
-    `sessions`, how many they are. By shown item, (n_rows, k): its code, its clicks, the chance that it was shown at its
-    position, whether control has it there, and where it stands in the treatment's slate, from 1, 0 for not at all;
-    `target`, (n_users, k), item codes of the treatment's slates.
+    A row is a random session, or all others of a user, which show the same: `user`, (n_rows,), a number from 0,
+    `sessions`, how many they are, and `after`, the clicks below the first position in those where that was clicked.
+    By shown item, (n_rows, k): its code, its clicks, the chance that it was shown at its position, whether control has
+    it there, and where it stands in the treatment's slate, from 1, 0 for not at all; `target`, (n_users, k), item codes
+    of the treatment's slates.
     """
 
     user: np.ndarray
     sessions: np.ndarray
+    after: np.ndarray
     items: np.ndarray
     clicked: np.ndarray
     propensity: np.ndarray
@@ -186,13 +188,15 @@ class Pair:
         who = of[user]
         items = np.vstack([np.take_along_axis(e.items[of[lucky]], pick, axis=1), self.items[0, of[usual]]])
         p = np.take_along_axis(e.p_click[of[lucky]], pick, axis=1)
-        clicks = [_drawn(p, self.clicks, rng), _drawn_often(self.p_click[0, of[usual]], times, self.clicks, rng)]
+        once = _drawn(p, self.clicks, rng)
+        often, after = _drawn_often(self.p_click[0, of[usual]], times, self.clicks, rng)
         home = _places(items, self.items[0, who]) == np.arange(1, self.k + 1)
         return Explored(
             user=user,
             sessions=np.concatenate([np.ones(len(lucky), dtype=np.int64), times]),
+            after=np.concatenate([once[:, 0] * once[:, 1:].sum(axis=1), after]),
             items=items,
-            clicked=np.vstack(clicks),
+            clicked=np.vstack([once, often]),
             propensity=e.share / (e.items[of] >= 0).sum(axis=1)[user, None] + (1 - e.share) * home,
             home=home,
             there=_places(items, self.items[1, who]),
@@ -264,11 +268,18 @@ def _drawn(p: np.ndarray, clicks: PositionModel | CascadeModel, rng: np.random.G
 
 def _drawn_often(
     p: np.ndarray, times: np.ndarray, clicks: PositionModel | CascadeModel, rng: np.random.Generator
-) -> np.ndarray:
-    """How often each item of a slate is clicked in so many sessions that show it, in the shape of `p`."""
-    if isinstance(clicks, PositionModel):
-        return rng.binomial(times[:, None], p * clicks.p_examine(p.shape[1]))
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often each item of a slate is clicked in so many sessions that show it, in the shape of `p`.
+
+    Also the clicks below the first item in those sessions where that was clicked, (len(p),).
+    """
+    if isinstance(clicks, PositionModel):  # a click says nothing of the others, so that sessions are drawn in two lots
+        chance = p * clicks.p_examine(p.shape[1])
+        top = rng.binomial(times, chance[:, 0])
+        with_top, without = (rng.binomial(n[:, None], chance[:, 1:]) for n in (top, times - top))
+        return np.hstack([top[:, None], with_top + without]), with_top.sum(axis=1)
     if not len(times):
-        return np.zeros(p.shape, dtype=np.int64)
-    drawn = _drawn(np.repeat(p, times, axis=0), clicks, rng)
-    return np.add.reduceat(drawn, np.cumsum(times) - times, axis=0, dtype=np.int64)
+        return np.zeros(p.shape, dtype=np.int64), times
+    drawn, first = _drawn(np.repeat(p, times, axis=0), clicks, rng), np.cumsum(times) - times
+    after = drawn[:, 0] * drawn[:, 1:].sum(axis=1)
+    return np.add.reduceat(drawn, first, axis=0, dtype=np.int64), np.add.reduceat(after, first)

@@ -19,11 +19,13 @@ from recab_helpers.stages.plan import USERS_PER_DAY
 from recab_helpers.stages.tested import Tested
 
 COVERS = 0.9  # share of intervals that hold the truth, below which a design of 95% is not to be relied on
+TELLS = 0.5  # share of drawn tests with a number, below which a design is not to be waited for
 RULE = (
-    "Take the design that tells a lift with the fewest users, among those whose 95% intervals held the truth in at "
-    "least 90% of the drawn tests under both click models; off-policy evaluation takes part like any other. If it "
-    "takes more than the longest bearable test, interleave as long as that is short enough: it tells which model is "
-    "better, not by how much. If not even that, do not test: choose by cost."
+    f"The rule: take the design that tells a lift with the fewest users, of those that gave a number in at least "
+    f"{percent(TELLS, 0)} of the drawn tests and whose 95% intervals then held the truth in at least "
+    f"{percent(COVERS, 0)}, under both click models. If it takes more than the longest bearable test, interleave as "
+    "long as that is short enough: it tells which model is better, not by how much. If not even that, do not test: "
+    "choose by cost."
 )
 
 FIRST = ("counted", "cuped", "gated", "sessions", "interleaved")  # ways that the answer of a pilot names
@@ -46,22 +48,17 @@ class Advice:
 
 def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
     """RULE, applied to the grades."""
-    own = graded[graded["model"] == params.click_model].set_index("way")
-    worst = graded.fillna({"coverage": 0.0}).groupby("way")["coverage"].min()  # without a number nothing was held
+    own, out = graded[graded["model"] == params.click_model].set_index("way"), left_out(graded, params)
     a_day = params.users_per_day or USERS_PER_DAY
     most = params.longest_days * a_day
     days = f"{count(params.longest_days)} days of {count(a_day)} users"
-    lifts = [
-        w
-        for w in WAYS
-        if w.lift and not w.trusting and worst[w.name] >= COVERS and math.isfinite(own.loc[w.name, "users_needed"])
-    ]
+    lifts = [w for w in WAYS if w.lift and w.name not in out and math.isfinite(own.loc[w.name, "users_needed"])]
     if lifts:
         best = min(lifts, key=lambda w: own.loc[w.name, "users_needed"])
         needed = own.loc[best.name, "users_needed"]
         if needed <= most:
             why = f"{best.label} tells the lift with {count(needed)} users, fewest of those whose intervals hold"
-            return Advice(way=best, why=f"{why} under either click model.")
+            return Advice(way=best, why=f"{why} under either click model.{_without(best, lifts, own)}")
         true = lift(math.expm1(own.loc[best.name, "truth"]))
         why = f"A lift of {true} takes at least {count(needed)} users, more than {days}"
     else:
@@ -71,11 +68,38 @@ def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
             else ("Both models have the same CTR")
         )
     needed, way = own.loc["interleaved", "users_needed"], next(w for w in WAYS if not w.lift)
-    if needed <= most and worst["interleaved"] >= COVERS:
+    if needed <= most and "interleaved" not in out:
         right = own.loc["interleaved", "truth"] * own.loc["counted", "truth"] > 0
         aside = "" if right else ", though here users prefer the model with the lower CTR"
         return Advice(way=way, why=f"{why}. Interleaving says which is better with {count(needed)} users{aside}.")
     return Advice(way=None, why=f"{why}, and interleaving takes {count(needed)}. Choose by cost.")
+
+
+def _without(best: Way, lifts: list[Way], own: pd.DataFrame) -> str:
+    """What the best way rests on and no drawn test grades, and the best of those that do not rest on it."""
+    if not best.assumed:
+        return ""
+    others = [w for w in lifts if not w.assumed]
+    said = f" That {best.assumed} is assumed here and in every drawn test, so that it is not graded."
+    if not others:
+        return said
+    next_best = min(others, key=lambda w: own.loc[w.name, "users_needed"])
+    return f"{said} If you doubt it: {next_best.label}, {count(own.loc[next_best.name, 'users_needed'])} users."
+
+
+def left_out(graded: pd.DataFrame, params: DesignsParams) -> dict[str, str]:
+    """The ways that RULE may not take, each with the reason."""
+    out = {way.name: "it is never read where its gate says no" for way in WAYS if way.trusting}
+    for row in graded.itertuples():
+        if row.way in out:
+            continue
+        if row.tests < TELLS * params.n_tests:
+            share = f"only {percent(row.tests / params.n_tests, 1)}" if row.tests else "none"
+            out[row.way] = f"under the {row.model} model it gave a number in {share} of the tests"
+        elif not row.coverage >= COVERS:
+            held = percent(row.coverage, 1)
+            out[row.way] = f"under the {row.model} model its intervals held the truth in only {held} of the tests"
+    return out
 
 
 def answer(graded: pd.DataFrame, tested: Tested) -> str:
@@ -93,9 +117,13 @@ def answer(graded: pd.DataFrame, tested: Tested) -> str:
     return f"{head} {advice.why}"
 
 
-def rule(tested: Tested) -> str:
-    """The written rule; of a pilot, what it cannot tell, so that there is no rule."""
-    return RULE if tested.grounds is None else UNTOLD
+def rule(graded: pd.DataFrame, tested: Tested) -> str:
+    """The written rule, and what it may not take; of a pilot, what it cannot tell, so that there is no rule."""
+    if tested.grounds is not None:
+        return UNTOLD
+    label = {way.name: way.label for way in WAYS}
+    out = [f"{label[name]} ({why})" for name, why in left_out(graded, tested.params).items()]
+    return f"{RULE} Left out here: {'; '.join(out)}."
 
 
 def overlap_facts(tested: Tested) -> dict[str, str]:
@@ -148,7 +176,7 @@ def grades_table(graded: pd.DataFrame, model: str) -> pd.DataFrame:
                 "error of the mean": Number(row.bias_error, points(row.bias_error, 1).lstrip("+")),
                 "coverage": Number(row.coverage, percent(row.coverage, 1)),
                 "its gate says no": Number(row.gate, "no gate" if math.isnan(row.gate) else percent(row.gate, 1)),
-                "tests": row.tests,
+                "tests with a number": Number(row.tests, count(row.tests)),
             }
         )
     return pd.DataFrame(rows).set_index("design")
@@ -163,10 +191,10 @@ def grades(graded: pd.DataFrame, model: str, tested: Tested) -> HTML:
 
 def coverage_figure(graded: pd.DataFrame, model: str, params: DesignsParams) -> HTML:
     """How often the intervals of each way held the truth in tests drawn from this click model."""
-    of = graded[(graded["model"] == model) & (graded["tests"] > 0)]
+    of = graded[(graded["model"] == model) & (graded["tests"] >= TELLS * params.n_tests)]
     error = 2 * np.sqrt(params.alpha * (1 - params.alpha) / of["tests"].clip(lower=1))
     rates = pd.DataFrame({"method": of["design"], "rate": of["coverage"], "error": error})
-    return report.rates_figure(rates, target=1 - params.alpha, title=holds_title(graded, model))
+    return report.rates_figure(rates, target=1 - params.alpha, title=holds_title(graded, model, params))
 
 
 def off_policy_facts(graded: pd.DataFrame, tested: Tested) -> dict[str, str]:
@@ -175,27 +203,31 @@ def off_policy_facts(graded: pd.DataFrame, tested: Tested) -> dict[str, str]:
     Of a pilot the clicks lost are not known.
     """
     pair, params = tested.pair, tested.params
-    of = graded[graded["model"] == params.click_model].set_index("way").loc["off_policy"]
+    rows = graded[graded["way"] == "off_policy"]
+    of = rows.set_index("model").loc[params.click_model]
     assert pair.exploration is not None
     listed, share = (pair.exploration.items >= 0).sum(axis=1).mean(), params.exploration
     facts = {
         "sessions of control with a random slate": percent(share, 0),
-        "drawn among": f"the best {EXPLORED} items of both models, {listed:.0f} different ones for a user on average",
+        "drawn among": f"the best {EXPLORED} items of each model, {listed:.0f} different ones for a user on average",
         "support: of the treatment's slate the log could show": f"{percent(min(of['support'], 1.0), 0)}; "
         f"below {percent(SUPPORTED, 0)} no number is given",
         "effective sample size: the weights leave": f"{count(of['effective'])} of {count(of['users'])} users; "
         f"below {count(EFFECTIVE)} no number is given",
-        "drawn tests without a number": percent(of["gate"], 1),
+        "drawn tests without a number": "; ".join(
+            f"{percent(r.gate, 1)} if users click by the {r.model} model" for r in rows.itertuples()
+        ),
     }
     if tested.grounds is not None:
         return facts
     control, explored = pair.ctr()[0], pair.explored_ctr()
     each = pair.k * pair.rate.mean() / -np.expm1(-pair.rate).mean()  # impressions of a user who comes
-    lost = count(of["users_needed"] * each * (control - explored))
+    lost = of["users_needed"] * each * (control - explored)
+    until = f"; {count(lost)} until it has its users" if math.isfinite(lost) else ""
     return facts | {
         "CTR of the random sessions": f"{percent(control + (explored - control) / share)}, of control "
         f"{percent(control)}",
-        "clicks lost": f"{percent(1 - explored / control, 1)} of control's; {lost} until it has its users",
+        "clicks lost": f"{percent(1 - explored / control, 1)} of control's{until}",
     }
 
 
@@ -216,13 +248,16 @@ def costs_table(pair: Pair) -> pd.DataFrame:
     return table.assign(lift=table["ctr"] / control - 1)
 
 
-def holds_title(graded: pd.DataFrame, model: str) -> str:
-    """Which ways hold the truth too seldom in tests of this click model, for the title of a figure."""
+def holds_title(graded: pd.DataFrame, model: str, params: DesignsParams) -> str:
+    """Which ways hold the truth too seldom in tests of this click model, or hardly tell, for the title of a figure."""
     of = graded[graded["model"] == model]
-    seldom = [r.design for r in of.itertuples() if not r.coverage >= COVERS]
-    if not seldom:
-        return f"Under the {model} model every way holds the truth as often as it says"
-    return f"Under the {model} model, not to be relied on: {'; '.join(seldom)}"
+    silent = [r.design for r in of.itertuples() if r.tests < TELLS * params.n_tests]
+    seldom = [r.design for r in of.itertuples() if r.design not in silent and not r.coverage >= COVERS]
+    found = [f"not to be relied on: {'; '.join(seldom)}"] if seldom else []
+    found += [f"hardly ever a number from: {'; '.join(silent)}"] if silent else []
+    if not found:
+        return f"Under the {model} model every way holds the truth about as often as it says"
+    return f"Under the {model} model, {'; '.join(found)}"
 
 
 def users_figure(graded: pd.DataFrame, params: DesignsParams) -> HTML:
@@ -234,9 +269,13 @@ def users_figure(graded: pd.DataFrame, params: DesignsParams) -> HTML:
     if not told:
         return report.note("Both models have the same CTR: no number of users tells them apart.")
     least = min(told, key=lambda k: told[k])
-    title = f"{least} takes {count(told[least])} users, two groups {count(needed[WAYS[0].label])}"
+    plain = count(needed[WAYS[0].label])
+    title = f"{least}: {count(told[least])} users; two groups as counted: {plain}"
     return report.counts_figure(
-        told, title=title, axis="users, on a scale of factors", line=(most, f"{params.longest_days} days")
+        told,
+        title=title,
+        axis="users, each step ten times the last",
+        line=(most, f"as many as come in {params.longest_days} days"),
     )
 
 

@@ -44,6 +44,7 @@ def user_rows(log: Log, metrics: tuple[MetricSpec, ...]) -> UserRows | Sums:
         ParameterError: a metric reads a column that is in neither, or the log does not tell what the reading needs.
     """
     _check_reading(log, metrics)
+    _check_metrics(log, metrics)
     asked = [c for m in metrics for c in m.columns if m not in METRICS]
     covariates = log.parameters["analyze"].get("covariates", [])
     if covariates and log.reading.design != "users":
@@ -99,6 +100,23 @@ def _returns(columns: list[str], there: tuple[str, ...], reading: Reading) -> li
     return found
 
 
+def _check_metrics(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
+    """Refuse what the user names and the design has no reading of; it would be left out in silence."""
+    design = log.reading.design
+    given = [m if isinstance(m, str) else m["name"] for m in log.parameters["analyze"].get("metrics", [])]
+    for m in (m for m in metrics if m.name in given and design != "users"):
+        if design != "sessions":
+            raise ParameterError(
+                f"metrics names {m.name}, but by design={design} clicks alone are read. Leave the metric out."
+            )
+        if m.kind != "ratio":
+            raise ParameterError(
+                f"metric {m.name} is a {m.kind} over users, but by design=sessions every user meets both variants. "
+                f"Name a ratio: metrics=[{{name: {m.numerator}_per_session, numerator: {m.numerator}, denominator: "
+                f"sessions, role: {m.role}}}]."
+            )
+
+
 def _check_reading(log: Log, metrics: tuple[MetricSpec, ...]) -> None:
     """Refuse a reading by both slates of a log that does not tell them, or of another goal."""
     if log.parameters["analyze"].get("reading", "plain") == "plain":
@@ -132,8 +150,8 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
     """
     if isinstance(rows, Sums):
         metrics = _of_sums(metrics, rows)
-    elif rows.design != "users":
-        metrics = _of_sessions(metrics, rows)
+    elif rows.design != "users":  # every user meets both variants: a mean per user says how often, not what, one was
+        metrics = tuple(m for m in metrics if m.kind == "ratio")
     lacking = {m.name: c for m in metrics for c in m.columns if c not in rows.numeric}
     defaults = {m.columns for m in METRICS}
     for m in metrics:
@@ -154,17 +172,6 @@ def measured(metrics: tuple[MetricSpec, ...], rows: UserRows | Sums) -> tuple[Me
     if rows.by_impression:
         kept = tuple(replace(m, label=f"{m.label} (by impression, interval too narrow)") for m in kept)
     return kept
-
-
-def _of_sessions(metrics: tuple[MetricSpec, ...], rows: UserRows) -> tuple[MetricSpec, ...]:
-    """The ratios: where every user meets both variants, a mean per user says how often, not what, a variant was."""
-    if means := [m for m in metrics if m.role == "goal" and m.kind == "mean"]:
-        raise ParameterError(
-            f"The goal {means[0].name} is a mean per user, but by design={rows.design} every user meets both variants. "
-            f"Name a ratio: metrics=[{{name: {means[0].name}_per_session, numerator: {means[0].numerator}, "
-            "denominator: sessions, role: goal}]."
-        )
-    return tuple(m for m in metrics if m.kind == "ratio")
 
 
 def _of_sums(metrics: tuple[MetricSpec, ...], sums: Sums) -> tuple[MetricSpec, ...]:
@@ -190,8 +197,9 @@ def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | No
     if rows.design == "off_policy" and log is not None and rows.log is not None:
         test = impressions.reduce(rows, analysis.columns_of(metrics, rows.numeric))
         size = int(rows.log.select(nw.col("position").max()).collect("pyarrow")["position"][0])
-        targets = _targets(log, rows, size)
-        return replace(test, off_policy={v: impressions.off_policy(rows.log, t, size) for v, t in targets.items()})
+        targets, unknown = _targets(log, rows, size)
+        found = {v: impressions.off_policy(rows.log, t, size) for v, t in targets.items()}
+        return replace(test, off_policy=found, target_unknown=unknown)
     goals = analysis.goals_of(metrics)
     further = [c for c in goals[0].further if c in rows.numeric]
     columns = analysis.columns_of(metrics, rows.numeric)
@@ -199,20 +207,24 @@ def reduce(rows: UserRows | Sums, metrics: tuple[MetricSpec, ...], log: Log | No
     return impressions.reduce(rows, columns, goals=[m.columns for m in goals], further=further, quantiles=quantiles)
 
 
-def _targets(log: Log, rows: UserRows, size: int) -> dict[str, nw.LazyFrame]:
-    """What each target would have shown to the users of the log, by variant: user_id, position, item_id."""
+def _targets(log: Log, rows: UserRows, size: int) -> tuple[dict[str, nw.LazyFrame], dict[str, int]]:
+    """What each target would have shown to the users of the log, by variant: user_id, position, item_id.
+
+    Also how many of them it does not know, where it says so.
+    """
     if log.recommendations is not None:
         table = impressions.open_table(log.recommendations)
         variants = table.select("variant").unique().collect("pyarrow")["variant"].to_list()
         targets = [str(v) for v in variants if str(v) != CONTROL]
-        return {v: table.filter(nw.col("variant").cast(nw.String) == v) for v in sorted(targets)}
+        return {v: table.filter(nw.col("variant").cast(nw.String) == v) for v in sorted(targets)}, {}
     model = tracking.load_model(log.parameters["analyze"]["target"])
     users = rows.users.select(nw.col("user_id").cast(nw.String)).unique().sort("user_id").collect("pandas").to_native()
     asked = users["user_id"].to_numpy(dtype=object)
-    items, _ = slates_for(model, asked, size, log=log.dataset_name)
+    items, unknown = slates_for(model, asked, size, log=log.dataset_name)
     positions = np.tile(np.arange(1, size + 1), len(asked))
     slates = {"user_id": np.repeat(asked, size), "position": positions, "item_id": items.ravel()}
-    return {"treatment": impressions.open_table(pd.DataFrame(slates))}
+    table = impressions.open_table(pd.DataFrame(slates))
+    return {"treatment": table}, {} if unknown is None else {"treatment": unknown}
 
 
 def grade_own(

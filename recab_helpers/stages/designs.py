@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.optimize import brentq
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from recab_helpers import simulation
 from recab_helpers.analysis.off_policy import EFFECTIVE
 from recab_helpers.assumptions import ACTIVITY_SHAPE, MEAN_SESSIONS
 from recab_helpers.calibration import designs as drawn
-from recab_helpers.calibration.grading import end_with_parent
+from recab_helpers.calibration import grading_pool
 from recab_helpers.data import TrainedOn
 from recab_helpers.formats import percent
 from recab_helpers.parameters import DesignsParams, SimulateParams
@@ -29,7 +28,7 @@ from recab_helpers.simulation.clicks import CascadeModel, PositionModel
 from recab_helpers.stages.simulate import load_variants
 
 BATCH = 25  # drawn tests a job
-WORKERS, FEW_JOBS = 2, 4  # processes, and how many jobs are not worth starting them
+FEW_JOBS = 4  # not worth starting processes for
 MOST_EXPLORED = 20_000  # users of a drawn test that is read off-policy
 HARDLY = 1e-4  # a lift so small counts as none: no number of users is given
 CLICKS: dict[str, PositionModel | CascadeModel] = {"position": PositionModel(), "cascade": CascadeModel()}
@@ -45,6 +44,7 @@ class Way:
     log: str
     lift: bool = True
     trusting: bool = False  # whether it may be read only where its own gate holds
+    assumed: str = ""  # what it rests on that is so in every drawn test, and therefore not graded
 
 
 WAYS = (
@@ -68,7 +68,7 @@ WAYS = (
     ),
     Way(
         name="both",
-        label="Two groups, both slates",
+        label="Two groups, both slates, its gate not asked",
         tells="lift of CTR, if a place is looked at equally often whatever stands above it",
         log="where every shown item stands in each variant's slate",
         trusting=True,
@@ -84,6 +84,7 @@ WAYS = (
         label="Sessions switch",
         tells="lift of CTR, if a session leaves nothing behind for the next",
         log="the variant of every session",
+        assumed="what a user saw in one session changes nothing in the next",
     ),
     Way(
         name="interleaved",
@@ -113,7 +114,7 @@ COLUMNS = {
     "support": "mean share of the treatment's slates that the log could have shown",
     "effective": "mean number of users that the weights leave",
     "users": "mean number of users in a drawn test",
-    "users_needed": "users that find the truth with the wanted power",
+    "users_needed": "users that find the truth with the wanted power; nan if it gives a number more seldom than that",
     "tests": "drawn tests in which it was defined",
 }
 
@@ -146,9 +147,10 @@ def grade_designs(pair: Pair, params: DesignsParams, *, models: Sequence[str] = 
     jobs = [(model, range(s, min(s + BATCH, params.n_tests))) for model in order for s in starts]
     run, bar = partial(_tests, pairs, params), partial(tqdm, total=len(jobs), desc="drawn tests", unit="batch")
     if len(jobs) <= FEW_JOBS:
-        parts = list(bar(map(run, jobs)))
-    else:  # spawn: a kernel has threads, and forking a process with threads can hang
-        with ProcessPoolExecutor(WORKERS, get_context("spawn"), initializer=end_with_parent) as pool:
+        with threadpool_limits(1):  # products are small here, and threads would wait for one another
+            parts = list(bar(map(run, jobs)))
+    else:
+        with grading_pool() as pool:
             parts = list(bar(pool.map(run, jobs)))
     rows = []
     for model in order:
@@ -215,7 +217,8 @@ def _row(way: Way, model: str, truth: float, tests: list[Reading], params: Desig
     value, low, high = (np.array([getattr(r, n) for r in reads]) for n in ("value", "low", "high"))
     told = np.isfinite(value) & np.isfinite(low)
     n, sd = int(told.sum()), float(np.std(value[told], ddof=1)) if told.sum() > 1 else math.nan
-    z = stats.norm.isf(params.alpha / 2) + stats.norm.isf(1 - params.power)
+    in_told = params.power * len(reads) / max(n, 1)  # the power it needs where it gives a number at all
+    z = stats.norm.isf(params.alpha / 2) + stats.norm.isf(1 - in_told) if in_told < 1 else math.nan
     support, effective = (float(np.mean([getattr(r, name) for r in reads])) for name in ("support", "effective"))
     needed = users * (z * sd / truth) ** 2 if abs(truth) > HARDLY else math.nan
     return {
@@ -264,7 +267,10 @@ def made_up_pair(better: float, *, seed: int, n_users: int = 2000, k: int = 6, e
 
 
 def grade_readings(seed: int, *, n_tests: int = 200, n_users: int = 400, better: float = 0.4) -> pd.DataFrame:
-    """How often each way rejects where nothing is to be found, holds a true lift, and finds it; with two errors."""
+    """How often each way rejects where nothing is to be found, holds a true lift, and finds it; with two errors.
+
+    What it rejects and holds is of the tests in which it gives a number, what it finds of all.
+    """
     params = DesignsParams(seed=seed, n_users=n_users)
     rows: dict[str, dict[str, Any]] = {way.name: {"reading": way.label} for way in WAYS}
     for more in (0.0, better):
@@ -273,9 +279,12 @@ def grade_readings(seed: int, *, n_tests: int = 200, n_users: int = 400, better:
         tests = _tests({"position": pair}, params, ("position", range(n_tests)))
         for way, row in rows.items():
             low, high = (np.array([getattr(test[way][0], end) for test in tests]) for end in ("low", "high"))
-            rejects = _rate((low > 0) | (high < 0))
-            held = {"holds the lift": _rate((low <= truth[way]) & (truth[way] <= high)), "finds it": rejects}
-            row |= held if more else {"rejects without a lift": rejects}
+            told, rejects = np.isfinite(low), (low > 0) | (high < 0)
+            if more:
+                held = (low <= truth[way]) & (truth[way] <= high)
+                row |= {"holds the lift": _rate(held[told]), "finds it": _rate(rejects)}
+            else:
+                row |= {"gives no number": _rate(~told), "rejects without a lift": _rate(rejects[told])}
     return pd.DataFrame(rows.values()).assign(tests=n_tests).set_index("reading")
 
 
@@ -288,6 +297,8 @@ def _truth(pair: Pair) -> dict[str, float]:
 
 def _rate(hits: np.ndarray) -> Number:
     """A share of tests with two Monte Carlo errors."""
+    if not len(hits):
+        return Number(math.nan, "no number")
     p = float(hits.mean())
     return Number(p, f"{percent(p, 1)} \N{PLUS-MINUS SIGN} {percent(2 * math.sqrt(p * (1 - p) / len(hits)), 1)}")
 

@@ -102,8 +102,8 @@ def _of_pilot(params: DesignsParams) -> Tested:
     notes = {
         "CTR in the pilot": percent(grounds.baseline.value),
         "users of the pilot whose slates were asked for": met if len(asked) < len(everyone) else count(len(asked)),
-        "users whom a model does not know, and shows the same": f"{percent(unknown[0], 0)} by control, "
-        f"{percent(unknown[1], 0)} by the treatment",
+        "users whom a model does not know, and shows the same": f"{_unknown(unknown[0], asked)} by control, "
+        f"{_unknown(unknown[1], asked)} by the treatment",
         "items of a slate": f"{k}, the last position of the pilot",
         "removed by CUPED": f"{percent(grounds.baseline.reduction, 0)}, {grounds.reduction_from}",
         "lift to find": f"{lift(params.lift)}; items that only the treatment shows are then liked {times:.1f} times as "
@@ -112,6 +112,10 @@ def _of_pilot(params: DesignsParams) -> Tested:
     settled = replace(params, slate_size=k, click_model="position", users_per_day=grounds.users_per_day)
     data = {"data_hash": digest_of(*(f for f in (params.log_file, params.users_file, params.clicks_file) if f))}
     return Tested(pair=pair, models=list(models), params=settled, inputs=data, notes=notes, grounds=grounds)
+
+
+def _unknown(n: int | None, asked: np.ndarray) -> str:
+    return "not told" if n is None else percent(n / len(asked), 0)
 
 
 def _positions(rows: UserRows, *, source: str) -> tuple[int, float]:

@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 
 from recab_helpers.analysis import read_off_policy
+from recab_helpers.analysis.both_slates import GATE_ALPHA
+from recab_helpers.calibration.designs import off_policy_of
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import Reading, off_policy, open_log, open_table
 from recab_helpers.references import Comparison
+from recab_helpers.stages.designs import made_up_pair
 
 K, M, SHARE = 3, 6, 0.4  # items of a slate, candidates of a user, share of random sessions
 THETA = np.arange(1.0, K + 1) ** -0.9
@@ -113,6 +116,36 @@ def test_a_user_without_a_slate_of_the_target_is_not_dropped(rng):
     log, slates, _ = drawn(rng, 50)
     with pytest.raises(DataError, match="no slates for 1 user"):
         read(log, slates[slates["user_id"] != "7"])
+
+
+def test_clicks_that_end_the_search_are_seen_and_give_no_number(rng):
+    log, slates, _ = drawn(rng, 1500)
+    assert read(log, slates).gate_p > 0.001
+    top = log["clicked"].where(log["position"] == 1, 0).groupby(log["slate_id"]).transform("max")
+    ended = (top > 0) & (log["position"] > 1) & (rng.random(len(log)) < 0.6)
+    found = read(log.assign(clicked=log["clicked"].where(~ended, 0)), slates)
+    assert found.gate_p < 1e-6
+    assert not found.estimates
+    assert "depends on clicks above it" in found.refused
+
+
+def test_the_gate_of_a_log_of_one_visit_each_is_not_asked(rng):
+    log, slates, _ = drawn(rng, 600)
+    once = log[log["slate_id"] == log.groupby("user_id")["slate_id"].transform("min")]
+    assert np.isnan(read(once, slates).gate_p)
+
+
+@pytest.mark.slow
+def test_the_gate_says_no_by_chance_as_often_as_its_level(rng):
+    pair = made_up_pair(0.4, seed=3)
+    of = [read_off_policy(off_policy_of(**vars(pair.explore(400, rng))), TARGET).gate_p for _ in range(1000)]
+    assert 0.03 < (np.array(of) < GATE_ALPHA).mean() < 0.07
+
+
+def test_a_target_of_another_catalog_is_refused(rng):
+    log, slates, _ = drawn(rng, 50)
+    with pytest.raises(DataError, match=r"shows no item of the log: it has items such as sku_.*, the log such as \d"):
+        read(log, slates.assign(item_id="sku_" + slates["item_id"]))
 
 
 def test_a_log_without_propensities_is_refused(rng):

@@ -1,5 +1,7 @@
 """The ways to test two models, read from drawn arrays: what a log of the same sessions gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +90,7 @@ def test_sessions_and_teams_are_read_as_the_log_of_them_is(drawn, rng):
 
 def test_explored_sessions_are_read_as_the_log_of_them_is(rng):
     e = made_up_pair(0.4, seed=3, n_users=200, k=K).explore(N, rng)
+    e = replace(e, after=np.minimum(e.clicked[:, 1:], e.clicked[:, :1]).sum(axis=1))  # first sessions have the clicks
     position = np.arange(1, K + 1)
     names = np.char.zfill(np.arange(len(e.target)).astype(str), 4)  # in the order of their numbers
     row = np.repeat(np.arange(len(e.user)), e.sessions)  # a slate each

@@ -85,5 +85,9 @@ def test_explored_sessions_have_the_exact_ctr_and_their_propensities(pair, click
     assert (e.clicked <= sessions).all()
     assert (sessions / e.propensity).sum() / shown == pytest.approx(8.5, rel=0.03)  # items that can be at a position
     assert (sessions * e.home / e.propensity).sum() / shown == pytest.approx(1, rel=0.03)
+    top, below = e.clicked[:, 0], e.clicked[:, 1:].sum(axis=1)
+    apart = e.after - top * below / e.sessions  # its mean is (n - 1) times the covariance in one session, over all
+    apart = apart.sum() / (e.sessions - 1).sum()
+    assert apart == pytest.approx(0, abs=0.004) if isinstance(clicks, PositionModel) else apart < -0.01
     assert e.sessions[e.sessions == 1].sum() > 0.39 * e.sessions.sum()  # two in five are random, each in its own row
     assert (np.sort(e.items, axis=1)[:, 1:] != np.sort(e.items, axis=1)[:, :-1]).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from recab_helpers.parameters import DesignsParams
-from recab_helpers.stages.advice import advise, answer
+from recab_helpers.stages.advice import advise, answer, holds_title, left_out, rule
 from recab_helpers.stages.designs import WAYS
 
 PARAMS = DesignsParams()
@@ -22,6 +22,7 @@ def graded(needed: dict[str, float], coverage: dict[str, float] | None = None, t
             "model": model,
             "truth": truth,
             "coverage": (coverage or {}).get(way.name, 0.95),
+            "tests": PARAMS.n_tests,
             "users_needed": needed.get(way.name, np.nan),
         }
         for model in ("position", "cascade")
@@ -42,8 +43,22 @@ def test_off_policy_takes_part_and_needs_numbers_under_both_click_models():
     needed = NEEDED | {"off_policy": 100.0}
     assert advise(graded(needed), PARAMS).way.name == "off_policy"
     silent = graded(needed)
-    silent.loc[(silent["way"] == "off_policy") & (silent["model"] == "cascade"), "coverage"] = np.nan
+    here = (silent["way"] == "off_policy") & (silent["model"] == "cascade")
+    silent.loc[here, ["coverage", "tests"]] = 1.0, 4  # of the few that its gate lets pass
     assert advise(silent, PARAMS).way.name == "gated"
+    assert left_out(silent, PARAMS)["off_policy"].endswith("cascade model it gave a number in only 0.4% of the tests")
+    said = rule(silent, SimpleNamespace(params=PARAMS, grounds=None))
+    assert "Left out here: Two groups, both slates, its gate not asked (it is never read where its gate" in said
+    assert "only 0.4% of the tests" in said
+    assert "hardly ever a number from: Off-policy" in holds_title(silent, "cascade", PARAMS)
+    assert "every way holds" in holds_title(silent, "position", PARAMS)
+
+
+def test_what_no_drawn_test_grades_is_said_with_the_best_way_without_it():
+    why = advise(graded(NEEDED, {"gated": 0.8}), PARAMS).why
+    assert "changes nothing in the next is assumed here and in every drawn test, so that it is not graded" in why
+    assert "If you doubt it: Two groups, CUPED, 2,000 users." in why
+    assert "assumed" not in advise(graded(NEEDED), PARAMS).why
 
 
 def test_what_takes_too_long_is_interleaved_and_what_takes_longer_still_is_not_tested():

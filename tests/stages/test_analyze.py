@@ -110,6 +110,87 @@ def test_covariates_of_the_users_file_adjust_effects_looks_and_the_drawn_tests(t
         stages.user_rows(replace(log, reading=replace(log.reading, design="sessions")), metrics)
 
 
+@pytest.mark.parametrize(
+    ("design", "metric", "said"),
+    [
+        (
+            "sessions",
+            "revenue",
+            r"revenue is a mean over users.*numerator: revenue, denominator: sessions, role: s",
+        ),
+        (
+            "sessions",
+            {"name": "revenue", "role": "goal"},
+            r"revenue is a mean.*every user meets both.*role: goal",
+        ),
+        ("sessions", {"name": "p95", "numerator": "latency", "quantile": 0.95}, "metric p95 is a quantile over users"),
+        (
+            "interleaved",
+            {"name": "x", "numerator": "clicks", "denominator": "sessions"},
+            "by design=interleaved clicks alone",
+        ),
+        ("off_policy", "revenue", "metrics names revenue, but by design=off_policy clicks alone are read"),
+    ],
+)
+def test_a_metric_that_a_design_has_no_reading_of_is_refused_and_not_left_out(design, metric, said, tmp_path):
+    log = log_of(TABLE, tmp_path, design=design, target="models:/m/1", metrics=[metric])
+    with pytest.raises(ParameterError, match=said):
+        stages.user_rows(log, metrics_from([metric]))
+
+
+def test_a_ratio_is_read_by_sessions_and_what_it_divides_is_no_metric_of_the_users(tmp_path):
+    ratio = {"name": "revenue_per_session", "numerator": "revenue", "denominator": "sessions", "role": "goal"}
+    stages.analyze._check_metrics(log_of(TABLE, tmp_path, design="sessions", metrics=[ratio]), metrics_from([ratio]))
+
+
+K = 3
+
+
+def _of(users, items, **more) -> pd.DataFrame:
+    n = len(users)
+    lists = {"user_id": np.repeat(users, K), "position": np.tile(np.arange(1, K + 1), n), "item_id": np.tile(items, n)}
+    return pd.DataFrame(lists).assign(**more)
+
+
+TARGETS = {  # what a registered model says to the users of a log: a table, or what is wrong with it
+    "knows some": (lambda users: _of(users, ["4", "2", "5"], cold=np.repeat(np.arange(len(users)) < 3, K)), 3),
+    "does not say": (lambda users: _of(users, ["4", "2", "5"]), None),
+    "knows nobody": (lambda users: _of(users, ["4", "2", "5"], cold=True), "knows none of the users of log.parquet"),
+    "recommends nobody": (
+        lambda users: _of(users[:0], ["4", "2", "5"]),
+        "returned 0 items for the user 0",
+    ),
+    "one user less": (lambda users: _of(users[1:], ["4", "2", "5"]), "returned 0 items for the user 0"),
+    "an item twice": (lambda users: _of(users, ["4", "4", "5"]), "twice"),
+    "of another catalog": (
+        lambda users: _of(users, ["x", "y", "z"]),
+        "no item of the log: it has items such as x",
+    ),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_target_is_read_with_whom_it_does_not_know_or_refused(target, rng, tmp_path, monkeypatch):
+    n, says = 40, TARGETS[target]
+    random = np.argsort(rng.random((n, 6)), axis=1)[:, :K]
+    log = pd.DataFrame({"user_id": np.repeat(np.arange(n), K), "slate_id": np.repeat(np.arange(n), K)})
+    log = log.assign(position=np.tile(np.arange(1, K + 1), n), item_id=random.ravel(), variant="control", day=0)
+    log.assign(clicked=rng.integers(0, 2, n * K), propensity=1 / 6).to_parquet(tmp_path / "log.parquet")
+    model = SimpleNamespace(address=ModelAddress.parse("models:/one/1"), recommend=lambda users, _: says[0](users))
+    monkeypatch.setattr(stages.analyze.tracking, "load_model", lambda _: model)
+    params = AnalyzeParams(log_file=str(tmp_path / "log.parquet"), design="off_policy", target="models:/one/1")
+    if isinstance(says[1], str):
+        with pytest.raises(DataError, match=says[1]):
+            _reduced(params)
+        return
+    assert _reduced(params).target_unknown.get("treatment") == says[1]
+
+
+def test_a_served_target_is_refused_with_the_way_out():
+    with pytest.raises(ParameterError, match=r"target is http://h:1, which is served.*target=models:/NAME/3"):
+        AnalyzeParams(log_file=__file__, design="off_policy", target="http://h:1")
+
+
 @pytest.fixture
 def open_bandit(tmp_path, monkeypatch):
     """A real log with propensities, whose users are known by four features only, and a target alike for all."""
