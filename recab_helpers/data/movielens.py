@@ -115,4 +115,6 @@ def _read(file: Path, **options) -> pd.DataFrame:
     try:
         return pd.read_csv(file, encoding=encoding, **options)
     except (ValueError, UnicodeError, EOFError) as error:  # pandas' errors of parsing are the first
-        raise DataError(f"{file} cannot be read: {error}. Correct the line, or unpack the archive again.") from error
+        raise DataError(
+            f"{file} cannot be read: {str(error).rstrip('.')}. Correct the line, or unpack the archive again."
+        ) from error
