@@ -115,4 +115,5 @@ def _read(file: Path, **options) -> pd.DataFrame:
     try:
         return pd.read_csv(file, encoding=encoding, **options)
     except (ValueError, UnicodeError, EOFError) as error:  # pandas' errors of parsing are the first
-        raise DataError(f"{file} cannot be read: {error}. Correct the line, or unpack the archive again.") from error
+        said = str(error).rstrip(".")
+        raise DataError(f"{file} cannot be read: {said}. Correct the line, or unpack the archive again.") from error
