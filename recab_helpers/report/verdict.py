@@ -304,7 +304,7 @@ def _by_sessions(found: Analysis) -> str:
         return ""
     return (
         "Every session drew its variant, and users are compared with themselves; what one variant leaves behind for "
-        "later sessions is in both, and is not seen."
+        "later sessions is in both numbers, and only a check looks for it."
     )
 
 

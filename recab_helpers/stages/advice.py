@@ -57,7 +57,11 @@ def advise(graded: pd.DataFrame, params: DesignsParams) -> Advice:
         best = min(lifts, key=lambda w: own.loc[w.name, "users_needed"])
         needed = own.loc[best.name, "users_needed"]
         if needed <= most:
-            why = f"{best.label} tells the lift with {count(needed)} users, fewest of those whose intervals hold"
+            other = graded[(graded["way"] == best.name) & (graded["model"] != params.click_model)].iloc[0]
+            also = f"{count(other['users_needed'])} if users click by the {other['model']} model"
+            why = (
+                f"{best.label} tells the lift with {count(needed)} users ({also}), fewest of those whose intervals hold"
+            )
             return Advice(way=best, why=f"{why} under either click model.{_without(best, lifts, own)}")
         true = lift(math.expm1(own.loc[best.name, "truth"]))
         why = f"A lift of {true} takes at least {count(needed)} users, more than {days}"

@@ -37,6 +37,9 @@ NEEDED = {"counted": 4000.0, "cuped": 2000.0, "both": 500.0, "gated": 600.0, "se
 def test_the_rule_takes_the_fewest_users_among_lifts_that_hold_and_never_an_ungated_reading():
     assert advise(graded(NEEDED), PARAMS).way.name == "gated"
     assert advise(graded(NEEDED, {"gated": 0.8}), PARAMS).way.name == "sessions"
+    fails = graded(NEEDED)  # where the gate always fails it takes what CUPED does
+    fails.loc[(fails["way"] == "gated") & (fails["model"] == "cascade"), "users_needed"] = 2000.0
+    assert "with 600 users (2,000 if users click by the cascade model), fewest" in advise(fails, PARAMS).why
 
 
 def test_off_policy_takes_part_and_needs_numbers_under_both_click_models():
