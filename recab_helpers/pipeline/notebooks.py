@@ -5,6 +5,7 @@ The kernels start at once and warm up with the imports of their notebooks while 
 
 import ast
 import os
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -20,6 +21,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient.exceptions import DeadKernelError
+from tqdm.auto import tqdm
 
 from recab_helpers import paths
 from recab_helpers.errors import (
@@ -46,6 +48,8 @@ SAID = (RecabError, ParameterError, DataError, NoAnswerError, TrackingError, Pip
 REFUSALS = {error.__name__ for error in SAID}
 OF_THE_MACHINE = {"MemoryError", "ArrowMemoryError", "MlflowException", "RestException", "ConnectionError"}
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "JUPYTER_PATH"}
+STARTS = 3  # of a kernel whose port another program may have
+ANSWER_S = 120  # in which a kernel must
 SOCKET_NAME = 100  # bytes that the path of a socket may have on every system that has them
 
 
@@ -144,28 +148,43 @@ def warm_kernels(stages: Iterable[str], stop: Stop, place: Path) -> Iterator[dic
     try:
         for stage in stages:
             stop.check()
-            file = str(place / f"{stage}.json")
-            managers[stage] = manager = AsyncKernelManager(
-                kernel_name="python3",
-                kernel_spec_manager=own_kernels(),
-                transport_encryption="auto",
-                connection_file=file,
-                transport=_transport(file),
-            )
-            stop.kernels.append(manager)
-            run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place))
-        for stage, manager in managers.items():
-            stop.check()
-            _execute(stage, manager, warm_up_of(notebook_of(stage)))
+            managers[stage] = _started(stage, stop, place)
+        for stage in managers:
+            for left in reversed(range(STARTS)):
+                stop.check()
+                try:
+                    _execute(stage, managers[stage], warm_up_of(notebook_of(stage)))
+                    break
+                except PipelineError:
+                    if not left or managers[stage].transport == "ipc":
+                        raise
+                _end({stage: managers[stage]})
+                managers[stage] = _started(stage, stop, place)
         yield managers
     finally:
         _end(managers)
 
 
+def _started(stage: str, stop: Stop, place: Path) -> AsyncKernelManager:
+    file = str(place / f"{stage}.json")
+    transport = _transport(file)
+    manager = AsyncKernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=own_kernels(),
+        transport_encryption="auto",
+        connection_file=file,
+        transport=transport,
+    )
+    stop.kernels.append(manager)
+    said = {} if transport == "ipc" else {"stderr": subprocess.DEVNULL}  # of a port that was taken it tells in 30 lines
+    run_sync(manager.start_kernel)(cwd=str(paths.ROOT), env=_environment(place), **said)
+    return manager
+
+
 def _transport(connection_file: str) -> str:
     """How a kernel is reached: by sockets beside its file, where the system has them and their names are short enough.
 
-    A free TCP port may be another program's before the kernel has it.
+    A free TCP port may be another program's before the kernel has it, which is then started again.
     """
     longest = os.fsencode(f"{connection_file.removesuffix('.json')}-ipc-99")
     return "ipc" if os.name == "posix" and len(longest) < SOCKET_NAME else "tcp"
@@ -226,6 +245,8 @@ def _run_one(notebook: Path, copy: Path, values: dict[str, Any], kernel: AsyncKe
     except DeadKernelError as error:
         raise PipelineError(f"{_death(name, kernel)} {shown(copy)} shows how far it came.") from error
     finally:
+        for drawn in list(tqdm._instances):  # papermill leaves its bar open when a disk is full
+            drawn.close()
         _mask(copy)
     if skipped := [c for c in done.cells if c.cell_type == "code" and c.source and not c.execution_count]:
         raise PipelineError(f"{name} stopped early: {len(skipped)} cells never ran. See {shown(copy)}.")
@@ -248,7 +269,11 @@ def _death(name: str, kernel: AsyncKernelManager) -> str:
     code = run_sync(kernel.provisioner.poll)() if kernel.provisioner is not None else None
     if code == -9:
         return f"The kernel of {name} was killed (signal 9), probably out of memory. Lower n_users, or close programs."
-    how = "died" if code is None else f"died by signal {-code}" if code < 0 else f"ended with code {code}"
+    if code is None:
+        return (
+            f"The kernel of {name} did not answer in {ANSWER_S} seconds: the machine is too busy. Run it again later."
+        )
+    how = f"died by signal {-code}" if code < 0 else f"ended with code {code}"
     return f"The kernel of {name} {how}, most likely for want of memory. Close other programs, or lower n_users."
 
 
@@ -265,7 +290,7 @@ def _execute(stage: str, manager: AsyncKernelManager, code: str) -> None:
     client = manager.client()
     client.start_channels()
     try:
-        run_sync(client.wait_for_ready)(timeout=120)
+        run_sync(client.wait_for_ready)(timeout=ANSWER_S)
         client.execute(code, silent=True, store_history=False)
     except RuntimeError as error:
         raise PipelineError(_death(stage, manager)) from error

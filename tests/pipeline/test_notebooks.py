@@ -16,7 +16,9 @@ from types import SimpleNamespace
 import nbformat
 import numpy as np
 import pandas as pd
+import papermill as pm
 import pytest
+from tqdm.auto import tqdm
 
 from recab_helpers import paths, tracking
 from recab_helpers.errors import NoAnswerError, PipelineError
@@ -428,6 +430,35 @@ def test_kernels_need_no_tcp_port_where_the_system_has_sockets(tmp_path):
     """A port that is free when it is chosen may be taken when the kernel binds it: such a report died at its start."""
     assert notebooks._transport("/tmp/recab-1/train.json") == ("ipc" if os.name == "posix" else "tcp")
     assert notebooks._transport(f"/tmp/{'long/' * 20}train.json") == "tcp"
+
+
+def test_a_kernel_whose_port_was_taken_is_started_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(notebooks, "_transport", lambda file: "tcp")
+    execute, tried = notebooks._execute, []
+
+    def of_the_second(stage, manager, code):
+        tried.append(manager)
+        if len(tried) == 1:
+            raise PipelineError("ended with code 1")
+        execute(stage, manager, code)
+
+    monkeypatch.setattr(notebooks, "_execute", of_the_second)
+    with notebooks.warm_kernels(["plan"], Stop(), tmp_path) as kernels:
+        assert kernels["plan"] is tried[1] is not tried[0]
+        assert not tried[0].has_kernel
+
+
+def test_no_progress_bar_is_drawn_after_the_error_that_ends_a_notebook(monkeypatch, own_notebooks, tmp_path):
+    bars = []
+
+    def full(*_, **__):
+        bars.append(tqdm(total=3))
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pm, "execute_notebook", full)
+    with pytest.raises(OSError, match="No space"):
+        notebooks._run_one(own_notebooks("1"), tmp_path / "executed.ipynb", {}, None)
+    assert bars[0].disable  # as one that is closed
 
 
 def test_a_door_says_how_long_the_one_before_took_where_there_was_one():
