@@ -241,8 +241,8 @@ def estimate(
         method += ", CUPED" + (f", also by {' and '.join(further)}" if further else "")
         reduction = 1 - (variance_of(control, c_grad) + variance_of(treatment, t_grad)) / plain
     of = comparison or Comparison("treatment")
-    effect = _of_values(metric, of, method, (c, t), (control.n, treatment.n), alpha=alpha)
-    effect = replace(effect, variance_reduction=reduction)
+    values, n = (c, t), (control.n, treatment.n)
+    effect = _of_values(metric, of, method, values, n, alpha=alpha, variance_reduction=reduction)
     users, grow = (float(control.n), float(treatment.n)), (1.0, 1.0)
     why = _why_undefined(effect, control, treatment)
     if metric.kind == "mean" and lopsided(control, treatment, metric.numerator):
@@ -283,6 +283,7 @@ def _of_values(
     users: tuple[int, int],
     *,
     alpha: float,
+    **more: Any,
 ) -> Effect:
     """The effect with both values and their difference, and nothing yet of how sure it is; control comes first."""
     return Effect(
@@ -295,6 +296,7 @@ def _of_values(
         control=values[0],
         treatment=values[1],
         difference=values[1] - values[0],
+        **more,
     )
 
 
@@ -307,8 +309,7 @@ def estimate_within(metric: MetricSpec, of: Within, comparison: Comparison, *, a
     s = of.statistics
     columns = {v: tuple(at(c, v) for c in metric.columns) for v in (comparison.against, comparison.variant)}
     (c, c_grad), (t, t_grad) = (s.gradient(columns[v]) for v in columns)
-    effect = _of_values(metric, comparison, WITHIN, (c, t), (s.n, s.n), alpha=alpha)
-    effect = replace(effect, same_users=True)
+    effect = _of_values(metric, comparison, WITHIN, (c, t), (s.n, s.n), alpha=alpha, same_users=True)
     for v, value in ((comparison.against, c), (comparison.variant, t)):
         if not math.isfinite(value) or s.n < 2:
             return replace(effect, reason=f"{v} has no {metric.denominator}" if s.n > 1 else f"there is {s.n} user")
@@ -378,21 +379,22 @@ def with_uncertainty(
     users = users or n
     freedom, se = welch_freedom(c_var, users[0], t_var, users[1]), math.sqrt(variance)
     half = t_critical(effect.alpha / 2, freedom) * se
-    effect = replace(
-        effect,
-        difference_ci=(t - c - half, t - c + half),
-        p_value=2 * t_tail(abs(t - c) / se, freedom),
-        se=se,
-    )
+    found: dict[str, Any] = {
+        "difference_ci": (t - c - half, t - c + half),
+        "p_value": 2 * t_tail(abs(t - c) / se, freedom),
+        "se": se,
+    }
     if c > 0 and t == 0:
-        low, high = (d / c for d in effect.difference_ci)
+        low, high = (d / c for d in found["difference_ci"])
         p = math.nan
         if effect.metric.role == "guardrail":
             p = t_tail(effect.metric.direction * (t - c + effect.metric.direction * effect.margin * c) / se, freedom)
         method = f"{effect.method}, linear"
-        return replace(effect, method=method, lift=-1.0, lift_ci=(max(low, -1.0), high), noninferiority_p=p)
+        found |= {"method": method, "lift": -1.0, "lift_ci": (max(low, -1.0), high), "noninferiority_p": p}
+        return replace(effect, **found)
     if not (c > 0 and t > 0):
-        return replace(effect, reason=f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}")
+        reason = f"{effect.metric.label} is {c:g} in control and {t:g} in treatment; {BOTH}"
+        return replace(effect, **found, reason=reason)
     log_vars = log_variances or (c_var / c**2, t_var / t**2)
     log_freedom, log_se = welch_freedom(log_vars[0], users[0], log_vars[1], users[1]), math.sqrt(sum(log_vars))
     factor = math.exp(min(t_critical(effect.alpha / 2, log_freedom) * log_se, 700.0))
@@ -401,7 +403,7 @@ def with_uncertainty(
         worst = math.log(t / c) - math.log(1 - effect.metric.direction * effect.metric.margin)
         p = t_tail(effect.metric.direction * worst / log_se, log_freedom)
     lift_ci = (t / c / factor - 1, t / c * factor - 1)
-    found: dict[str, Any] = {"lift_ci": lift_ci, "log_se": log_se, "log_freedom": log_freedom, "noninferiority_p": p}
+    found |= {"lift_ci": lift_ci, "log_se": log_se, "log_freedom": log_freedom, "noninferiority_p": p}
     return replace(effect, lift=t / c - 1, **found)
 
 
