@@ -91,8 +91,12 @@ def _dialect(part: Path, *, one_end: bool) -> _Dialect:
     fields, *some = _cells([head, *rest[:FIRST]], sep, quote)
     header = not _is_row(fields, some)
     names = [(header and f.strip()) or f"column {i}" for i, f in enumerate(fields, 1)]
-    if twice := [n for i, n in enumerate(names) if n in names[:i]]:
-        raise DataError(f"{part.name}: the column {twice[0]} stands there twice. Keep one of the two, or rename one.")
+    plain = [n.casefold() for n in names]
+    if twice := [n for i, n in enumerate(names) if plain[i] in plain[:i]]:
+        case = "" if names.count(twice[0]) > 1 else ", in capital and small letters"
+        raise DataError(
+            f"{part.name}: the column {twice[0]} stands there twice{case}. Keep one of the two, or rename one."
+        )
     escape = "\\" if quote and f"\\{quote}" in text else quote
     nothing = "['']" if escape == "\\" else f"['', {literal(NOTHING)}]"
     options = (
@@ -132,7 +136,10 @@ def _quote(head: str, lines: list[str], sep: str) -> str:
 
 
 def encoding_of(sample: bytes) -> str:
-    """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything."""
+    """UTF-16 or UTF-8 by their marks and by whether the bytes are, else Windows-1252, which reads nearly anything.
+
+    Text that is UTF-8 but for a few bytes is none of Windows-1252: its reader names the line.
+    """
     if sample.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"
     if sample.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -143,7 +150,9 @@ def encoding_of(sample: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
     except UnicodeDecodeError:
-        return "cp1252"
+        read = sample.decode(errors="replace")
+        beyond, odd = len(re.findall(r"[^\x00-\x7f]", read)), read.count("\ufffd")
+        return "cp1252" if 2 * odd >= beyond else "utf-8"
     return "utf-8"
 
 

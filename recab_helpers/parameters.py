@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from recab_helpers import limits
 from recab_helpers.errors import ParameterError, nearest
+from recab_helpers.references import CONTROL
 
 SPLITS = ("per_user", "time")
 CLICK_MODELS = ("position", "cascade")
@@ -301,6 +302,12 @@ class AnalyzeParams(ReadParams):
             )
         if self.prior_sd is not None:
             limits.inside("prior_sd", self.prior_sd, 0, 10)
+
+    @property
+    def planned(self) -> dict[str, float]:
+        """The planned share of users by variant, with the control called so; empty where none is given for each."""
+        shares = self.allocation if isinstance(self.allocation, dict) else {}
+        return {CONTROL if v == self.control and CONTROL not in shares else v: p for v, p in shares.items()}
 
     def unused(self) -> dict[str, str]:
         """What a simulated test says itself, and what only a simulated test has."""

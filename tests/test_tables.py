@@ -35,6 +35,13 @@ def test_windows_text_is_read(tmp_path):
     assert rows_of(tmp_path / "t.csv") == [("1", "\u20ac caf\u00e9")]
 
 
+def test_a_damaged_line_of_utf_8_is_named_and_not_read_as_windows_text(tmp_path):
+    lines = [f"{i};\u00fc{i}\u4e2d" for i in range(9)]
+    (tmp_path / "t.csv").write_bytes(b"id;said\n" + "\n".join(lines).encode() + b"\n9;caf\xe9\n")
+    with pytest.raises(DataError, match=r"t.csv cannot be read: line 11 is not UTF-8 text\. Save the file as UTF-8"):
+        rows_of(tmp_path / "t.csv")
+
+
 def test_what_a_database_writes_for_nothing_is_nothing(tmp_path):
     (tmp_path / "t.tsv").write_text("id\tsaid\n\\N\tN\n2\t\\Nb\n")
     assert rows_of(tmp_path / "t.tsv") == [(None, "N"), ("2", "\\Nb")]

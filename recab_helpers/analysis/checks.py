@@ -164,7 +164,9 @@ def known_check(test: Aggregates, planned: Planned) -> Check:
     name, unknown, n = "Users known from before", test.users.unknown, test.users.n
     if unknown is None:
         return not_tested(name, "no table of users was given", gate=False)
-    detail = f"{n - unknown:,} of {n:,} users are in the table of users; the counts of the others from before are 0"
+    detail = f"all {n:,} users are in the table of users"
+    if unknown:
+        detail = f"{n - unknown:,} of {n:,} users are in the table of users; the counts of the others from before are 0"
     return judged(name, unknown < n / 2, detail, "Look at whether ids are written alike in both.", gate=False)
 
 

@@ -15,6 +15,7 @@ from recab_helpers.impressions.statistics import SufficientStatistics
 from recab_helpers.impressions.sums import Sums, holds_sums, read_sums
 from recab_helpers.impressions.user_rows import UserRows, user_rows, users_alone
 from recab_helpers.impressions.users import open_users, read_users
+from recab_helpers.impressions.variants import refuse_unplanned
 
 __all__ = [
     "COUNTS",
@@ -43,6 +44,7 @@ __all__ = [
     "read_users",
     "reduce",
     "refuse_lacking",
+    "refuse_unplanned",
     "sample",
     "summed_of",
     "user_rows",

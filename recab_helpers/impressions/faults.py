@@ -42,7 +42,10 @@ def _fault(table: Reader, column: str, n: int) -> str:
         where = f"in row {above.fetchall()[0][0]} of {file}"
     called = table.written(column)
     if value is None or (isinstance(value, str) and not value.strip()):
-        return f"{table.source}: column {called} is empty {where}{many}. Fill or drop these rows{table.way}."
+        way = f"Fill or drop these rows{table.way}"
+        if table.kinds[column] == "flag":
+            way = f"Where empty says that there was no click, say click=[{values.FILLED}]. {way}"
+        return f"{table.source}: column {called} is empty {where}{many}. {way}."
     if isinstance(value, (bytes, memoryview)):
         value = bytes(value)
     must, way = f"it must be {KINDS[table.kinds[column]]}", f"Correct or drop these rows{table.way}."

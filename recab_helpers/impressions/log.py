@@ -1,6 +1,7 @@
 """An impression log as its contract has it, or what is wrong with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from recab_helpers.engine import literal
 from recab_helpers.errors import DataError
 from recab_helpers.impressions.clicks import join_clicks
 from recab_helpers.impressions.contract import IMPRESSIONS, MAY_LACK, PROPENSITY, TIMES, TITLE, Column, in_slates
+from recab_helpers.impressions.events import fold_events
 from recab_helpers.impressions.faults import check_cells
 from recab_helpers.impressions.kept import here, stays
 from recab_helpers.impressions.lists import unfold
@@ -59,15 +61,18 @@ def read_log(
             raise DataError(f"{source} stays in its own engine. Join the clicks there, as a column clicked of 0 and 1.")
         return read_there(frame, source, how, numbers, pilot=pilot)
     native: Any = frame.to_native()
+    called = how.columns
     if clicks is not None:
         native = here(frame).to_native()
     pilot = pilot or how.design == "off_policy"
+    if clicks is not None and how.columns.get("clicked") not in native.columns:  # it is one of the clicks
+        how = replace(how, columns={ours: theirs for ours, theirs in how.columns.items() if ours != "clicked"})
     with reading(source):
         log = Reader(native, source, how, way=" (bad_rows=drop)", whole_ids=True)
         unfold(log)
         log.keep_only()
         if clicks is not None:
-            join_clicks(log, clicks)
+            join_clicks(log, clicks, called)
         _read_columns(log, numbers, pilot=pilot)
         check_cells(log)
         if not log.faults:
@@ -96,6 +101,7 @@ def _read_columns(log: Reader, numbers: Sequence[str], *, pilot: bool) -> None:
     if time:
         read_time(log, time)
         _tell_the_start(log)
+        fold_events(log)
     for column in (*columns.values(), TITLE, *([PROPENSITY] if off_policy else [])):
         if log.has(column.name) and column.name != "variant":
             log.read_kind(column)

@@ -22,6 +22,7 @@ from recab_helpers.impressions.times import days_of_ends
 from recab_helpers.impressions.user_rows import refuse_returns, refuse_short
 from recab_helpers.impressions.users import open_users, read_users
 from recab_helpers.impressions.values import is_number
+from recab_helpers.impressions.variants import refuse_unplanned
 from recab_helpers.impressions.words import propose
 from recab_helpers.parameters import AnalyzeParams, DesignsParams, PlanParams, ReadParams
 from recab_helpers.references import in_order
@@ -83,18 +84,20 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
     Raises:
         DataError: the log, or the table of its users, breaks its contract, or they know no user in common.
         ParameterError: the log holds sums of several metrics, and none is the goal; a covariate is none; a metric reads
-            what is not there, or who came back of a log that is too short.
+            what is not there, or who came back of a log that is too short; a variant has no planned share.
     """
     how = Reading.of(params)
     if how.engine == "spark":
         spark_is_there()
         return
-    covariates = params.covariates if isinstance(params, AnalyzeParams) else []
+    covariates, planned = (params.covariates, params.planned) if isinstance(params, AnalyzeParams) else ([], {})
     pilot = isinstance(params, (PlanParams, DesignsParams))
     if params.log_file and not pilot and holds_sums(params.log_file, how):
         if covariates:
             raise ParameterError(f"covariates names {covariates[0]}, but the log holds sums of users. Leave it out.")
-        _refuse_without_goal(params, read_sums(params.log_file, how).numeric)
+        sums = read_sums(params.log_file, how)
+        _refuse_without_goal(params, sums.numeric)
+        refuse_unplanned(planned, in_order(sums.head()["variant"].unique()))
         return
     known = read = None
     if params.users_file:
@@ -123,6 +126,9 @@ def check_early(params: ReadParams, asked: Sequence[str] = (), quantiles: Sequen
     refuse_lacking(covariates, names, others)
     retained = [c for c in asked if days_to_return(c) and c not in (*there, *names)] if params.log_file else []
     refuse_returns(retained, how)
+    tested = known if not params.log_file else None if read is None else read.rows
+    if planned and tested is not None:
+        refuse_unplanned(planned, in_order(tested.select("variant").unique().collect("pyarrow")["variant"].to_list()))
     if read is None:
         _check_ends(params, how, retained, quantiles)
         return

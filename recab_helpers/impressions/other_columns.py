@@ -69,6 +69,7 @@ def _may_be(table: Reader, column: str, bit: bool) -> str:
     if bit:
         return f"0 or 1: a metric by metrics=[{column}]"
     if count := next((c for c in ("clicks", "impressions", "sessions") if c in column.casefold()), ""):
-        return f"did you mean pre_{count}?"
+        each = "every row is one impression; " if count == "impressions" else ""
+        return f"{each}did you mean pre_{count}?"
     places = [table.written(f"{POSITION_IN}{v}") for v in table.variants] if column.startswith(POSITION_IN) else []
     return closest(column, (*SYNONYMS, *places)).strip().replace("Did", "did")

@@ -23,7 +23,7 @@ from recab_helpers.impressions.contract import (
 from recab_helpers.impressions.counting import count
 from recab_helpers.impressions.reading import Read, Reading
 from recab_helpers.impressions.times import FAR_DAYS
-from recab_helpers.impressions.values import LARGEST_RANK, NO, POSITIVE, YES
+from recab_helpers.impressions.values import FILLED, LARGEST_RANK, NO, NOTHING, POSITIVE, YES
 from recab_helpers.impressions.variants import MAX_VARIANTS
 from recab_helpers.impressions.words import SYNONYMS, propose
 from recab_helpers.references import CONTROL, POSITION_IN, in_order
@@ -221,12 +221,18 @@ class _There:
         if "position" in bad:
             bad["position"] = bad["position"] | (nw.col("position") > LARGEST_RANK)
         counted = {f"bad {i}": b.cast(nw.Int64).sum() for i, b in enumerate(bad.values())}
+        if "position" in bad and not places:
+            counted |= {f"at {k}": (nw.col("position") == k).cast(nw.Int64).sum() for k in (0, 1)}
         (found,) = _rows(self.frame.select(n=nw.len(), **counted))
         n, faults = int(found["n"]), []
         if not n:
             raise DataError(f"{self.source} has no rows. Give at least one.")
         for i, c in enumerate(columns):
             broken = int(found[f"bad {i}"] or 0)
+            if c.name == "position" and broken and broken == found.get("at 0") and 0 < found["at 1"] <= broken:
+                self.notes.append(f"{self.source} counts positions from 0: they are read as from 1")
+                self.frame, bad[c.name] = self.frame.with_columns(position=nw.col("position") + 1), nw.lit(False)
+                continue
             if broken and not (self.how.drop_bad_rows and broken < n / 2):
                 (row,) = _rows(self.frame.filter(bad[c.name]).select(c.name).head(1))
                 called = self.how.columns.get(c.name, c.name)
@@ -299,6 +305,8 @@ def _clicked(kind: Any, clicks: Sequence[str]) -> nw.Expr:
     value = nw.col("clicked")
     number = value.cast(nw.Int64) if kind == nw.Boolean else value
     word = value.cast(nw.String).str.strip_chars().str.to_lowercase()
+    if FILLED in clicks:
+        return (~word.fill_null("").is_in(NOTHING)).cast(nw.Int64).cast(nw.Float64)
     if not clicks:
         if kind.is_numeric() or kind == nw.Boolean:
             return number.cast(nw.Float64)

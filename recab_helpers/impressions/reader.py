@@ -136,11 +136,14 @@ class Reader:
     def read_kind(self, column: Column) -> None:
         """Read a column whose kind alone says how."""
         cell = self.cells[column.name]
-        v = values.number(cell.sql, cell.kind)
+        v, first = values.number(cell.sql, cell.kind), 1
+        if column.kind == "rank" and self._begins_at_zero(v):
+            self.notes.append(f"{self.source} counts positions from 0: they are read as from 1")
+            v, first = f"({v} + 1)", 0
         if values.is_whole(cell.kind):
             if column.kind == "id" and self.whole_ids and self.read_plain(column, cell.sql):
                 return
-            if column.kind == "rank" and self.read_plain(column, v, "< 1", f"> {values.LARGEST_RANK}"):
+            if column.kind == "rank" and self.read_plain(column, v, f"< {first}", f"> {values.LARGEST_RANK}"):
                 return
             if column.kind == "flag" and not self.reading.click and self.read_plain(column, v, "< 0", "> 1"):
                 return
@@ -159,12 +162,40 @@ class Reader:
             if self.reading.design in ("interleaved", "off_policy"):  # what is shown is no variant's own slate
                 elsewhere = "false"
             self.read(column, v, f"not isfinite({v}) or {v} < 0 or {v} != round({v}) or {elsewhere}")
+        elif column.kind in ("count", "number") and cell.kind == "VARCHAR" and (odd := self._in_thousands(cell.sql)):
+            self.typed[column.name] = v
+            self.faults.append(
+                f"{self.source}: column {self.written(column.name)} holds {odd!r} beside whole numbers: the point may "
+                "part thousands, or decimals of which there are always three. Write thousands without it."
+            )
         elif column.kind == "count":
             self.read(column, v, f"not isfinite({v}) or {v} < 0")
         elif column.kind == "chance":
             self.read(column, v, f"not isfinite({v}) or {v} <= 0 or {v} > 1")
         else:
             self.read(column, v, f"not isfinite({v})")
+
+    def _begins_at_zero(self, v: str) -> bool:
+        """Whether ranks count from 0: where they do, no fewer items stand at 0 than at 1.
+
+        Where the slates of all variants are told, 0 says that an item is in none.
+        """
+        if any(c.startswith(POSITION_IN) for c in self.cells) or self.relation.aggregate(f"min({v})").fetchall() != [
+            (0,)
+        ]:
+            return False
+        zeros, ones = self.relation.aggregate(", ".join(f"count(*) filter ({v} = {k})" for k in (0, 1))).fetchall()[0]
+        return 0 < ones <= zeros
+
+    def _in_thousands(self, cell: str) -> str:
+        """A number that may have thousands apart by a point; empty where a cell tells that points are for decimals."""
+        pointed, grouped = (
+            f"contains({cell}, '.')",
+            f"regexp_full_match(trim({cell}), '[-+]?[1-9]\\d{{0,2}}\\.\\d{{3}}')",
+        )
+        every = f"bool_and(coalesce({grouped} or not {pointed}, true)) and not bool_and(coalesce({pointed}, true))"
+        told, first = self.relation.aggregate(f"{every}, min({cell}) filter ({grouped})").fetchall()[0]
+        return first if told and first else ""
 
     def keep_only(self) -> None:
         """Only the rows that are asked for, and of one experiment."""

@@ -16,9 +16,9 @@ class Reading:
     """How a log or a table of users is to be read where its words are not recab's.
 
     `columns` says which of its columns is which of the contract's; `control` is its name for the control; `click`
-    lists the values that are a click (`positive`: a number above 0). Rows before `starts` tell of the period before
-    the test. Only rows whose columns have the values of `only` are read. `time_zone` is the zone whose days are
-    told, and of times that name none.
+    lists the values that are a click (`positive`: a number above 0; `filled`: any cell that is not empty). Rows
+    before `starts` tell of the period before the test. Only rows whose columns have the values of `only` are read.
+    `time_zone` is the zone whose days are told, and of times that name none.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import narwhals as nw
 
 from recab_helpers.engine import name
 from recab_helpers.impressions.counting import count
+from recab_helpers.impressions.events import NEARLY_ALL, click_rows
 from recab_helpers.impressions.reader import Reader
 
 
@@ -28,6 +29,14 @@ def make_slates_whole(log: Reader, numbers: Sequence[str]) -> None:
             continue
         if key:
             log.counted = None
+            clicks, beside = click_rows(log, f"user_id, slate_id, {rank}, {day}")
+            if said == "moment" and clicks and beside >= NEARLY_ALL * clicks:
+                log.faults.append(
+                    f"{log.source}: of {clicks:,} items with a click, {beside:,} have a row without one too, in the "
+                    "slate of the same id and day. Where an impression and its click have a row each, keep that of the "
+                    "impression and mark it; else give every slate an id of its own."
+                )
+                return
             log.typed["slate_id"] = (
                 f"concat_ws(' ', {log.typed['slate_id']}, {key.replace(name(log.time), f'({time})')})"
             )

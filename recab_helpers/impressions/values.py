@@ -11,6 +11,8 @@ from recab_helpers.engine import literal
 
 YES, NO = ("1", "1.0", "1,0", "true", "t", "yes", "y"), ("0", "0.0", "0,0", "false", "f", "no", "n")
 POSITIVE = "positive"  # among the values of a click: any number above 0
+FILLED = "filled"  # of a click: any cell that says something, such as when it was clicked
+NOTHING = ("", "null", "none", "nan", "nat", "na", "n/a", "\\n", "-")  # words of a cell that says nothing
 LARGEST_WHOLE = 2**53  # above it a float does not tell whole numbers apart
 LARGEST_RANK = 1_000_000
 LATEST = 7_258_118_400  # seconds until the year 2200
@@ -90,6 +92,8 @@ def shortened(column: str, kind: str) -> str:
 def flag(column: str, kind: str, clicks: Sequence[str]) -> str:
     """1.0 for a click and 0.0 for none; `clicks` names the values that are one where they are not 0 and 1 in words."""
     written = f"lower(trim({column}::varchar))"
+    if FILLED in clicks:
+        return f"(coalesce({written}, '') not in ({', '.join(map(literal, NOTHING))}))::double"
     if not clicks:
         if is_number(kind):
             return f"case when {column} in (0, 1) then {column}::double end"

@@ -1,7 +1,9 @@
 """Which variants a table holds, by their own names but for the control."""
 
+from collections.abc import Iterable, Mapping
+
 from recab_helpers.engine import literal
-from recab_helpers.errors import closest
+from recab_helpers.errors import ParameterError, closest
 from recab_helpers.impressions import values
 from recab_helpers.impressions.contract import Column
 from recab_helpers.impressions.reader import Reader
@@ -65,3 +67,16 @@ def read_variants(table: Reader, column: Column, *, pilot: bool = False) -> None
         )
     if cell.kind != "VARCHAR" or not table.read_plain(column, value, "= ''"):
         table.read(column, value)
+
+
+def refuse_unplanned(planned: Mapping[str, float], variants: Iterable[str]) -> None:
+    """Refuse planned shares of users that leave out one of these variants; without any there is no plan.
+
+    Raises:
+        ParameterError: one is left out.
+    """
+    if planned and (missing := [v for v in variants if v not in planned]):
+        raise ParameterError(
+            f"allocation plans {', '.join(planned)}, but the log also holds {missing[0]}."
+            f"{closest(missing[0], list(planned))} Give the share of every variant."
+        )

@@ -11,8 +11,7 @@ import pandas as pd
 
 from recab_helpers import analysis, tracking
 from recab_helpers.brief import Brief
-from recab_helpers.errors import ParameterError, closest
-from recab_helpers.impressions import Aggregates, Reading
+from recab_helpers.impressions import Aggregates, Reading, refuse_unplanned
 from recab_helpers.parameters import AnalyzeParams
 from recab_helpers.references import CONTROL, ModelAddress
 from recab_helpers.report import Served
@@ -69,12 +68,8 @@ class Log(Brief):
             ParameterError: they do not name the variants of the log.
         """
         variants = test.users.variants
-        missing = [v for v in variants if self.planned and v not in self.planned]
-        if missing and not self.run_ids:
-            raise ParameterError(
-                f"allocation plans {', '.join(self.planned)}, but the log also holds {missing[0]}."
-                f"{closest(missing[0], self.planned)} Give the share of every variant."
-            )
+        if not self.run_ids:
+            refuse_unplanned(self.planned, variants)
         if self.planned:
             return self.planned
         if self.allocation is None:
@@ -87,14 +82,13 @@ def find_log(params: AnalyzeParams) -> Log:
     """The log that the parameters name: a file, a simulate run, or the newest complete simulate run."""
     if params.reads:
         given = [Path(f) for f in (params.log_file, params.users_file, params.clicks_file) if f]
-        shares = params.allocation if isinstance(params.allocation, dict) else {}
         return Log(
             impressions=Path(params.log_file) if params.log_file else None,
             users=Path(params.users_file) if params.users_file else None,
             clicks=Path(params.clicks_file) if params.clicks_file else None,
             reading=Reading.of(params),
             allocation=None if isinstance(params.allocation, dict) else params.allocation,
-            planned={CONTROL if v == params.control and CONTROL not in shares else v: p for v, p in shares.items()},
+            planned=params.planned,
             data_hash=digest_of(*given),
             models={"treatment": ModelAddress.parse(params.target)} if params.design == "off_policy" else {},
             parameters={"analyze": params.as_dict()},

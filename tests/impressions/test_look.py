@@ -27,6 +27,16 @@ def test_a_column_of_the_users_that_the_log_counts_itself_is_refused(files):
     check_early(AnalyzeParams(users_file=files["taken"]), ("clicks",))  # without a log nothing is counted
 
 
+@pytest.mark.parametrize("file", ["log", "users"])
+def test_planned_shares_name_every_variant(files, file):
+    how = {f"{file}_file": files[file]}
+    check_early(AnalyzeParams(**how, allocation={"control": 0.3, "treatment": 0.7}))
+    with pytest.raises(
+        ParameterError, match=r"allocation plans control, treat, .* holds treatment\. Did you mean treat\?"
+    ):
+        check_early(AnalyzeParams(**how, allocation={"control": 0.3, "treat": 0.7}))
+
+
 def test_a_metric_that_reads_a_column_of_neither_is_refused(files):
     log, both = AnalyzeParams(log_file=files["log"]), {"log_file": files["log"], "users_file": files["users"]}
     with pytest.raises(ParameterError, match=r"reads the column revenue, which is in neither the log .*Choose from"):

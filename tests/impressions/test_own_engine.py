@@ -15,7 +15,7 @@ from recab_helpers import impressions
 from recab_helpers.analysis.metrics import METRICS, columns_of, goals_of
 from recab_helpers.errors import DataError
 from recab_helpers.impressions import Reading, kept, open_users, read_log, reduce, user_rows
-from tests.made import LOG, assert_same
+from tests.made import COUNTS_OF_LOG, LOG, assert_same, counts_of
 
 ITEMS = np.array([f"i{i}" for i in range(12)])
 MAPPED = Reading(
@@ -142,6 +142,15 @@ def test_a_log_without_slates_or_positions_stays_there_too(rows, users, warehous
     assert assert_same(found.said, wanted.said) > 1000
     lacks = [f"the table tells no {what}: what needs them is left out" for what in ("slates", "positions")]
     assert list(found.read.notes[-2:]) == lacks
+
+
+def test_clicks_by_their_time_and_positions_from_0_are_read_there_too(warehouse):
+    times = np.where(LOG["clicked"] == 1, pd.Timestamp("2026-05-01"), pd.NaT)
+    log = LOG.assign(position=LOG["position"] - 1, clicked=pd.to_datetime(times))
+    found = read_log(warehouse(log), how=Reading(click=("filled",)))
+    assert any(n.endswith("counts positions from 0: they are read as from 1") for n in found.notes)
+    assert counts_of(found) == COUNTS_OF_LOG
+    assert found.counted.positions["position"].min() == 1
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,7 @@ def test_any_other_table_is_read_unchecked(tmp_path):
         ("log.csv", b"PK\x03\x04 and more", r"log\.csv is a zip archive or an Excel workbook\. Save it as CSV"),
         ("log.csv", b"PAR1 and more", r"log\.csv is a Parquet file\. End its name in \.parquet"),
         ("log.csv", b"user_id,day,user_id\n", r"log\.csv: the column user_id stands there twice"),
+        ("log.csv", b"user_id,day,Day\n", r"the column Day stands there twice, in capital and small letters"),
         ("log.csv", b'user_id,day\n"a,1\nb,2\n', r"log\.csv cannot be read: a quote that opens in line 2 does not end"),
         ("log.csv", b"user_id,day\na,1\nb\n", r"log\.csv cannot be read: line 3 has 1 columns, not 2\. It may be cut"),
     ],

@@ -33,6 +33,20 @@ def test_a_table_of_users_stands_alone(tmp_path):
     assert test.by_day is test.running is test.by_position is None
 
 
+def test_a_point_that_may_part_thousands_is_refused(tmp_path):
+    """It was read as one of decimals: 1.160 as 1.16 beside 950."""
+    users = pd.DataFrame({"user_id": ["a", "b", "c"], "variant": ["control", "treatment", "control"]})
+    users.assign(spend=["1.160", "950", "12.345"]).to_csv(tmp_path / "u.csv", sep=";", index=False)
+    with pytest.raises(
+        DataError, match=r"column spend holds '1\.160' beside whole numbers: the point may part"
+    ):
+        read_users(tmp_path / "u.csv", numbers=["spend"], alone=True)
+    for decimals in (["1.160", "9.125", "12.345"], ["1.160", "950", "12.5"], ["1.160", "0.125", "7"]):
+        users.assign(spend=decimals).to_csv(tmp_path / "u.csv", sep=";", index=False)
+        rows = read_users(tmp_path / "u.csv", numbers=["spend"], alone=True).rows.collect("pandas").to_native()
+        assert rows["spend"].tolist() == [float(d) for d in decimals]
+
+
 def test_a_users_table_that_knows_nobody_of_the_log_is_refused():
     known = pd.DataFrame({"user_id": ["1", "2", "3"], "pre_clicks": 1})
     with pytest.raises(DataError, match=r"knows 0 of the 3 users of the log: .* a, b, c in the log and 1, 2, 3 in the"):

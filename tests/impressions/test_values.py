@@ -44,6 +44,10 @@ def test_ids_that_lost_their_digits_are_refused(lost):
         ([3, 0], ("positive",)),
         ([1, -1], ("positive",)),
         (["buy", "view"], ("buy", "cart")),
+        (["2026-05-01 10:00:07", None], ("filled",)),
+        (["x", "NULL"], ("filled",)),
+        ([pd.Timestamp("2026-05-01"), pd.NaT], ("filled",)),
+        ([0.5, float("nan")], ("filled",)),
     ],
 )
 def test_a_click_is_what_counts_as_one(values, click):
@@ -57,7 +61,23 @@ def test_an_empty_cell_is_no_value_of_a_click_however_it_is_stored():
     said = refusal(LOG.assign(clicked=["", *words[1:]]), click=("buy",))
     assert "column clicked" in said
     assert "row 1" in said
+    assert "Where empty says that there was no click, say click=[filled]" in said
 
 
 def test_a_count_of_clicks_is_refused_with_the_parameter_that_reads_it():
     assert "Say what is a click, click=[positive] for a number above 0" in refusal(LOG.assign(clicked=3))
+
+
+@pytest.mark.parametrize("kind", ["int8", "str", "float"])
+def test_positions_that_count_from_0_are_read_as_from_1(kind):
+    log = LOG.assign(position=(LOG["position"] - 1).astype(kind))
+    read = read_log(log)
+    assert any(n.endswith("counts positions from 0: they are read as from 1") for n in read.notes)
+    assert read.rows.select("position").collect("pandas").to_native()["position"].tolist() == LOG["position"].tolist()
+    assert counts_of(read) == COUNTS_OF_LOG
+
+
+def test_a_few_positions_of_0_are_refused():
+    assert "position holds 0 in row 1; it must be a rank that counts from 1" in refusal(
+        LOG.assign(position=[0, *LOG["position"][1:]])
+    )
