@@ -10,6 +10,7 @@ from recab_helpers.impressions.statistics import KNOWN, PRE, name_before
 
 Role = Literal["goal", "secondary", "guardrail", "deterioration"]
 Kind = Literal["mean", "ratio", "quantile"]
+CHOICES: dict[str, tuple] = {"role": get_args(Role), "kind": get_args(Kind), "direction": (1, -1)}
 COUNT_MARGIN = 0.05  # of what the goal counts, per user
 
 
@@ -43,7 +44,7 @@ class MetricSpec:
 
     def __post_init__(self):
         where = f"metric {self.name}"
-        for name, choices in (("role", get_args(Role)), ("kind", get_args(Kind)), ("direction", (1, -1))):
+        for name, choices in CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ParameterError(f"{where}: {name} is {value!r}; give {' or '.join(map(str, choices))}.")
         if (self.kind == "ratio") != bool(self.denominator):

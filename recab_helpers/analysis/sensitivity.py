@@ -18,6 +18,8 @@ from recab_helpers.references import Comparison
 
 REPLICATES = 1000
 CELLS = 4_000_000  # resampled counts held at once
+PIECE = 65_536  # resampled users held at once: few enough for a cache, and for numbers of two bytes
+EACH = 8  # users a distinct value, below which drawing them one by one costs less than how many there are of each
 MOST_DISTINCT = 200_000  # combinations of values, above which the bootstrap is left out
 MIN_STRATUM = 20  # users of a stratum in each variant
 STRATA = "activity"  # the segment whose levels are the strata
@@ -107,7 +109,8 @@ def post_stratified(users: Users, plain: Effect, *, strata: str = STRATA) -> Eff
 def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
     """Percentile interval of the lift from REPLICATES resamples of the users (Efron 1979).
 
-    Users with the same values are alike, so a resample is a multinomial draw of how many there are of each.
+    Users with the same values are alike, so a resample is a multinomial draw of how many there are of each; where they
+    are few for their values, they are drawn one by one, which comes to the same.
     """
     method = "bootstrap"
     if not plain.defined:
@@ -115,7 +118,7 @@ def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
     if len(histogram.values) > MOST_DISTINCT:
         return plain.without_numbers(f"users have {len(histogram.values):,} distinct values; too many", method=method)
     at = [histogram.columns.index(c) for c in plain.metric.columns]
-    values = np.column_stack([histogram.values[:, at], np.ones(len(histogram.values))])
+    values = np.column_stack([histogram.values[:, at], np.ones(len(histogram.values))])[:, :2]  # a mean is over users
     lifts = []
     for seed, name in enumerate((plain.comparison.against, plain.comparison.variant)):
         there = histogram.counts[name] > 0
@@ -135,10 +138,17 @@ def bootstrap(histogram: Histogram, plain: Effect) -> Effect:
 
 def _resampled(counts: np.ndarray, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Sums of every column of `values` in each resample, shape (REPLICATES, n_columns)."""
-    n, share = int(counts.sum()), counts / counts.sum()
+    n = int(counts.sum())
+    if n < min(EACH * len(counts), PIECE):
+        columns, step = np.repeat(values, counts, axis=0).T.copy(), max(1, PIECE // n)
+        sums = np.empty((REPLICATES, len(columns)))
+        for i in range(0, REPLICATES, step):
+            drawn = rng.integers(0, n, size=(min(step, REPLICATES - i), n), dtype=np.uint16)
+            sums[i : i + step] = np.stack([column.take(drawn).sum(axis=1) for column in columns], axis=1)
+        return sums
     step = max(1, CELLS // len(counts))
-    parts = [rng.multinomial(n, share, size=min(step, REPLICATES - i)) @ values for i in range(0, REPLICATES, step)]
-    return np.concatenate(parts)
+    draws = (rng.multinomial(n, counts / n, size=min(step, REPLICATES - i)) for i in range(0, REPLICATES, step))
+    return np.concatenate([drawn @ values for drawn in draws])
 
 
 def _median(histogram: Histogram, variant: str) -> float:

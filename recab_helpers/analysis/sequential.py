@@ -19,8 +19,9 @@ Density = Callable[[np.ndarray], np.ndarray]
 
 NEGLIGIBLE_ALPHA = 1e-12  # less than this is not spent but kept for the next look; no level is smaller
 REACH = 9.0  # standard deviations that carry all the mass: sf(9) = 1e-19
+ROUNDING = 0.01  # share of a boundary by which it is looked for below its least, so that rounding hides none
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)  # exact to 1e-12 on a normal density over +-REACH
-ANGLES = np.linspace(-math.pi / 2, math.pi / 2, 321)  # sines of these crowd at the boundary, where the density bends
+ANGLES = np.linspace(0, math.pi / 2, 161)  # sines of these crowd at the boundary, where the density bends; it is even
 
 
 def spending(fraction: np.ndarray, *, alpha: float, shape: Shape) -> np.ndarray:
@@ -48,18 +49,17 @@ def boundaries(fraction: np.ndarray, *, alpha: float = 0.05, shape: Shape = "obr
     """
     cumulative = spending(fraction, alpha=alpha, shape=shape)
     t = _checked_fraction(fraction)
-    step_sd = np.sqrt(np.diff(t, prepend=0.0))
-    critical, spent = np.full(t.shape, math.inf), 0.0
+    critical, spent, seen = np.full(t.shape, math.inf), 0.0, 0.0
     density: Density | None = None
     edge = 0.0  # where the density ends
-    for k, sd in enumerate(step_sd):
-        reach, increment = edge + REACH * sd, cumulative[k] - spent
-        if increment >= NEGLIGIBLE_ALPHA:
-            score = optimize.brentq(_excess, 0, reach, args=(increment, density, edge, sd), xtol=1e-12)
-            critical[k], spent = score / math.sqrt(t[k]), cumulative[k]
-        else:
-            score = math.inf
-        density, edge = _advance(density, edge, sd, new_edge=min(score, reach)), min(score, reach)
+    for k, out in enumerate(cumulative):
+        if out - spent < NEGLIGIBLE_ALPHA:
+            continue  # nobody is stopped here, so that the next look goes on from the same density
+        scale, sd = math.sqrt(t[k]), math.sqrt(t[k] - seen)
+        critical[k] = _critical(out - spent, out, density, edge, sd, scale)
+        score, spent, seen = critical[k] * scale, out, t[k]
+        if k + 1 < len(t):
+            density, edge = _advance(density, edge, sd, new_edge=score), score
     return critical
 
 
@@ -171,10 +171,17 @@ def first_crossing(low: np.ndarray, high: np.ndarray) -> int | None:
     return int(outside[0]) if outside.size else None
 
 
-def _excess(score: float, increment: float, density: Density | None, edge: float, sd: float) -> float:
-    """Log of the chance to pass +-score at this look over the chance allowed; zero at the boundary."""
+def _critical(increment: float, spent: float, density: Density | None, edge: float, sd: float, scale: float) -> float:
+    """The |z| of a look whose score has this `scale` that lets out `increment`, so that `spent` is out with it."""
     if density is None:  # the first look starts from zero, not from a density
-        return math.log(2 * special.ndtr(-score / sd) / increment)
+        return float(-special.ndtri(increment / 2))
+    alone = -special.ndtri(spent / 2)  # of a single look at all that is out: no look's boundary is narrower
+    ends = scale * alone * (1 - ROUNDING), edge + REACH * sd
+    return float(optimize.brentq(_excess, *ends, args=(increment, density, edge, sd), xtol=1e-12)) / scale
+
+
+def _excess(score: float, increment: float, density: Density, edge: float, sd: float) -> float:
+    """Log of the chance to pass +-score at this look over the chance allowed; zero at the boundary."""
     cuts = np.clip([score - REACH * sd, score + REACH * sd], -edge, edge)
     u, w = _panels(np.array([cuts[0], cuts[1]]), np.array([cuts[1], edge]))
     passing = 2 * np.sum(w * density(u) * special.ndtr((u - score) / sd))
@@ -187,8 +194,9 @@ def _advance(density: Density | None, edge: float, sd: float, *, new_edge: float
         return lambda x: _normal_density(x / sd) / sd
     x = new_edge * np.sin(ANGLES)
     u, w = _panels(np.clip(x - REACH * sd, -edge, edge), np.clip(x + REACH * sd, -edge, edge))
-    spline = CubicSpline(ANGLES, np.sum(w * density(u) * _normal_density((x[:, None] - u) / sd) / sd, axis=1))
-    return lambda v: np.maximum(spline(np.arcsin(np.clip(v / new_edge, -1, 1))), 0)
+    at = np.sum(w * density(u) * _normal_density((x[:, None] - u) / sd) / sd, axis=1)
+    spline = CubicSpline(ANGLES, at, bc_type=((1, 0.0), "not-a-knot"))
+    return lambda v: np.maximum(spline(np.arcsin(np.minimum(np.abs(v) / new_edge, 1))), 0)
 
 
 def _normal_density(z: np.ndarray) -> np.ndarray:

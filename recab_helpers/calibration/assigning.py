@@ -7,7 +7,7 @@ only adds it up. The aggregates are those that `Users.of` and `Running.of` make 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -89,14 +89,14 @@ class Assigner:
         people = self.people
         if people.daily is None or not {"clicks", "impressions"} <= set(people.daily_columns):
             return None
-        return _ByDay(*(people.daily[:, :, people.daily_columns.index(c)] for c in ("clicks", "impressions")))
+        return _ByDay(*(people.daily[:, :, people.daily_columns.index(c)].T for c in ("clicks", "impressions")))
 
     def _first_seen(self, code: np.ndarray) -> pd.DataFrame:
         assert self._by_day is not None
         first, n_days = self._by_day.first, self._by_day.n_days
-        counts = {v: np.bincount(first[code == i], minlength=n_days) for i, v in enumerate(VARIANTS)}
-        days = np.flatnonzero(sum(counts.values()))
-        return pd.DataFrame({v: c[days] for v, c in counts.items()}, pd.Index(days, name="day"))
+        counts = np.bincount(first * 2 + code, minlength=2 * n_days).reshape(n_days, 2)
+        days = np.flatnonzero(counts.any(axis=1))
+        return pd.DataFrame(counts[days], pd.Index(days, name="day"), VARIANTS)
 
 
 class _Distinct:
@@ -119,50 +119,52 @@ class _Distinct:
 
 
 class _Sums:
-    """Sums of values and of their products, about the mean of all users, shape (n_users, n_columns)."""
+    """Sums of values and of their products, about the mean of all users; of an array of shape (n_columns, n_users)."""
 
     def __init__(self, values: np.ndarray, columns: tuple[str, ...]):
-        self.columns, self.mean = columns, values.mean(axis=0)
-        rest = values - self.mean
-        self.i, self.j = np.triu_indices(len(columns))
-        self.rows = np.hstack([rest, rest[:, self.i] * rest[:, self.j]])
+        self.columns, self.mean = columns, values.mean(axis=1)
+        self.rest = values - self.mean[:, None]
 
     def of(self, code: np.ndarray) -> ByVariant:
-        n, k = int(code.sum()), len(self.columns)
-        found = {}
-        for name, size, sums in zip(VARIANTS, (len(code) - n, n), _split(self.rows, code), strict=True):
-            products = np.empty((k, k))
-            products[self.i, self.j] = products[self.j, self.i] = sums[k:]
-            of = SufficientStatistics.from_sums(size, sums[:k], products, self.columns, shift=self.mean)
-            flat = np.diag(of.cov) * (size - 1) < FLAT * np.diag(products)  # all alike in one variant
-            of.cov[flat], of.cov[:, flat] = 0.0, 0.0
-            found[name] = of if size > 1 else replace(of, cov=np.full((k, k), math.nan))
+        n, found = int(code.sum()), {}
+        for name, size, one in zip(VARIANTS, (len(code) - n, n), _indicators(code), strict=True):
+            products = (self.rest * one) @ self.rest.T
+            of = SufficientStatistics.from_sums(size, self.rest @ one, products, self.columns, shift=self.mean)
+            flat = of.cov.diagonal() * (size - 1) < FLAT * products.diagonal()  # all alike in one variant
+            if flat.any():
+                of.cov[flat], of.cov[:, flat] = 0.0, 0.0
+            found[name] = of if size > 1 else replace(of, cov=np.full_like(products, math.nan))
         return found
 
 
 class _Looks:
-    """What `Running.of` sums up: exposure, counts to date and their products, and what is known from before."""
+    """What `Running.of` sums up: exposure, counts to date and their products, and what is known from before.
+
+    `daily` has shape (n_columns, n_days, n_users).
+    """
 
     def __init__(self, daily: np.ndarray, columns: tuple[str, ...], caps: Mapping[str, float], known: dict):
-        to_date = np.cumsum(daily, axis=1, dtype=np.float64)
-        exposed = (to_date[:, :, columns.index("impressions")] > 0).astype(np.float64)
-        weight = weight_of({c: to_date[:, :, columns.index(c)] for c in caps}, caps)
+        counts = np.cumsum(daily, axis=1, dtype=np.float64)
+        exposed = (counts[columns.index("impressions")] > 0).astype(np.float64)
+        if caps:
+            counts *= np.asarray(weight_of({c: counts[columns.index(c)] for c in caps}, caps))
         self.columns, self.known, self.n_days = columns, tuple(known), daily.shape[1]
-        counts = [to_date[:, :, i] * weight for i in range(len(columns))]
         self.pairs = list(combinations_with_replacement(range(len(columns)), 2))
-        self.rows = np.hstack([exposed, *counts, *(counts[i] * counts[j] for i, j in self.pairs)])
+        self.parts = [exposed, *counts, *(counts[i] * counts[j] for i, j in self.pairs)]
         before = [np.asarray(v, dtype=np.float64) for v in known.values()]
         self.known_pairs = list(combinations_with_replacement(range(len(before)), 2))
-        columns_before = [*before, *(before[i] * before[j] for i, j in self.known_pairs)]
-        self.before = np.column_stack([np.ones(len(exposed)), *columns_before])  # and a column of ones
-        self.seen = np.hstack([exposed, *(c * exposed for c in counts)])  # what is multiplied with what was before
+        self.before = np.array([*before, *(before[i] * before[j] for i, j in self.known_pairs)])
+        self.seen = [exposed, *(c * exposed for c in counts)] if known else []  # multiplied with what was before
 
     def of(self, code: np.ndarray) -> Running:
         c, m, days = len(self.columns), len(self.known), self.n_days
+        ones = _indicators(code)
+        by_variant = np.stack([part @ ones.T for part in self.parts]).transpose(2, 0, 1)  # (2, n_parts, n_days)
+        crosses = np.zeros((2, 1 + c, days, len(self.before)))
+        for i, one in enumerate(ones):
+            crosses[i, : len(self.seen)] = [part @ (self.before * one).T for part in self.seen]
         n, sums, products = {}, {}, {}
-        crosses = [self.seen.T @ (self.before * one[:, None]) for one in (1.0 - code, code)]
-        for name, part, cross in zip(VARIANTS, _split(self.rows, code), crosses, strict=True):
-            by_day, of_known = part.reshape(-1, days), cross.reshape(1 + c, days, -1)[:, :, 1:]
+        for name, by_day, of_known in zip(VARIANTS, by_variant, crosses, strict=True):
             n[name] = np.rint(by_day[0]).astype(np.int64)
             sums[name], products[name] = np.empty((days, c + m)), np.empty((days, c + m, c + m))
             sums[name][:, :c], sums[name][:, c:] = by_day[1 : 1 + c].T, of_known[0, :, :m]
@@ -176,26 +178,29 @@ class _Looks:
 
 
 class _ByDay:
-    """Clicks and impressions of users by day, shape (n_users, n_days) each, and the day of the first impression."""
+    """Clicks and impressions of users by day, shape (n_days, n_users) each, and the day of the first impression."""
 
     def __init__(self, clicks: np.ndarray, shown: np.ndarray):
-        clicks, shown = clicks.astype(np.float64), shown.astype(np.float64)
-        self.first, self.n_days = (shown > 0).argmax(axis=1), shown.shape[1]
+        clicks, shown = clicks.astype(np.float64, order="C"), shown.astype(np.float64, order="C")
+        there = shown > 0
+        self.first, self.n_days = there.argmax(axis=0), len(shown)
         self.n_impressions = round(shown.sum())
-        parts = (shown, clicks, shown > 0, clicks * clicks, clicks * shown, shown * shown)
-        self.rows = np.hstack([np.asarray(p, dtype=np.float64) for p in parts])
+        self.parts = [shown, clicks, there.astype(np.float64), clicks * clicks, clicks * shown, shown * shown]
 
     def of(self, code: np.ndarray) -> tuple[pd.DataFrame, int]:
-        parts = [p.reshape(6, -1) for p in _split(self.rows, code)]
-        table = np.rint(np.hstack(parts))
-        there = table[2] > 0
-        days = np.tile(np.arange(self.n_days), 2)[there]
-        codes = [np.repeat([0, 1], self.n_days)[there], days]
-        levels = [pd.Index(VARIANTS), pd.Index(np.arange(self.n_days))]
-        index = pd.MultiIndex(levels=levels, codes=codes, names=["variant", "day"], verify_integrity=False)
-        columns = dict(zip(("impressions", "clicks", "users", *CELL), table[:, there], strict=True))
-        columns["users"] = columns["users"].astype(np.int64)
-        return pd.DataFrame(columns, index), self.n_impressions
+        ones = _indicators(code)
+        sums = np.stack([part @ ones.T for part in self.parts], axis=-1)  # (n_days, n_variants, n_parts)
+        table = np.rint(sums).swapaxes(0, 1).reshape(2 * self.n_days, -1)
+        there = table[:, 2] > 0
+        index = _cells(self.n_days)
+        columns = ("impressions", "clicks", "users", *CELL)
+        return pd.DataFrame(table[there], index if there.all() else index[there], columns), self.n_impressions
+
+
+@cache
+def _cells(n_days: int) -> pd.MultiIndex:
+    """Every variant on every day."""
+    return pd.MultiIndex.from_product([VARIANTS, range(n_days)], names=["variant", "day"])
 
 
 class _Prepared:
@@ -203,26 +208,27 @@ class _Prepared:
 
     def __init__(self, people: Sample, goal: MetricSpec, caps: dict[str, float]):
         columns = tuple(people.columns)
-        values = np.column_stack([np.asarray(c, dtype=np.float64) for c in people.columns.values()])
-        values = weigh(values, {c: i for i, c in enumerate(columns)}, caps)
+        values = np.array([np.asarray(c, dtype=np.float64) for c in people.columns.values()])
+        values = weigh(values.T, {c: i for i, c in enumerate(columns)}, caps).T
         self.statistics, self.segments = _Sums(values, columns), {}
         for segment, levels in people.segments.items():
-            names, level_of = np.unique(np.asarray(levels).astype(str), return_inverse=True)
-            rows_of = [np.flatnonzero(level_of == i) for i in range(len(names))]
+            which, distinct = pd.factorize(np.asarray(levels), use_na_sentinel=False)
+            names, level_of = np.unique(np.asarray(distinct).astype(str), return_inverse=True)
+            rows_of = [np.flatnonzero(level_of[which] == i) for i in range(len(names))]
             self.segments[segment] = {
-                str(name): (rows, _Sums(values[rows], columns)) for name, rows in zip(names, rows_of, strict=True)
+                str(name): (rows, _Sums(values[:, rows], columns)) for name, rows in zip(names, rows_of, strict=True)
             }
         self.looks: _Looks | None = None
         self.trend: _Sums | None = None
         if people.daily is None:
             return
-        at = {c: people.daily[:, :, i] for i, c in enumerate(people.daily_columns)}
+        at = {c: people.daily[:, :, i].T for i, c in enumerate(people.daily_columns)}
         there = tuple(c for c in dict.fromkeys(("impressions", *goal.columns)) if c in at)
         known = {
             c: users_before(people.columns, c, caps) for c in (*(f"{PRE}{c}" for c in there), *goal.further, KNOWN)
         }
         self.looks = _Looks(
-            np.stack([at[c] for c in there], axis=-1),
+            np.stack([at[c] for c in there]),
             there,
             {c: cap for c, cap in caps.items() if c in there},
             {c: v for c, v in known.items() if v is not None},
@@ -230,12 +236,14 @@ class _Prepared:
         if {"clicks", "impressions"} <= set(at):
             day = np.arange(people.daily.shape[1], dtype=np.float64)
             clicks, shown = (at[c].astype(np.float64) for c in ("clicks", "impressions"))
-            trend = np.column_stack([clicks.sum(axis=1), shown.sum(axis=1), clicks @ day, shown @ day])
-            sizes = dict(zip(TREND[:2], trend.T[:2], strict=True))
-            weight = np.ones(len(trend)) * weight_of(sizes, {c: cap for c, cap in caps.items() if c in sizes})
-            self.trend = _Sums(trend * weight[:, None], TREND)
+            trend = np.stack([clicks.sum(axis=0), shown.sum(axis=0), day @ clicks, day @ shown])
+            sizes = dict(zip(TREND[:2], trend[:2], strict=True))
+            self.trend = _Sums(trend * weight_of(sizes, {c: cap for c, cap in caps.items() if c in sizes}), TREND)
 
 
-def _split(rows: np.ndarray, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of rows over control and over treatment; each by itself, since a bot in one costs the other its digits."""
-    return (1.0 - code) @ rows, code.astype(np.float64) @ rows
+def _indicators(code: np.ndarray) -> np.ndarray:
+    """1 for control and 1 for treatment, shape (2, n_users): each is summed by itself, not as the rest of all users.
+
+    A bot in one variant would cost the other its digits.
+    """
+    return np.stack([1.0 - code, code])

@@ -20,6 +20,7 @@ from recab_helpers.impressions.aggregates import Aggregates, Sample
 BATCH = 50  # tests drawn at once
 PARETO_SHAPE = 1.5  # of the session rates: their mean is finite, their variance is not
 BOT_SESSIONS = 1000  # of ten impressions each
+CERTAIN = 1 - 2.0**-53  # the chance of a click is no larger, so that its logarithm below is a number
 WEEK = 7  # every seventh day a shop that closes has no traffic
 
 
@@ -105,36 +106,64 @@ class Population:
         taste = np.where(rng.random(size) < self.retained, before, fresh)
         lift = self.lift + np.expm1(self.lift_sd * rng.standard_normal(size[0]))
         treated = rng.random(size) < self.allocation
-        chance = np.clip(taste * (1 + lift[:, None] * treated), 0, 1)
-        came = rate * np.where(treated & (rate > np.median(rate)), 1 - self.away, 1.0)
-        daily = np.broadcast_to(came[:, :, None] / self.n_days, (*size, self.n_days))
-        if self.closed:
-            daily = daily * (np.arange(self.n_days) % WEEK != WEEK - 1)
-        if self.late:
-            daily = daily * (np.arange(self.n_days) >= rng.integers(0, self.n_days, size)[:, :, None])
-        sessions = rng.poisson(daily)
-        clicks = rng.binomial(self.slate_size * sessions, chance[:, :, None])
+        chance = np.clip(taste * (1 + lift[:, None] * treated), 0, CERTAIN)
+        came = rate * np.where(treated & (rate > np.median(rate)), 1 - self.away, 1.0) if self.away else rate
+        day = np.arange(self.n_days)
+        days = day[day % WEEK != WEEK - 1] if self.closed else day
+        first = np.searchsorted(days, rng.integers(0, self.n_days, size)) if self.late else np.zeros(size, dtype=int)
+        sessions = rng.poisson(came * (len(days) - first) / self.n_days)
         pre_sessions = rng.poisson(rate)
         pre_clicks = rng.binomial(self.slate_size * pre_sessions, before)
         for i in range(size[0]):
-            seen = sessions[i].sum(axis=1) > 0
-            counts = {"pre_clicks": pre_clicks[i], "pre_impressions": self.slate_size * pre_sessions[i]}
-            columns = {
-                "impressions": self.slate_size * sessions[i].sum(axis=1),
-                "clicks": clicks[i].sum(axis=1),
-                "sessions": sessions[i].sum(axis=1),
-                "clicked_any": clicks[i].sum(axis=1) > 0,
-                **counts,
-            }
+            seen = np.flatnonzero(sessions[i])
+            code = treated[i, seen].astype(np.int64)
+            if not 0 < code.sum() < len(code):
+                continue
+            came_at = self._spread(sessions[i, seen], days, first[i, seen], rng)
+            daily = self._counted(sessions[i, seen], came_at, chance[i, seen], rng)
+            clicks, shown = daily.sum(axis=1)
+            was = pre_sessions[i, seen]
             people = Sample(
-                columns={c: v[seen] for c, v in columns.items()},
-                segments={"activity": np.where(pre_sessions[i][seen] > 4, "often", "seldom")},
-                daily=np.stack([clicks[i], self.slate_size * sessions[i]], axis=-1)[seen],
+                columns={
+                    "impressions": shown,
+                    "clicks": clicks,
+                    "sessions": sessions[i, seen],
+                    "clicked_any": clicks > 0,
+                    "pre_clicks": pre_clicks[i, seen],
+                    "pre_impressions": self.slate_size * was,
+                },
+                segments={"activity": np.array(["seldom", "often"], dtype=object)[(was > 4).astype(np.intp)]},
+                daily=daily.transpose(2, 1, 0),
                 daily_columns=("clicks", "impressions"),
             )
-            code = treated[i][seen].astype(np.int64)
-            if 0 < code.sum() < len(code):
-                yield float(lift[i]), assigned(people, code, CTR)
+            yield float(lift[i]), assigned(people, code, CTR)
+
+    def _spread(
+        self, sessions: np.ndarray, days: np.ndarray, first: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """The day of every session, those of a user together: any of `days` from the user's first on, all as likely."""
+        first = np.repeat(first, sessions)
+        return days[first + (rng.random(len(first)) * (len(days) - first)).astype(np.int64)]
+
+    def _counted(
+        self, sessions: np.ndarray, day: np.ndarray, chance: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Clicks and impressions by day and user, shape (2, n_days, n_users), of sessions on these days.
+
+        An impression is clicked that is hit at least once, by a Poisson number of hits of mean -log(1 - chance). So the
+        hits on all impressions of a user are one number, and each strikes any of them, all as likely.
+        """
+        cell = day * len(sessions) + np.repeat(np.arange(len(sessions)), sessions)
+        shown = self.slate_size * sessions
+        hits = rng.poisson(shown * -np.log1p(-chance))
+        struck = np.repeat(np.cumsum(shown) - shown, hits)
+        struck += (rng.random(len(struck)) * np.repeat(shown, hits)).astype(np.int64)
+        clicked = np.zeros(self.slate_size * len(day), dtype=bool)
+        clicked[struck] = True
+        of_click = cell[np.flatnonzero(clicked) // self.slate_size]
+        size = self.n_days * len(sessions)
+        counts = np.bincount(of_click, minlength=size), self.slate_size * np.bincount(cell, minlength=size)
+        return np.stack(counts).reshape(2, self.n_days, -1)
 
     def _session_rates(self, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
         """Sessions that each user is expected to have, shape `size`."""

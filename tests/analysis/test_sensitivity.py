@@ -100,10 +100,12 @@ def direct_bootstrap(table: pd.DataFrame, columns: tuple[str, ...], rng: np.rand
     return values[1] / values[0] - 1
 
 
+@pytest.mark.parametrize("each", [0, 10**6], ids=["how many of each", "one by one"])
 @pytest.mark.parametrize("goal", [CTR, PER_USER], ids=lambda m: m.name)
-def test_the_bootstrap_of_a_histogram_is_that_of_its_users(rng, goal, monkeypatch):
+def test_the_bootstrap_of_a_histogram_is_that_of_its_users(rng, goal, each, monkeypatch):
     """Both ends of the interval, within four Monte Carlo errors."""
     n = 20_000
+    monkeypatch.setattr(module, "EACH", each)
     monkeypatch.setattr(module, "REPLICATES", n)
     table = users_like(rng, 400, lift=0.2)
     users = users_of(table, histograms=[BOTH])
@@ -131,6 +133,7 @@ def test_the_bootstrap_repeats_itself(rng):
 
 
 def test_resamples_in_pieces_are_those_in_one(rng, monkeypatch):
+    monkeypatch.setattr(module, "EACH", 0)
     users = with_strata(users_like(rng, 300))
     whole = bootstrap(users.histograms[BOTH], plain_of(users)).lift_ci
     monkeypatch.setattr(module, "CELLS", 10_000)

@@ -103,9 +103,9 @@ def test_a_second_look_at_almost_the_same_data_moves_little(shape, gap, toleranc
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_thirty_looks_take_well_under_two_seconds(shape):
-    start = time.perf_counter()
+    start = time.process_time()
     b = boundaries(equal_looks(30), shape=shape)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert np.all(b > stats.norm.isf(0.025))
 
 

@@ -140,8 +140,8 @@ def one_test(population: Population) -> tuple[Sample, np.ndarray]:
 def test_other_traffic_is_what_its_name_says():
     _, closed = next(draw_tests(Population(n_users=300, closed=True), 1, 3))
     assert set(closed.by_day.loc["control"].index) == set(range(14)) - {6, 13}
-    _, late = next(draw_tests(Population(n_users=2000, late=True), 1, 3))
-    assert (late.users.first_seen.sum(axis=1) > 40).all()
+    _, late = next(draw_tests(Population(n_users=8000, late=True), 1, 3))
+    assert (late.users.first_seen.sum(axis=1) > 150).all()  # of a day's 570 newcomers, .36 come on their first
     _, bots = next(draw_tests(Population(n_users=500, bots=6), 1, 3))
     assert bots.users.caps
     assert sum(distinct(bots.users.histograms[CTR.columns])[:, 1] > 5000) == 6
