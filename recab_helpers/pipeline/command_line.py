@@ -24,6 +24,7 @@ from recab_helpers.pipeline.values import PATHS, check_values, read_values, word
 if TYPE_CHECKING:
     from recab_helpers.analysis import MetricSpec
 
+FULL = ("database or disk is full", "No space left on device")  # of a disk, as SQLite and the system say
 FAILED, USAGE, DEFECT, STOPPED = 1, 2, 70, 130  # exit codes, as shells and sysexits.h have them
 ERROR_LOG = "error.log"  # in reports/: the traceback of what no line can say
 
@@ -99,8 +100,9 @@ def _last_words(error: Exception) -> tuple[str, int]:
     """The one line that says what went wrong, and the exit code."""
     if isinstance(error, RecabError):
         return str(error), DEFECT if isinstance(error, DefectError) else FAILED
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full ({error.filename or paths.ROOT}). Free some space, and run it again.", FAILED
+    if _is_full(error):
+        where = getattr(error, "filename", None) or paths.ROOT
+        return f"The disk is full ({where}). Free some space, and run it again.", FAILED
     if isinstance(error, PermissionError):
         return f"{error.filename} may not be written or read. Change its permissions, or move the project.", FAILED
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
@@ -113,6 +115,14 @@ def _last_words(error: Exception) -> tuple[str, int]:
         where = "Run it again with -v (make: V=1), and send the traceback"
     said = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {said} This is a defect of recab. {where} as CONTRIBUTING.md says.", DEFECT
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind the error, whichever library says so."""
+    if error is None:
+        return False
+    said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return said or any(words in str(error) for words in FULL) or _is_full(error.__cause__)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -266,6 +267,11 @@ ENDS = {
         "KeyError: 'x' This is a defect of recab. The full log is in .*error.log",
     ),
     "a full disk": (OSError(28, "No space left on device", "/a/b"), 1, r"The disk is full \(/a/b\). Free some space"),
+    "a full disk of a database": (
+        sqlite3.OperationalError("database or disk is full"),
+        1,
+        r"The disk is full \(.*\)\. Free some space",
+    ),
     "no permission": (PermissionError(13, "Permission denied", "/a/b"), 1, "/a/b may not be written or read. Change"),
     "a path too long": (OSError(36, "File name too long", "a" * 300), 1, "A path is too long .*Move the project up"),
 }
