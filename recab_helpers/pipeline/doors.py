@@ -61,13 +61,13 @@ DOORS = {
     ),
     "designs": Door(
         does="how to test two models: every design graded on the exact truth; a pilot log: LOG=pilot.parquet",
-        lasts="about 4 minutes",
+        lasts="about 1 minute",
         stages=("designs",),
         page="designs",
     ),
     "calibrate": Door(
         does="grade the analysis on thousands of simulated tests",
-        lasts="about 5 minutes; n_tests=400 gives a first idea in less than half of that",
+        lasts="about 3 minutes; n_tests=400 gives a first idea in less than half of that",
         stages=("calibrate",),
         page="calibration",
     ),
