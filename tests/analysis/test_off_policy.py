@@ -82,12 +82,17 @@ def test_every_method_finds_the_true_lift_of_a_target_that_nobody_saw(rng):
 
 @pytest.mark.slow
 def test_the_intervals_hold_the_true_lift_as_often_as_they_say(rng):
-    held = np.zeros(2)
+    held, refused = np.zeros(2), 0
     for _ in range(60):
         log, slates, true = drawn(rng, 500)
         found = read(log, slates)
-        held += [e.ci[0] <= true <= e.ci[1] for e in found.estimates[:2]]
-    assert (held >= 51).all()  # of 60, at .95 each: fewer have a chance below 1 in 2,000
+        if found.estimates:
+            held += [e.ci[0] <= true <= e.ci[1] for e in found.estimates[:2]]
+        else:
+            assert "click less below" in found.refused  # the gate, in one of twenty
+            refused += 1
+    assert (held >= 51 - refused).all()  # of 60, at .95 each: fewer have a chance below 1 in 2,000
+    assert refused <= 9
 
 
 def test_without_support_no_number_is_given_and_the_reason_is(rng):
