@@ -53,7 +53,9 @@ def note_unread(table: Reader) -> None:
     """Say which columns nobody reads, the name that each may have been meant to have, and what it may serve as."""
     known = [*SYNONYMS, "experiment", "propensity", "team"]
     unread = [c for c in table.cells if c not in table.typed and c not in (*known, FILE_NAME, *table.reading.only)]
-    unread = [c for c in unread if table.written(c) == c]
+    unread = [
+        c for c in unread if table.written(c) == c and not any(t.startswith(f"{c}.") for t in table.theirs.values())
+    ]
     if not unread:
         return
     some = table.relation.limit(SAMPLE_ROWS)

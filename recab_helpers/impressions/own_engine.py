@@ -221,6 +221,7 @@ class _There:
         if "position" in bad:
             bad["position"] = bad["position"] | (nw.col("position") > LARGEST_RANK)
         counted = {f"bad {i}": b.cast(nw.Int64).sum() for i, b in enumerate(bad.values())}
+        counted["clicks"] = nw.col("clicked").sum()
         if "position" in bad and not places:
             counted |= {f"at {k}": (nw.col("position") == k).cast(nw.Int64).sum() for k in (0, 1)}
         (found,) = _rows(self.frame.select(n=nw.len(), **counted))
@@ -241,6 +242,8 @@ class _There:
                     f"{self.source}: column {called} {what} in {broken:,} rows; it must be {KINDS[c.kind]}. Correct or "
                     "drop these rows (bad_rows=drop)."
                 )
+        if self.how.click and not found["clicks"]:
+            faults.append(f"{self.source}: click is {', '.join(self.how.click)}, which no row holds. Correct it.")
         if faults:
             raise DataError(together(faults, self.source))
         if self.how.drop_bad_rows:

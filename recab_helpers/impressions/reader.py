@@ -175,6 +175,7 @@ class Reader:
         elif column.kind == "text":
             self.typed[column.name] = f"{cell.sql}::varchar"
         elif column.kind == "flag":
+            self._check_words(column, cell)
             self.read(column, values.flag(cell.sql, cell.kind, self.reading.click))
         elif column.kind == "rank":
             self.read(column, v, f"not isfinite({v}) or {v} < 1 or {v} != round({v}) or {v} > {values.LARGEST_RANK}")
@@ -215,6 +216,21 @@ class Reader:
             self.faults.append(
                 f"{self.source}: column {self.written(column.name)} holds {one!r} and {other!r}, which differ only by "
                 "the blanks around them. Write each in one way."
+            )
+
+    def _check_words(self, column: Column, cell: Cell) -> None:
+        """A fault where no row holds any of the words that are a click: a misspelled one would be no click at all."""
+        words = self.reading.click
+        if not words or {values.POSITIVE, values.FILLED} & {*words}:
+            return
+        flag = values.flag(cell.sql, cell.kind, words)
+        if not self.relation.filter(f"({flag}) = 1").limit(1).fetchall():
+            level = f"{cell.sql}::varchar"
+            some = self.relation.project(f"{level} as w").distinct().filter("w is not null").order("w").limit(8)
+            there = [w for (w,) in some.fetchall()]
+            self.faults.append(
+                f"{self.source}: click is {', '.join(words)}, but column {self.written(column.name)} holds "
+                f"{', '.join(there) or 'nothing'}.{closest(words[0], there)}"
             )
 
     def _with_thousands(self, cell: Cell) -> str:

@@ -157,6 +157,7 @@ def test_clicks_by_their_time_and_positions_from_0_are_read_there_too(warehouse)
     ("change", "how", "said"),
     [
         ({"clicked": 3}, {}, r"column clicked holds 3\.0 in 6 rows; it must be 0 or 1 .*drop these rows"),
+        ({"clicked": "often"}, {"click": ("oft",)}, "click is oft, which no row holds"),
         ({"clicked": "often"}, {}, r"column clicked is empty in 6 rows"),
         ({"position": 0}, {}, r"column position holds 0\.0 in 6 rows; it must be a rank"),
         ({"position": "first"}, {}, r"column position is String; it must be a rank .*cast it there"),

@@ -55,6 +55,12 @@ def test_a_click_is_what_counts_as_one(values, click):
     assert counts_of(read_log(log, how=Reading(click=click))) == COUNTS_OF_LOG
 
 
+def test_words_of_a_click_that_no_row_holds_are_refused():
+    """A misspelled word was no click at all: the test had none."""
+    words = LOG.assign(clicked=["buy" if c else "view" for c in LOG["clicked"]])
+    assert "click is buz, but column clicked holds buy, view. Did you mean buy?" in refusal(words, click=("buz",))
+
+
 def test_an_empty_cell_is_no_value_of_a_click_however_it_is_stored():
     """Parquet keeps an empty text where CSV has none; it was read as no click."""
     words = ["buy" if c else "view" for c in LOG["clicked"]]
@@ -98,7 +104,9 @@ def test_a_field_of_a_column_is_named_with_a_point(ending, tmp_path):
     else:
         nested.to_json(tmp_path / "log.jsonl", orient="records", lines=True)
     how = Reading(columns={"user_id": "user.id"})
-    assert counts_of(read_log(tmp_path / f"log.{ending}", how=how)) == COUNTS_OF_LOG
+    read = read_log(tmp_path / f"log.{ending}", how=how)
+    assert counts_of(read) == COUNTS_OF_LOG
+    assert not read.notes
     assert "user_id is user.idd, which" in refusal(tmp_path / f"log.{ending}", columns={"user_id": "user.idd"})
 
 
